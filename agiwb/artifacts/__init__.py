@@ -1,0 +1,1 @@
+"""Artifacts: a model in one deployable format, with its signature and its digest."""

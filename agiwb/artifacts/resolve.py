@@ -1,0 +1,141 @@
+"""Finding a model or an artifact by what a user calls it.
+
+A model is called by a registered name (``digits-cnn``, or ``digits-cnn/2`` for a version), by the
+id of the run that trained it, by ``<sweep run>:<candidate>``, by ``latest``, or by the path of a
+``.keras`` file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agiwb.artifacts.manifest import Artifact, Format, read_artifact
+from agiwb.errors import NotFoundError
+from agiwb.runs.files import sha256_of_file
+
+if TYPE_CHECKING:
+    from agiwb.runs.record import Record
+    from agiwb.runs.store import RunStore
+
+MODEL_FILE = "model.keras"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A Keras model found: its file, its digest, and what is known of its origin."""
+
+    path: Path
+    fingerprint: str
+    name: str
+    dataset: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactSource:
+    """An artifact found: its folder, its manifest, and the run that made it."""
+
+    folder: Path
+    artifact: Artifact
+    run_id: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the model's main file set, as the manifest states it."""
+        return "+".join(file.sha256 for file in self.artifact.files)
+
+
+def resolve_model(reference: str, store: RunStore) -> ModelSource:
+    """Return the Keras model that ``reference`` names.
+
+    Raises:
+        NotFoundError: There is no such model.
+    """
+    path = Path(reference)
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise NotFoundError(f"There is no file {path}.", "Check the path.")
+        return ModelSource(path, sha256_of_file(path), path.stem)
+    run_reference, _, candidate = reference.partition(":")
+    record = _find_record(run_reference, store)
+    if candidate or record.run.step == "sweep":
+        return _candidate(record, candidate)
+    if record.run.step != "train":
+        raise NotFoundError(
+            f"Run {record.run.id[:8]} ({record.run.step}) made no Keras model.",
+            "Name a model, or a run of `agiwb train`.",
+        )
+    name = str(getattr(record, "model_name", reference))
+    return _source(record, record.file(MODEL_FILE), name)
+
+
+def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> ArtifactSource:
+    """Return the artifact in format ``wanted`` that ``reference`` names.
+
+    ``reference`` is a model (see the module), whose newest conversion is taken, the id of a
+    convert run, or the path of an artifact's folder.
+
+    Raises:
+        NotFoundError: There is none.
+        WorkError: Its files are not what its manifest says.
+    """
+    path = Path(reference)
+    if path.is_dir():
+        return ArtifactSource(path, read_artifact(path))
+    if (made := _convert_run(reference, store)) is not None:
+        found = [made]
+    else:
+        model = resolve_model(reference, store)
+        found = list(store.find("convert", inputs={"model": model.fingerprint}))
+    for record in found:
+        if (folder := record.file(wanted)).is_dir():
+            return ArtifactSource(folder, read_artifact(folder), record.run.id)
+    raise NotFoundError(
+        f"There is no {wanted} artifact of {reference!r}.",
+        f"Make one with `agiwb convert --model {reference} --formats {wanted}`.",
+    )
+
+
+def _convert_run(reference: str, store: RunStore) -> Record | None:
+    try:
+        record = store.get(reference)
+    except NotFoundError:
+        return None
+    return record if record.run.step == "convert" else None
+
+
+def _find_record(reference: str, store: RunStore) -> Record:
+    if reference == "latest":
+        newest = next(store.find("train"), None)
+        if newest is None:
+            raise NotFoundError("No model has been trained yet.", "`agiwb train` makes one.")
+        return newest
+    name, _, version = reference.partition("/")
+    if name in store.registered_names():
+        return store.get(store.registered_run(name, version or None))
+    try:
+        return store.get(reference)
+    except NotFoundError:
+        names = ", ".join(store.registered_names()) or "none yet"
+        raise NotFoundError(
+            f"There is no model {reference!r}.",
+            f"Registered: {names}. `agiwb train` makes one; `agiwb runs list` shows the runs.",
+        ) from None
+
+
+def _candidate(record: Record, candidate: str) -> ModelSource:
+    names = sorted(path.parent.name for path in record.run.folder.glob(f"*/{MODEL_FILE}"))
+    path = record.file(f"{candidate}/{MODEL_FILE}")
+    if candidate not in names:
+        raise NotFoundError(
+            f"Run {record.run.id[:8]} ({record.run.step}) has no candidate {candidate!r}.",
+            f"It has: {', '.join(names) or 'none'}. Write <run>:<candidate>.",
+        )
+    return _source(record, path, f"{record.run.id[:8]}-{candidate}")
+
+
+def _source(record: Record, path: Path, name: str) -> ModelSource:
+    dataset = getattr(record.config, "dataset", None) or getattr(record, "dataset", None)
+    return ModelSource(path, sha256_of_file(path), name, dataset, record.run.id)

@@ -1,0 +1,28 @@
+"""A model's signature: the names, types and shapes of what goes in and what comes out."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class TensorSpec(BaseModel):
+    """One named tensor. ``dtype`` is NumPy's name; ``None`` in ``shape`` is a free dimension."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.name}: {self.dtype} ({sizes})"
+
+
+class Signature(BaseModel):
+    """The inputs and outputs of a model, in order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]

@@ -1,0 +1,108 @@
+"""Carrying out a step: reuse what is known, else run it, and store what came of it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import traceback
+from collections.abc import Callable, Mapping
+
+from agiwb.config import Config
+from agiwb.errors import CancelledError, InputError, WorkspaceError
+from agiwb.runs.context import Context
+from agiwb.runs.events import Console, Event, EventFile, Listener
+from agiwb.runs.provenance import Provenance, describe_origin
+from agiwb.runs.record import RunInfo
+from agiwb.runs.step import C, Input, R, Step
+from agiwb.runs.store import RunStore, open_store
+from agiwb.settings import Settings
+
+
+def execute(
+    step: Step[C, R],
+    config: C,
+    *,
+    reuse: bool,
+    listener: Listener | None,
+    cancelled: Callable[[], bool],
+) -> R:
+    """Return the step's record, from an earlier run or a new one; see Step.__call__."""
+    store = open_store()
+    provenance = _origin(step.inputs(config, store))
+    key = cache_key(step.name, config, provenance)
+    listener = listener or Console()
+    if reuse and (record := next(store.find(step.name, cache_key=key), None)) is not None:
+        listener(Event(message=_reuse_notice(step.name, record.run)))
+        return record.model_copy(update={"reused": True})  # type: ignore[return-value]
+    run = store.start(step.name, config, key, provenance)
+    return _carry_out(step, config, run, store, listener, cancelled)
+
+
+def cache_key(step: str, config: Config, provenance: Provenance) -> str:
+    """Return the SHA-256 of all that decides a result; equal keys mean equal results."""
+    decisive = {
+        "step": step,
+        "config": config.model_dump(mode="json"),
+        "inputs": provenance.inputs,
+        "packages": provenance.packages,
+        "code": provenance.code_sha256,
+        "python": provenance.python,
+        "machine": provenance.machine,
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _origin(inputs: Mapping[str, Input]) -> Provenance:
+    parents = {name: found.run_id for name, found in inputs.items() if found.run_id}
+    if caller := Settings().parent_run:
+        parents["caller"] = caller
+    fingerprints = {name: found.fingerprint for name, found in inputs.items()}
+    return describe_origin(fingerprints, parents)
+
+
+def _carry_out(
+    step: Step[C, R],
+    config: C,
+    run: RunInfo,
+    store: RunStore,
+    listener: Listener,
+    cancelled: Callable[[], bool],
+) -> R:
+    folder = store.folder(run.id)
+    history = EventFile(folder.events)
+
+    def emit(event: Event) -> None:
+        history(event)
+        listener(event)
+
+    try:
+        context = Context(run, store, folder.unfinished, emit, cancelled)
+        return store.finish(step.run(config, context))  # type: ignore[return-value]
+    except InputError:
+        store.discard(run.id)
+        raise
+    except (CancelledError, KeyboardInterrupt):
+        store.close(run.id, "cancelled")
+        raise CancelledError(f"Run {run.id[:8]} ({step.name}) was cancelled.") from None
+    except OSError as error:
+        store.close(run.id, "failed", traceback.format_exc(limit=-5))
+        if error.errno == errno.ENOSPC:
+            raise WorkspaceError(
+                f"The disk is full: run {run.id[:8]} ({step.name}) could not write its files.",
+                "Free some space, or set AGIWB_WORKSPACE to a folder on another disk.",
+            ) from error
+        raise
+    except Exception:
+        store.close(run.id, "failed", traceback.format_exc(limit=-5))
+        raise
+    finally:
+        history.close()
+
+
+def _reuse_notice(step: str, run: RunInfo) -> str:
+    when = run.started_at.astimezone()
+    return (
+        f"{step}: nothing has changed since run {run.id[:8]} of {when:%Y-%m-%d %H:%M}, "
+        "so its result is used again."
+    )

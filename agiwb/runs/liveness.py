@@ -1,0 +1,89 @@
+"""What is alive: a folder for each run that says which process carries it.
+
+MLflow keeps the history; this folder keeps what a history cannot know, namely whether the process
+that owns a run still exists. A process is identified by its id *and* its start time, so that a
+recycled id is never mistaken for the run's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agiwb.runs.files import write_atomic
+from agiwb.runs.record import RunState
+
+# psutil reads start times in clock ticks; two readings of one process agree far closer than this.
+_START_TIME_TOLERANCE_S = 1.0
+
+
+class RunStatus(BaseModel):
+    """Who carries a run, and in which state it was last seen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    step: str
+    state: RunState
+    host: str
+    pid: int
+    process_started_at: float
+
+
+class RunFolder:
+    """``jobs/<id>/``: the config, the status, the events and the unfinished files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events = path / "events.jsonl"
+        self.unfinished = path / "files"
+
+    def create(self, run_id: str, step: str, config: dict[str, object]) -> None:
+        """Make the folder for a run that this process carries."""
+        self.unfinished.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.path / "config.json", json.dumps(config, indent=2))
+        self.write(
+            RunStatus(
+                run_id=run_id,
+                step=step,
+                state="running",
+                host=platform.node(),
+                pid=os.getpid(),
+                process_started_at=psutil.Process().create_time(),
+            )
+        )
+
+    def write(self, status: RunStatus) -> None:
+        """Replace the status."""
+        write_atomic(self.path / "status.json", status.model_dump_json(indent=2))
+
+    def read(self) -> RunStatus | None:
+        """Return the status, or None if there is none to read."""
+        try:
+            return RunStatus.model_validate_json((self.path / "status.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def close(self, state: RunState) -> None:
+        """Write a terminal state."""
+        status = self.read()
+        if status is not None:
+            self.write(status.model_copy(update={"state": state}))
+
+
+def is_alive(status: RunStatus | None) -> bool:
+    """Return whether the process that carries the run exists; a run of another host counts so."""
+    if status is None:
+        return False
+    if status.host != platform.node():
+        return True
+    try:
+        started_at = psutil.Process(status.pid).create_time()
+    except psutil.Error:
+        return False
+    return abs(started_at - status.process_started_at) < _START_TIME_TOLERANCE_S

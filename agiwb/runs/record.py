@@ -1,0 +1,79 @@
+"""The record: a run's frozen, typed snapshot, the only thing that travels between steps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+
+from agiwb.config import Config
+from agiwb.runs.files import StoredFile
+from agiwb.runs.provenance import Provenance
+
+RunState = Literal["running", "finished", "failed", "cancelled", "lost"]
+"""A run whose process is gone without a terminal event is ``lost``, never ``running``."""
+
+
+class RunInfo(BaseModel):
+    """What the spine knows about a run: its identity, its times and its origin."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    step: str
+    folder: Path
+    """Where the run's files lie once it has finished."""
+    started_at: datetime
+    finished_at: datetime | None = None
+    files: tuple[StoredFile, ...] = ()
+    provenance: Provenance
+
+    @property
+    def duration_s(self) -> float | None:
+        """Wall-clock seconds from start to finish."""
+        if self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+class Record(BaseModel):
+    """What came out of a step; each step adds its own fields.
+
+    ``metrics`` are named ``<split>_<metric>``. ``problems`` lists in words each gate that was not
+    passed (a parity failure, a threshold); it is empty if all is well.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: RunInfo
+    config: SerializeAsAny[Config]
+    metrics: dict[str, float] = {}
+    problems: tuple[str, ...] = ()
+    reused: bool = Field(False, exclude=True)
+    """True if an earlier run with the same inputs gave this record. Never stored."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate was passed."""
+        return not self.problems
+
+    def file(self, path: str) -> Path:
+        """Return where the run's file ``path`` lies."""
+        return self.run.folder / path
+
+
+class RunSummary(BaseModel):
+    """One line of the history: enough to list a run of any state."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    step: str
+    state: RunState
+    started_at: datetime
+    duration_s: float | None
+    title: str
+    metrics: dict[str, float]
+    error: str | None = None

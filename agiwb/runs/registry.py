@@ -1,0 +1,55 @@
+"""The table of steps: their names, where they live, and what they do in a line.
+
+Plain data, so that the command line can list every step without importing one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agiwb.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from agiwb.runs.step import Step
+
+
+@dataclass(frozen=True)
+class StepEntry:
+    """Where a step is found (``module:name``) and its summary."""
+
+    target: str
+    summary: str
+
+
+STEPS = {
+    "train": StepEntry("agiwb.training.train:train", "Train a Keras model on a data set."),
+    "sweep": StepEntry(
+        "agiwb.compression.sweep:sweep", "Compress a model in several ways and weigh them up."
+    ),
+    "convert": StepEntry(
+        "agiwb.conversion.convert:convert", "Convert a model to other formats, parity-checked."
+    ),
+    "evaluate": StepEntry(
+        "agiwb.evaluation.evaluate:evaluate", "Evaluate a model with TFMA, overall and sliced."
+    ),
+    "monitor": StepEntry(
+        "agiwb.monitoring.monitor:monitor", "Compare served traffic with the training data."
+    ),
+    "run": StepEntry(
+        "agiwb.batch.notebook:run_notebook", "Run a notebook with checked parameters."
+    ),
+    "demo": StepEntry(
+        "agiwb.batch.demo:demo", "Run the whole life cycle through the notebooks, with a report."
+    ),
+}
+
+
+def load_step(name: str) -> Step[Any, Any]:
+    """Return the step called ``name``; its module is imported now."""
+    if name not in STEPS:
+        raise InputError(f"There is no step `{name}`.", did_you_mean(name, STEPS))
+    module, _, attribute = STEPS[name].target.partition(":")
+    step: Step[Any, Any] = getattr(importlib.import_module(module), attribute)
+    return step

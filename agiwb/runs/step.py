@@ -1,0 +1,87 @@
+"""The step: one function from a typed config to a stored record."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from agiwb.config import Config
+from agiwb.runs.context import Context
+from agiwb.runs.events import Listener
+from agiwb.runs.record import Record
+
+if typing.TYPE_CHECKING:
+    from agiwb.runs.store import RunStore
+
+C = TypeVar("C", bound=Config)
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something a step reads: its SHA-256 fingerprint, and the run that made it, if one did."""
+
+    fingerprint: str
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Step(Generic[C, R]):
+    """A named step. Call it with a config to run it and get its record.
+
+    ``inputs`` finds all that the step will read, before a run exists: whatever is missing or
+    malformed there is the user's to mend, and leaves nothing behind.
+    """
+
+    name: str
+    run: Callable[[C, Context], R]
+    inputs: Callable[[C, RunStore], Mapping[str, Input]]
+    config_type: type[C]
+    record_type: type[R]
+
+    def __call__(
+        self,
+        config: C,
+        *,
+        reuse: bool = True,
+        listener: Listener | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> R:
+        """Return the record of this step for ``config``.
+
+        Args:
+            config: What decides the result.
+            reuse: Take the record of an earlier run if config, inputs, code and package versions
+                are all unchanged and its files are intact; False always runs anew.
+            listener: Told each event; by default they are shown on the terminal.
+            cancelled: Asked between batches; if it says True the run ends as cancelled.
+
+        Raises:
+            InputError: Something given is wrong; no run was made.
+            CancelledError: The user asked to stop.
+        """
+        from agiwb.runs.execute import execute
+
+        return execute(self, config, reuse=reuse, listener=listener, cancelled=cancelled)
+
+
+def no_inputs(config: Config, store: RunStore) -> dict[str, Input]:
+    """Return nothing: the inputs of a step that reads only its config."""
+    return {}
+
+
+def step(
+    name: str,
+    inputs: Callable[[C, RunStore], Mapping[str, Input]] = no_inputs,
+) -> Callable[[Callable[[C, Context], R]], Step[C, R]]:
+    """Return a decorator that makes a step of a function from config and context to record."""
+
+    def decorate(run: Callable[[C, Context], R]) -> Step[C, R]:
+        types = typing.get_type_hints(run)
+        made = Step(name, run, inputs, types["config"], types["return"])
+        object.__setattr__(made, "__doc__", run.__doc__)
+        return made
+
+    return decorate

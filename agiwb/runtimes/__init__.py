@@ -1,0 +1,1 @@
+"""Runtimes: run an artifact, one format a file."""

@@ -1,0 +1,27 @@
+"""What the environment decides: the ``AGIWB_*`` variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The environment's say, read anew at each use so that a notebook may change it."""
+
+    model_config = SettingsConfigDict(env_prefix="AGIWB_", frozen=True)
+
+    workspace: Path = Field(Path("workspace"), description="Folder that holds all a run writes.")
+    tracking_uri: str | None = Field(
+        None, description="MLflow tracking URI; by default SQLite inside the workspace."
+    )
+    parent_run: str | None = Field(
+        None, description="Run that started this process; recorded as the parent of its runs."
+    )
+
+    @property
+    def workspace_path(self) -> Path:
+        """The workspace as an absolute path."""
+        return self.workspace.expanduser().resolve()
