@@ -74,10 +74,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def describe_field(field: FieldInfo) -> str:
     """Return the field's meaning with its choices or bounds and its default, as one line."""
-    details = [text for text in (_bounds(field), _default(field)) if text]
-    return (
-        f"{field.description or ''} ({'; '.join(details)})" if details else str(field.description)
-    )
+    meaning = (field.description or "").rstrip(".")
+    details = "; ".join(text for text in (_bounds(field), _default(field)) if text)
+    return f"{meaning} ({details})" if details else meaning
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
@@ -95,7 +94,7 @@ def _bounds(field: FieldInfo) -> str:
         return f"one of {', '.join(listed)}"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     limits = [
-        f"{sign} {getattr(constraint, name):g}"
+        f"{sign} {getattr(constraint, name)}"
         for constraint in field.metadata
         for name, sign in signs.items()
         if getattr(constraint, name, None) is not None
@@ -134,4 +133,4 @@ def _sentence(config: type[Config], details: ErrorDetails) -> str:
     if field is not None and choices(field):
         hint = did_you_mean(str(details["input"]), choices(field))
         return f"{sentence} {hint}"
-    return f"{sentence} It means: {describe_field(field)}." if field is not None else sentence
+    return f"{sentence} It means: {describe_field(field)}." if field else sentence

@@ -13,7 +13,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AGIWB_", frozen=True)
 
-    workspace: Path = Field(Path("workspace"), description="Folder that holds all a run writes.")
+    workspace: Path = Field(
+        default_factory=lambda: project_root() / "workspace",
+        description="Folder that holds all a run writes; by default ./workspace.",
+    )
     tracking_uri: str | None = Field(
         None, description="MLflow tracking URI; by default SQLite inside the workspace."
     )
@@ -25,3 +28,13 @@ class Settings(BaseSettings):
     def workspace_path(self) -> Path:
         """The workspace as an absolute path."""
         return self.workspace.expanduser().resolve()
+
+
+def project_root() -> Path:
+    """Return the root of the git checkout around the current folder, else that folder.
+
+    A notebook's kernel starts in the notebook's own folder; it means the same workspace as the
+    command line one folder up.
+    """
+    here = Path.cwd()
+    return next((path for path in (here, *here.parents) if (path / ".git").exists()), here)

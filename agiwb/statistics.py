@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
-
-Z_95 = 1.959963984540054
-"""The normal quantile of a two-sided 95 % interval."""
 
 
 class Interval(NamedTuple):
@@ -16,19 +12,18 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson_interval(successes: int, trials: int, z: float = Z_95) -> Interval:
-    """Return the score interval of a proportion (Wilson 1927, eq. for the limits of p).
+def wilson_interval(successes: int, trials: int) -> Interval:
+    """Return the 95 % score interval of a proportion (Wilson 1927).
 
     Unlike the normal approximation it stays within 0 and 1, and is honest for few trials and for
     proportions near the ends. Without trials nothing is known: the interval is 0 to 1.
     """
+    from scipy.stats import binomtest
+
     if trials == 0:
         return Interval(0.0, 1.0)
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return Interval(max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+    bounds = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return Interval(float(bounds.low), float(bounds.high))
 
 
 def mcnemar_p_value(worse: int, better: int) -> float:

@@ -88,7 +88,7 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
         found = [made]
     else:
         model = resolve_model(reference, store)
-        found = list(store.find("convert", inputs={"model": model.fingerprint}))
+        found = list(store.find("convert", input_model=model.fingerprint))
     for record in found:
         if (folder := record.file(wanted)).is_dir():
             return ArtifactSource(folder, read_artifact(folder), record.run.id)

@@ -51,13 +51,14 @@ class Console:
     """Shows events on a terminal as one moving line, elsewhere as one line for each phase."""
 
     def __init__(self, stream: Any = None) -> None:
-        self._stream = stream or sys.stderr
+        # In a notebook standard error is shown in red, as if something were wrong.
+        self._stream = stream or (sys.stdout if "ipykernel" in sys.modules else sys.stderr)
         self._bar: Any = None
 
     def __call__(self, event: Event) -> None:
         if self._stream.isatty() and event.total is not None:
             self._move_bar(event)
-        elif event.ends_phase:
+        elif event.ends_phase and (event.message or event.values):
             self.close()
             print(_line(event), file=self._stream, flush=True)
 

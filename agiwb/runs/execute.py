@@ -32,11 +32,19 @@ def execute(
     provenance = _origin(step.inputs(config, store))
     key = cache_key(step.name, config, provenance)
     listener = listener or Console()
-    if reuse and (record := next(store.find(step.name, cache_key=key), None)) is not None:
+    record = _known_record(step, key, store) if reuse and step.reusable else None
+    if record is not None:
         listener(Event(message=_reuse_notice(step.name, record.run)))
-        return record.model_copy(update={"reused": True})  # type: ignore[return-value]
-    run = store.start(step.name, config, key, provenance)
-    return _carry_out(step, config, run, store, listener, cancelled)
+    else:
+        run = store.start(step.name, config, key, provenance)
+        record = _carry_out(step, config, run, store, listener, cancelled)
+    if caller := provenance.parents.get(CALLER):
+        store.folder(caller).note_result(step.name, record.run.id)
+    return record
+
+
+CALLER = "caller"
+"""The parent that started the process a run was made in: a run of a notebook."""
 
 
 def cache_key(step: str, config: Config, provenance: Provenance) -> str:
@@ -53,10 +61,16 @@ def cache_key(step: str, config: Config, provenance: Provenance) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
+def _known_record(step: Step[C, R], key: str, store: RunStore) -> R | None:
+    """Return the newest record made under this key, if its files are intact."""
+    record = next(store.find(step.name, cache_key=key), None)
+    return None if record is None else record.model_copy(update={"reused": True})  # type: ignore[return-value]
+
+
 def _origin(inputs: Mapping[str, Input]) -> Provenance:
     parents = {name: found.run_id for name, found in inputs.items() if found.run_id}
     if caller := Settings().parent_run:
-        parents["caller"] = caller
+        parents[CALLER] = caller
     fingerprints = {name: found.fingerprint for name, found in inputs.items()}
     return describe_origin(fingerprints, parents)
 

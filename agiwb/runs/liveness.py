@@ -42,6 +42,7 @@ class RunFolder:
         self.path = path
         self.events = path / "events.jsonl"
         self.unfinished = path / "files"
+        self._results = path / "results.jsonl"
 
     def create(self, run_id: str, step: str, config: dict[str, object]) -> None:
         """Make the folder for a run that this process carries."""
@@ -74,6 +75,19 @@ class RunFolder:
         status = self.read()
         if status is not None:
             self.write(status.model_copy(update={"state": state}))
+
+    def note_result(self, step: str, run_id: str) -> None:
+        """Note that the process of this run got the result of ``step`` from run ``run_id``."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._results.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, "run_id": run_id}) + "\n")
+
+    def results(self) -> dict[str, str]:
+        """Return the id of the last result of each step that this run's process got."""
+        if not self._results.is_file():
+            return {}
+        notes = map(json.loads, self._results.read_text("utf-8").splitlines())
+        return {note["step"]: note["run_id"] for note in notes}
 
 
 def is_alive(status: RunStatus | None) -> bool:

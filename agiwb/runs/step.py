@@ -40,6 +40,8 @@ class Step(Generic[C, R]):
     inputs: Callable[[C, RunStore], Mapping[str, Input]]
     config_type: type[C]
     record_type: type[R]
+    reusable: bool = True
+    """Whether an earlier run's result may stand for a new one; False for what acts on the world."""
 
     def __call__(
         self,
@@ -75,12 +77,14 @@ def no_inputs(config: Config, store: RunStore) -> dict[str, Input]:
 def step(
     name: str,
     inputs: Callable[[C, RunStore], Mapping[str, Input]] = no_inputs,
+    *,
+    reusable: bool = True,
 ) -> Callable[[Callable[[C, Context], R]], Step[C, R]]:
     """Return a decorator that makes a step of a function from config and context to record."""
 
     def decorate(run: Callable[[C, Context], R]) -> Step[C, R]:
         types = typing.get_type_hints(run)
-        made = Step(name, run, inputs, types["config"], types["return"])
+        made = Step(name, run, inputs, types["config"], types["return"], reusable)
         object.__setattr__(made, "__doc__", run.__doc__)
         return made
 

@@ -51,9 +51,7 @@ class RunStore(Protocol):
     def discard(self, run_id: str) -> None: ...
     def log_metric(self, run_id: str, name: str, value: float, index: int) -> None: ...
     def get(self, run_id: str) -> Record: ...
-    def find(
-        self, step: str, *, cache_key: str | None = None, inputs: dict[str, str] | None = None
-    ) -> Iterator[Record]: ...
+    def find(self, step: str, **wanted: str) -> Iterator[Record]: ...
     def summaries(self, step: str | None = None) -> list[RunSummary]: ...
     def close_lost(self) -> list[RunSummary]: ...
     def folder(self, run_id: str) -> RunFolder: ...
@@ -140,14 +138,16 @@ class MlflowStore:
             )
         return _read_record(step, path)
 
-    def find(
-        self, step: str, *, cache_key: str | None = None, inputs: dict[str, str] | None = None
-    ) -> Iterator[Record]:
-        """Yield the finished records of a step, newest first, whose files are all intact."""
-        wanted = {"agiwb.cache_key": cache_key} if cache_key else {}
-        wanted |= {f"agiwb.input.{name}": value for name, value in (inputs or {}).items()}
+    def find(self, step: str, **wanted: str) -> Iterator[Record]:
+        """Yield the finished records of a step, newest first, whose files are all intact.
+
+        Args:
+            step: The step's name.
+            wanted: What they must have: ``cache_key``, ``input_<name>`` (a fingerprint) or
+                ``parent_<name>`` (a run's id).
+        """
         conditions = ["attributes.status = 'FINISHED'"]
-        conditions += [f"tags.`{name}` = '{value}'" for name, value in wanted.items()]
+        conditions += [f"tags.`{_tag(name)}` = '{value}'" for name, value in wanted.items()]
         for run in self._search([step], " and ".join(conditions)):
             path = self._files(step, run.info.run_id) / RECORD_FILE
             if not path.is_file():
@@ -263,13 +263,15 @@ def open_store() -> RunStore:
 
 def _open_client(workspace: Path, tracking_uri: str | None) -> MlflowClient:
     """Return MLflow's client on the workspace, made ready under a lock."""
-    _require_writable(workspace)
+    require_writable(workspace)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     from filelock import FileLock
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for name in ("mlflow", "alembic"):  # after the import, which sets its own level
+        logging.getLogger(name).setLevel(logging.WARNING)
 
     uri = tracking_uri or f"sqlite:///{workspace / 'mlflow.db'}"
     try:
@@ -277,7 +279,7 @@ def _open_client(workspace: Path, tracking_uri: str | None) -> MlflowClient:
         with FileLock(workspace / ".mlflow.lock"):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_experiments(max_results=1)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise WorkspaceError(
             f"The run history {uri} cannot be opened: {_first_line(error)}",
             "If the file is damaged, move it away: the workspace then begins a new history.",
@@ -285,7 +287,8 @@ def _open_client(workspace: Path, tracking_uri: str | None) -> MlflowClient:
     return client
 
 
-def _require_writable(workspace: Path) -> None:
+def require_writable(workspace: Path) -> None:
+    """Raise WorkspaceError unless files can be written into the workspace."""
     probe = workspace / f".write-{uuid.uuid4().hex}"
     try:
         workspace.mkdir(parents=True, exist_ok=True)
@@ -297,6 +300,14 @@ def _require_writable(workspace: Path) -> None:
             f"The workspace {workspace} cannot be written: {reason}.",
             "Set AGIWB_WORKSPACE to a folder you may write to.",
         ) from None
+
+
+def _tag(name: str) -> str:
+    """Return the tag for ``cache_key``, ``input_<name>`` or ``parent_<name>``."""
+    for kind in ("input", "parent"):
+        if name.startswith(f"{kind}_"):
+            return f"agiwb.{kind}.{name.removeprefix(f'{kind}_')}"
+    return f"agiwb.{name}"
 
 
 def _read_record(step: str, path: Path) -> Record:

@@ -1,0 +1,78 @@
+# Two commands on a fresh machine with Python 3.11, git and make:
+#   make demo    set everything up and run the whole life cycle of a model
+#   make test    set everything up and run the tests, browser tests included
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+# Bytecode is compiled once at install: importing TensorFlow without it takes three times as long.
+INSTALL := $(UV) --compile-bytecode
+
+.PHONY: help setup setup-dev demo lab publish test test-fast lint format notebooks-clean benchmarks pins clean
+
+help:
+	@echo "make demo | lab | publish | test | test-fast | lint | format | benchmarks | pins | clean"
+
+setup: $(VENV)/.installed
+setup-dev: $(VENV)/.installed-dev
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "agiwb needs Python 3.11; $(PYTHON) is another. Use: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/uv: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/uv
+	@echo "Installing the pinned packages (about 2.5 GB; a few minutes the first time)"
+	$(INSTALL) -r requirements.txt
+	$(INSTALL) --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+demo: setup
+	$(BIN)/agiwb demo
+
+lab: setup
+	$(BIN)/agiwb lab
+
+publish: setup
+	$(BIN)/agiwb publish
+
+test: setup-dev
+	sh tests/browser/ensure_chromium.sh
+	$(BIN)/pytest
+
+test-fast: setup-dev
+	$(BIN)/pytest -m "not slow and not browser"
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify notebooks/*.ipynb reports/*.ipynb
+
+format: setup-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout notebooks/*.ipynb reports/*.ipynb
+
+benchmarks: setup-dev
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+# Resolve the pins anew. The index's address never goes into the files.
+pins: | $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command "make pins" pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command "make pins" -c requirements.txt --group dev -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

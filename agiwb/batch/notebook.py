@@ -1,0 +1,100 @@
+"""The run step: one notebook carried out by papermill, kept with its HTML and its results."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field
+
+from agiwb.batch.parameters import check_parameters, read_notebook
+from agiwb.config import Config
+from agiwb.errors import NotebookError
+from agiwb.runs.context import Context
+from agiwb.runs.record import Record
+from agiwb.runs.step import Input, step
+from agiwb.settings import Settings
+
+if TYPE_CHECKING:
+    from agiwb.runs.store import RunStore
+
+EXECUTED_FILE = "executed.ipynb"
+HTML_FILE = "executed.html"
+
+
+def _from_pairs(value: Any) -> Any:
+    """Return ``NAME=VALUE`` words as a mapping, each value read as YAML, as papermill does."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    pairs = (str(word).partition("=") for word in value)
+    return {name: yaml.safe_load(text) for name, _, text in pairs}
+
+
+class RunConfig(Config):
+    """Which notebook to run, and with what."""
+
+    notebook: Path = Field(description="The notebook to run.")
+    parameters: Annotated[dict[str, Any], BeforeValidator(_from_pairs)] = Field(
+        default_factory=dict, description="Values for its parameters, as NAME=VALUE."
+    )
+    cell_timeout_s: int = Field(
+        1800, ge=1, description="Seconds after which a cell counts as hung."
+    )
+
+
+class RunRecord(Record):
+    """A notebook carried out: ``results`` has the run that each step of it gave."""
+
+    config: RunConfig
+    results: dict[str, str]
+
+
+def _inputs(config: RunConfig, store: RunStore) -> dict[str, Input]:
+    notebook = read_notebook(config.notebook)
+    check_parameters(notebook, config.parameters)
+    source = "\n".join(cell.source for cell in notebook.cells)
+    return {"notebook": Input(hashlib.sha256(source.encode()).hexdigest())}
+
+
+@step("run", inputs=_inputs, reusable=False)
+def run_notebook(config: RunConfig, context: Context) -> RunRecord:
+    """Return the record of a notebook run; its executed copy and its HTML are kept.
+
+    Raises:
+        ConfigError: A parameter does not exist, or does not fit; no kernel was started.
+        NotebookError: A cell failed. The notebook as far as it came is kept in the run's folder.
+    """
+    from papermill.exceptions import PapermillExecutionError
+
+    from agiwb.batch.papermill_engine import execute_notebook
+    from agiwb.batch.static_html import write_html
+
+    notebook = read_notebook(config.notebook)
+    executed = context.files / EXECUTED_FILE
+    environment = {
+        "AGIWB_WORKSPACE": str(Settings().workspace_path),
+        "AGIWB_PARENT_RUN": context.run.id,
+    }
+    try:
+        execute_notebook(notebook, executed, config, context, {**os.environ, **environment})
+    except PapermillExecutionError as error:
+        raise _failed_cell(config, error, executed) from None
+    finally:
+        if executed.is_file():
+            write_html(executed, context.files / HTML_FILE)
+    results = context.store.folder(context.run.id).results()
+    return RunRecord(run=context.run, config=config, results=results)
+
+
+def _failed_cell(config: RunConfig, error: Any, executed: Path) -> NotebookError:
+    first_line = error.source.strip().splitlines()[0]
+    parameters = "".join(f" -p {name} {value}" for name, value in config.parameters.items())
+    return NotebookError(
+        f"Cell {error.exec_count} of {config.notebook.name} failed "
+        f"(`{first_line}`): {error.ename}: {error.evalue}",
+        f"The notebook as far as it came is {executed}. "
+        f"Once mended: `agiwb run {config.notebook}{parameters}`.",
+    )

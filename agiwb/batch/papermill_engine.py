@@ -1,0 +1,82 @@
+"""papermill, told to report each cell and to stop when the run is cancelled."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.execute import execute_notebook as papermill_execute
+
+from agiwb.batch.notebook import RunConfig
+from agiwb.runs.context import Context
+
+_ENGINE = "agiwb"
+
+
+class LocalKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter_client is untyped
+    """A kernel reached through sockets in the file system where they exist.
+
+    Parallel runs then cannot race for TCP ports, and no other user of the machine can connect.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if sys.platform != "win32":
+            self.transport = "ipc"
+
+
+class ReportingEngine(NBClientEngine):  # type: ignore[misc]  # papermill is untyped
+    """papermill's own engine, with each cell reported to the run's context."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, context: Context, **options: Any
+    ) -> Any:
+        """Run the cells of ``nb_man``, each announced before it starts."""
+        total = len(nb_man.nb.cells)
+        start, complete = nb_man.cell_start, nb_man.cell_complete
+
+        def cell_start(cell: Any, cell_index: int, **kwargs: Any) -> None:
+            context.stop_if_cancelled()
+            start(cell, cell_index, **kwargs)
+
+        def cell_complete(cell: Any, cell_index: int, **kwargs: Any) -> None:
+            complete(cell, cell_index, **kwargs)
+            context.progress("cells", cell_index + 1, total)
+
+        nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+def execute_notebook(
+    notebook: Any, executed: Path, config: RunConfig, context: Context, environment: dict[str, str]
+) -> None:
+    """Run ``notebook`` with the config's parameters and write it, with its outputs, as it goes.
+
+    Raises:
+        PapermillExecutionError: A cell failed.
+    """
+    papermill_engines.register(_ENGINE, ReportingEngine)
+    source = executed.with_name("source.ipynb")
+    nbformat.write(notebook, source)
+    try:
+        papermill_execute(
+            str(source),
+            str(executed),
+            parameters=config.parameters,
+            engine_name=_ENGINE,
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(config.notebook.resolve().parent),
+            execution_timeout=config.cell_timeout_s,
+            # Passed on to the engine:
+            context=context,
+            kernel_manager_class=LocalKernelManager,
+            env=environment,
+        )
+    finally:
+        source.unlink()

@@ -1,0 +1,1 @@
+"""Compression: make a trained model smaller or faster, and weigh what that costs."""

@@ -1,0 +1,1 @@
+"""Conversion: a Keras model in each deployable format, one format a file, checked for parity."""

@@ -1,0 +1,1 @@
+"""Monitoring: whether what a model is asked today is still what it was trained on."""

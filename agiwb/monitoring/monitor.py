@@ -1,0 +1,255 @@
+"""The monitor step: served traffic compared with the data the model was trained on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact
+from agiwb.config import Config
+from agiwb.datasets.dataset import Dataset
+from agiwb.datasets.registry import DatasetName, load_dataset
+from agiwb.errors import ConfigError
+from agiwb.monitoring.drift import (
+    FeatureDrift,
+    OutputDrift,
+    calibrate_effect,
+    compare_features,
+    compare_output,
+    feature_names,
+)
+from agiwb.monitoring.estimate import AccuracyEstimate, estimate_accuracy
+from agiwb.monitoring.quality import QualityFinding, check_quality
+from agiwb.monitoring.verdict import DriftedFeature, Figures, describe_alarms, describe_window
+from agiwb.monitoring.window import fix_window, take_window
+from agiwb.runs.context import Context
+from agiwb.runs.record import Record
+from agiwb.runs.step import Input, step
+from agiwb.runtimes.runtime import open_runtime
+from agiwb.serving.prediction_log import PredictionWindow
+
+if TYPE_CHECKING:
+    from agiwb.runs.store import RunStore
+
+SMALLEST_WINDOW = 30
+"""Rows below which no verdict is given."""
+_LISTED_FEATURES = 20
+_QUESTIONS = 4
+"""Features, certainty, classes and quality: each may raise a quarter of the false alarms."""
+_BATCH_SIZE = 64
+
+
+class MonitorConfig(Config):
+    """Which served traffic is compared with what."""
+
+    model: str = Field(
+        "latest", description="Model: a registered name, a run's id, latest, or an artifact folder."
+    )
+    format: Literal["onnx", "litert"] = Field(
+        "onnx", description="Which of the model's artifacts answers for the validation split."
+    )
+    dataset: DatasetName | None = Field(
+        None, description="Data set to compare with; by default the one the model was trained on."
+    )
+    last_rows: int | None = Field(
+        None, ge=1, description="Rows served last that are compared; by default all."
+    )
+    false_alarm_rate: float = Field(
+        0.05, gt=0, lt=0.5, description="Share of windows without drift that may alarm."
+    )
+    model_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][\w.-]*$",
+        description="Name under which the model is served; by default the artifact's.",
+    )
+
+
+class MonitorRecord(Record):
+    """How a window of served traffic compares with the training data.
+
+    An alarm is one of ``problems``, so a command that finds one ends with exit code 1 and a
+    pipeline can act on it. A window of fewer than 30 rows is not ``judged`` and never alarms.
+    """
+
+    config: MonitorConfig
+    dataset: str
+    model_name: str
+    rows: int
+    window_start: datetime
+    window_end: datetime
+    versions: tuple[int, ...]
+    """Versions of the model that answered."""
+    judged: bool
+    alarm: bool
+    sentences: tuple[str, ...]
+    """The verdict in plain words, the numbers second."""
+    feature_shape: tuple[int, ...]
+    effects: tuple[float, ...] = ()
+    """Effect of each feature in the order of a flattened example, for pictures."""
+    effect_threshold: float | None = None
+    drifted_count: int = 0
+    drifted: tuple[DriftedFeature, ...] = ()
+    """The features that drifted, the 20 strongest at most, the strongest first."""
+    output: OutputDrift | None = None
+    estimated_accuracy: AccuracyEstimate | None = None
+    """Expected without labels; concept drift is invisible to it."""
+    reference_accuracy: float | None = None
+    """On the validation split."""
+    quality: tuple[QualityFinding, ...] = ()
+
+
+def _inputs(config: MonitorConfig, store: RunStore) -> dict[str, Input]:
+    found = resolve_artifact(config.model, config.format, store)
+    data = _load_data(config, found)
+    return {
+        "artifact": Input(found.fingerprint, found.run_id),
+        "dataset": Input(data.fingerprint),
+        "window": Input(fix_window(_served_name(config, found), config.last_rows, data)),
+    }
+
+
+@step("monitor", inputs=_inputs)
+def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
+    """Return the record of a window of served traffic: drift, quality, expected accuracy.
+
+    An alarm is listed among the record's problems (exit code 1).
+
+    Raises:
+        ConfigError: The data set is not known, or what was served does not fit it.
+        NotFoundError: There is no such artifact, or nothing was served.
+    """
+    found = resolve_artifact(config.model, config.format, context.store)
+    data = _load_data(config, found)
+    window = take_window(context.run.provenance.inputs["window"])
+    record = MonitorRecord(
+        run=context.run,
+        config=config,
+        metrics={"window_rows": len(window)},
+        dataset=data.name,
+        model_name=_served_name(config, found),
+        rows=len(window),
+        window_start=datetime.fromtimestamp(window.times.min(), UTC),
+        window_end=datetime.fromtimestamp(window.times.max(), UTC),
+        versions=tuple(np.unique(window.versions).tolist()),
+        judged=len(window) >= SMALLEST_WINDOW,
+        alarm=False,
+        sentences=(
+            f"Not enough data: {len(window)} rows were served, {SMALLEST_WINDOW} are needed.",
+        ),
+        feature_shape=data.feature_shape,
+    )
+    if not record.judged:
+        return record
+    context.say(f"comparing {len(window)} served rows with {data.name}")
+    return _judge(record, window, data, _answer(found, data.validation.features))
+
+
+def _judge(
+    record: MonitorRecord,
+    window: PredictionWindow,
+    data: Dataset,
+    validation: NDArray[np.float32],
+) -> MonitorRecord:
+    """Return ``record`` with all that the window shows; ``validation`` are the known answers."""
+    rate = record.config.false_alarm_rate / _QUESTIONS
+    reference, served = _flat(data.train.features), _flat(window.features)
+    threshold = calibrate_effect(reference, len(served), rate)
+    drift = compare_features(reference, served, threshold, rate)
+    names = feature_names(data.feature_shape)
+    figures = Figures(
+        rows=len(served),
+        features=len(names),
+        drifted_count=int(drift.drifted.sum()),
+        drifted=_strongest(drift, names, reference, served),
+        effect_threshold=threshold,
+        output=compare_output(validation, window.probabilities, rate),
+        quality=check_quality(reference, served, names, rate),
+        estimate=estimate_accuracy(validation, data.validation.labels, window.probabilities),
+        reference_accuracy=float((validation.argmax(axis=1) == data.validation.labels).mean()),
+    )
+    alarms = describe_alarms(figures, data.classes)
+    return record.model_copy(
+        update={
+            "metrics": {**record.metrics, **_metrics(figures)},
+            "problems": alarms,
+            "alarm": bool(alarms),
+            "sentences": describe_window(figures, alarms),
+            "effects": tuple(drift.effect.round(4).tolist()),
+            "effect_threshold": threshold,
+            "drifted_count": figures.drifted_count,
+            "drifted": figures.drifted,
+            "output": figures.output,
+            "estimated_accuracy": figures.estimate,
+            "reference_accuracy": figures.reference_accuracy,
+            "quality": figures.quality,
+        }
+    )
+
+
+def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
+    reference = config.dataset or found.artifact.dataset
+    if reference is None:
+        raise ConfigError(
+            f"The artifact {found.artifact.name!r} does not say which data it was trained on.",
+            "Name the data set with `dataset`.",
+        )
+    return load_dataset(reference)
+
+
+def _served_name(config: MonitorConfig, found: ArtifactSource) -> str:
+    return config.model_name or found.artifact.name
+
+
+def _answer(found: ArtifactSource, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the artifact's first output for all ``features``, asked for in batches."""
+    runtime = open_runtime(found.folder)
+    taken, given = runtime.signature.inputs[0].name, runtime.signature.outputs[0].name
+    batches = [
+        runtime.run({taken: features[start : start + _BATCH_SIZE]})[given]
+        for start in range(0, len(features), _BATCH_SIZE)
+    ]
+    return np.concatenate(batches).astype(np.float32, copy=False)
+
+
+def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return features.reshape(len(features), -1)
+
+
+def _strongest(
+    drift: FeatureDrift,
+    names: tuple[str, ...],
+    reference: NDArray[np.float32],
+    served: NDArray[np.float32],
+) -> tuple[DriftedFeature, ...]:
+    order = np.argsort(-drift.effect, kind="stable")
+    listed = order[drift.drifted[order]][:_LISTED_FEATURES]
+    return tuple(
+        DriftedFeature(
+            feature=names[index],
+            effect=drift.effect[index],
+            p_value=drift.p_value[index],
+            psi=drift.psi[index],
+            divergence=drift.divergence[index],
+            training_mean=reference[:, index].mean(),
+            window_mean=served[:, index].mean(where=np.isfinite(served[:, index])),
+        )
+        for index in listed
+    )
+
+
+def _metrics(figures: Figures) -> dict[str, float]:
+    metrics = {
+        "window_drifted_share": figures.drifted_count / figures.features,
+        "window_quality_findings": len(figures.quality),
+        "validation_accuracy": figures.reference_accuracy,
+    }
+    if figures.output is not None:
+        metrics["window_score_effect"] = figures.output.score_effect
+        metrics["window_classes_effect"] = figures.output.classes_effect
+    if figures.estimate is not None:
+        metrics["window_estimated_accuracy"] = figures.estimate.value
+    return metrics

@@ -1,0 +1,115 @@
+"""Whether the served values are sound: numbers, within what is known, and alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+_TESTS = 3
+"""Chance can raise three kinds of finding on a feature: too low, too high, constant."""
+_MARGIN = 0.1
+"""Share of the reference's span by which a value must leave it: a reference whose extremes happen
+to lie close together would otherwise find something in window after window."""
+
+
+class QualityFinding(BaseModel):
+    """Something wrong with one feature; ``share`` is the share of the window's rows it affects."""
+
+    model_config = ConfigDict(frozen=True)
+
+    feature: str
+    kind: Literal["not a number", "below range", "above range", "constant"]
+    share: float
+    sentence: str
+
+
+def check_quality(
+    reference: NDArray[np.float32],
+    window: NDArray[np.float32],
+    names: Sequence[str],
+    false_alarm_rate: float,
+) -> tuple[QualityFinding, ...]:
+    """Return what is wrong with the window's values, feature by feature.
+
+    NaN and infinity always count. Values well outside the reference's range and features that do
+    not vary happen by chance too, so these count only where chance would bring a finding in at
+    most ``false_alarm_rate`` of all windows, over all features together.
+
+    Args:
+        reference: Finite values, shape ``(rows, features)``.
+        window: Shape ``(rows, features)``.
+        names: What the features are called.
+        false_alarm_rate: Share of windows without fault that may show a finding.
+    """
+    limit = false_alarm_rate / (_TESTS * len(names))
+    findings: list[QualityFinding] = []
+    for name, known, served in zip(names, reference.T, window.T, strict=True):
+        finite = served[np.isfinite(served)]
+        if broken := len(served) - len(finite):
+            share = broken / len(served)
+            sentence = f"{name} is NaN or infinite in {share:.1%} of the rows."
+            findings.append(
+                QualityFinding(feature=name, kind="not a number", share=share, sentence=sentence)
+            )
+        if len(finite):
+            findings.extend(_check_range(name, known, finite, limit))
+            findings.extend(_check_variation(name, known, finite, limit))
+    return tuple(findings)
+
+
+def _check_range(
+    name: str, known: NDArray[np.float32], served: NDArray[np.float32], limit: float
+) -> Iterator[QualityFinding]:
+    low, high = float(known.min()), float(known.max())
+    margin = _MARGIN * (high - low)
+    below, above = int((served < low - margin).sum()), int((served > high + margin).sum())
+    if below and _chance_of_extremes(below, len(served), len(known)) < limit:
+        share = below / len(served)
+        yield QualityFinding(
+            feature=name,
+            kind="below range",
+            share=share,
+            sentence=f"{name} is far below {low:g}, the lowest in training, in {share:.1%} of the "
+            f"rows, and as low as {served.min():g}.",
+        )
+    if above and _chance_of_extremes(above, len(served), len(known)) < limit:
+        share = above / len(served)
+        yield QualityFinding(
+            feature=name,
+            kind="above range",
+            share=share,
+            sentence=f"{name} is far above {high:g}, the highest in training, in {share:.1%} of "
+            f"the rows, and as high as {served.max():g}.",
+        )
+
+
+def _check_variation(
+    name: str, known: NDArray[np.float32], served: NDArray[np.float32], limit: float
+) -> Iterator[QualityFinding]:
+    value = served[0]
+    if known.min() == known.max():  # nothing to miss
+        return
+    # The reference's share of this value, with the row at hand counted in.
+    usual = (int((known == value).sum()) + 1) / (len(known) + 1)
+    if (served == value).all() and usual ** len(served) < limit:
+        yield QualityFinding(
+            feature=name,
+            kind="constant",
+            share=1.0,
+            sentence=f"{name} is {value:g} in every row; in training it varied from "
+            f"{known.min():g} to {known.max():g}.",
+        )
+
+
+def _chance_of_extremes(count: int, served: int, known: int) -> float:
+    """Return the probability that ``count`` served values lie beyond all known ones.
+
+    All orders of the pooled values are equally likely without drift, whatever their distribution:
+    the topmost ``count`` are all served ones in the product below (Wilks 1942).
+    """
+    steps = np.arange(count)
+    return float(np.exp(np.log((served - steps) / (served + known - steps)).sum()))

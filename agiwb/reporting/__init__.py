@@ -1,0 +1,1 @@
+"""Reporting: records as pictures, tables and pages. Nothing here computes a result."""

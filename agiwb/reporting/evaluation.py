@@ -1,0 +1,75 @@
+"""The slices of an evaluation, as a picture and as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agiwb.evaluation.evaluate import EvaluateRecord, SliceMetrics
+from agiwb.reporting.picture import BLUE, GREY, VERMILION, Picture
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def plot_slices(record: EvaluateRecord) -> Picture:
+    """Return the accuracy of each slice with its 95 % interval, against overall and threshold."""
+    overall = (
+        record.metrics["test_accuracy"]
+        if "test_accuracy" in record.metrics
+        else next(value for name, value in record.metrics.items() if name.endswith("_accuracy"))
+    )
+    slices = record.slices[::-1]
+    picture = Picture(
+        8, 0.27 * len(slices) + 1.1,
+        f"Accuracy by slice, overall {overall:.1%}: "
+        + "; ".join(f"{_name(s)} {s.accuracy:.1%} of {s.examples}" for s in record.slices),
+    )  # fmt: skip
+    (axes,) = picture.axes_row(1)
+    for row, part in enumerate(slices):
+        axes.plot(
+            [100 * part.accuracy_interval.low, 100 * part.accuracy_interval.high], [row, row],
+            color=_colour(part), linewidth=1.5,
+        )  # fmt: skip
+        axes.plot(100 * part.accuracy, row, "o" if part.judged else "x", color=_colour(part))
+    axes.axvline(100 * overall, color="0.4", linewidth=1, label=f"overall {overall:.1%}")
+    threshold = record.config.min_slice_accuracy
+    axes.axvline(
+        100 * threshold, color="black", linestyle=":", label=f"slices need {threshold:.0%}"
+    )
+    axes.set_yticks(range(len(slices)), [f"{_name(part)} (n={part.examples})" for part in slices])
+    axes.set(xlabel="accuracy (%), with 95 % interval")
+    axes.legend(frameon=False, fontsize=8)
+    return picture
+
+
+def slice_table(record: EvaluateRecord) -> pd.DataFrame:
+    """Return a row for each slice, the weakest first."""
+    import pandas as pd
+
+    rows = [
+        {
+            "slice": _name(part),
+            "examples": part.examples,
+            "accuracy": f"{part.accuracy:.2%}",
+            "95 % interval": "{:.1%} to {:.1%}".format(*part.accuracy_interval),
+            "verdict": _verdict(part),
+        }
+        for part in sorted(record.slices, key=lambda part: part.accuracy)
+    ]
+    return pd.DataFrame(rows).set_index("slice")
+
+
+def _name(part: SliceMetrics) -> str:
+    return f"{part.column}={part.value}"
+
+
+def _verdict(part: SliceMetrics) -> str:
+    if not part.judged:
+        return "too few to judge"
+    return "passed" if part.passed else "FAILED"
+
+
+def _colour(part: SliceMetrics) -> str:
+    if not part.judged:
+        return GREY
+    return BLUE if part.passed else VERMILION

@@ -1,0 +1,179 @@
+"""The life cycle of one model on one page: a single HTML file that needs nothing but a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from markupsafe import Markup
+
+from agiwb.compression.sweep import SweepRecord
+from agiwb.conversion.convert import ConvertRecord
+from agiwb.evaluation.evaluate import EvaluateRecord
+from agiwb.monitoring.monitor import MonitorRecord
+from agiwb.reporting.compression import candidate_table, plot_tradeoff
+from agiwb.reporting.conversion import parity_table, plot_parity
+from agiwb.reporting.evaluation import plot_slices, slice_table
+from agiwb.reporting.examples import plot_examples
+from agiwb.reporting.monitoring import plot_drift
+from agiwb.reporting.page import render
+from agiwb.reporting.tables import metrics_table
+from agiwb.reporting.training import plot_training
+from agiwb.runs.files import write_atomic
+from agiwb.runs.record import Record
+from agiwb.serving.prediction_log import PredictionWindow
+from agiwb.training.train import TrainRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from agiwb.runs.store import RunStore
+
+_SHOWN_PREDICTIONS = 8
+
+
+@dataclass(frozen=True)
+class LifeCycle:
+    """The last record of each step, and some predictions that were served; any may be missing."""
+
+    train: TrainRecord
+    sweep: SweepRecord | None = None
+    convert: ConvertRecord | None = None
+    evaluate: EvaluateRecord | None = None
+    monitor: MonitorRecord | None = None
+    served: PredictionWindow | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[Record], served: PredictionWindow | None = None) -> Self:
+        """Return the life cycle made of these records; the training must be among them."""
+        by_step: dict[str, Any] = {record.run.step: record for record in records}
+        known = {part.name for part in fields(cls)} & by_step.keys()
+        return cls(**{name: by_step[name] for name in known}, served=served)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page: a sentence first, then a picture, then figures."""
+
+    title: str
+    sentence: str
+    picture: Markup = field(default_factory=Markup)
+    table: Markup = field(default_factory=Markup)
+    passed: bool = True
+
+
+def newest_life_cycle(train_run_id: str, store: RunStore) -> LifeCycle:
+    """Return the life cycle of a trained model: the newest run of each step that leads from it."""
+    found: list[Record | None] = [store.get(train_run_id)]
+    sweep = next(store.find("sweep", parent_model=train_run_id), None)
+    sources = [train_run_id, *([sweep.run.id] if sweep else [])]
+    conversions = [next(store.find("convert", parent_model=source), None) for source in sources]
+    convert = next((record for record in reversed(conversions) if record is not None), None)
+    found += [sweep, convert]
+    if convert is not None:
+        for step in ("evaluate", "monitor"):
+            found += [next(store.find(step, parent_artifact=convert.run.id), None)]
+    return LifeCycle.of(record for record in found if record is not None)
+
+
+def write_report(cycle: LifeCycle, destination: Path) -> None:
+    """Write the page that shows ``cycle``."""
+    page = render(
+        "lifecycle.html", train=cycle.train, sections=sections(cycle), records=_records(cycle)
+    )
+    write_atomic(destination, page)
+
+
+def sections(cycle: LifeCycle) -> list[Section]:
+    """Return the parts of the page, in the order of the life cycle."""
+    made = [_training(cycle.train)]
+    if cycle.sweep is not None:
+        made.append(_compression(cycle.sweep))
+    if cycle.convert is not None:
+        made.append(_conversion(cycle.convert))
+    if cycle.served is not None:
+        made.append(_serving(cycle.served, cycle.train.classes))
+    if cycle.evaluate is not None:
+        made.append(_evaluation(cycle.evaluate))
+    if cycle.monitor is not None:
+        made.append(_monitoring(cycle.monitor))
+    return made
+
+
+def _training(record: TrainRecord) -> Section:
+    low, high = record.test_accuracy_interval
+    return Section(
+        "Train",
+        f"{record.model_name} version {record.model_version} is a {record.config.architecture} of "
+        f"{record.parameters:,} parameters, trained on {record.examples['train']:,} examples. It "
+        f"is right on {record.metrics['test_accuracy']:.1%} of {record.examples['test']:,} test "
+        f"examples (95 % interval {low:.1%} to {high:.1%}).",
+        Markup(plot_training(record).html()),
+        _table(metrics_table(record)),
+    )
+
+
+def _compression(record: SweepRecord) -> Section:
+    return Section(
+        "Compress",
+        record.choice_reason,
+        Markup(plot_tradeoff(record).html()),
+        _table(candidate_table(record)),
+        record.passed,
+    )
+
+
+def _conversion(record: ConvertRecord) -> Section:
+    passed = sum(artifact.passed for artifact in record.artifacts)
+    return Section(
+        "Convert",
+        f"{passed} of {len(record.artifacts)} formats give the same answers as the Keras model.",
+        Markup(plot_parity(record).html()),
+        _table(parity_table(record)),
+        record.passed,
+    )
+
+
+def _serving(window: PredictionWindow, classes: tuple[str, ...]) -> Section:
+    rows = min(_SHOWN_PREDICTIONS, len(window.features))
+    shown = window.probabilities[:rows]
+    captions = [f"{classes[row.argmax()]} ({row.max():.0%})" for row in shown]
+    is_image = window.features.ndim > 2
+    return Section(
+        "Serve",
+        f"The server answered and logged {len(window.features):,} examples over TensorFlow "
+        "Serving's REST API. The first of them, with its answer and the probability it gave:",
+        Markup(plot_examples(window.features[:rows], captions).html()) if is_image else Markup(),
+    )
+
+
+def _evaluation(record: EvaluateRecord) -> Section:
+    verdict = "Blessed: every threshold holds." if record.blessed else "Not blessed."
+    return Section(
+        "Evaluate",
+        " ".join([verdict, *record.problems]),
+        Markup(plot_slices(record).html()),
+        _table(slice_table(record)),
+        record.blessed,
+    )
+
+
+def _monitoring(record: MonitorRecord) -> Section:
+    return Section(
+        "Monitor",
+        " ".join(record.sentences),
+        Markup(plot_drift(record).html()),
+        passed=not record.alarm,
+    )
+
+
+def _table(frame: pd.DataFrame) -> Markup:
+    """Return the frame as HTML; pandas escapes its cells."""
+    return Markup(frame.reset_index().to_html(index=False, border=0))
+
+
+def _records(cycle: LifeCycle) -> list[Record]:
+    found = (cycle.train, cycle.sweep, cycle.convert, cycle.evaluate, cycle.monitor)
+    return [record for record in found if record is not None]

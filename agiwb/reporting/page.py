@@ -1,0 +1,36 @@
+"""Sections as HTML: for the one-page report, and for a panel that shows the same."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from agiwb.reporting.lifecycle import Section
+
+
+@functools.cache
+def templates() -> Environment:
+    """Return the templates of this package; everything put into them is escaped."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("agiwb.reporting"), autoescape=select_autoescape(), trim_blocks=True
+    )
+
+
+def render(name: str, **values: Any) -> str:
+    """Return the template ``name`` filled with ``values``."""
+    return templates().get_template(name).render(**values)
+
+
+def sections_html(sections: list[Section]) -> str:
+    """Return the sections alone, to be placed inside a page that has its own frame."""
+    return render("sections.html", sections=sections)
+
+
+def page_style() -> str:
+    """Return the style sheet, which touches only what is inside the class ``agiwb-page``."""
+    return render("page.css")

@@ -1,0 +1,93 @@
+"""The check every runtime makes before it runs: do these arrays fit the model's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.errors import InputError
+from agiwb.runtimes.runtime import Tensors
+
+_TEXT = "OSU"
+"""NumPy's kinds of arrays that may hold text: Python objects, bytes and str."""
+
+
+def check_inputs(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+    """Return ``inputs`` in the signature's order, each cast to the signature's dtype.
+
+    Integers and floats become floats, and integers other integers if every value fits; a float
+    never becomes an integer, nor a truth value a number.
+
+    Raises:
+        InputError: A name is missing or unknown, or a shape, a dtype or a batch size does not
+            fit; the message shows the expected signature and what came.
+    """
+    if inputs.keys() != {spec.name for spec in signature.inputs}:
+        raise InputError(
+            f"The model expects the inputs {_listing(signature.inputs)}, "
+            f"but got {', '.join(map(repr, inputs)) or 'none'}.",
+            "Give exactly the inputs of the signature, by name.",
+        )
+    tensors = {spec.name: _fit(spec, np.asarray(inputs[spec.name])) for spec in signature.inputs}
+    _check_batch(signature, tensors)
+    return tensors
+
+
+def _fit(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
+    if len(array.shape) != len(spec.shape) or any(
+        expected not in {None, size} for expected, size in zip(spec.shape, array.shape, strict=True)
+    ):
+        raise _misfit(spec, array, "Give an array of that shape; ? stands for any size.")
+    dtype = np.dtype(spec.dtype)
+    if array.dtype == dtype:
+        return array
+    if not _may_become(array.dtype.kind, dtype.kind):
+        raise _misfit(spec, array, f"Give values of type {dtype.name}.")
+    if dtype.kind in "iu" and not _all_within(array, dtype):
+        raise _misfit(
+            spec, array, f"Some of its values are outside what {dtype.name} holds; scale them."
+        )
+    with np.errstate(over="ignore"):  # a float64 beyond float32's range becomes infinite
+        return array.astype(dtype)
+
+
+def _may_become(given: str, expected: str) -> bool:
+    """Return whether values of NumPy kind ``given`` may be cast to kind ``expected``."""
+    if expected in _TEXT:
+        return given in _TEXT
+    if expected == "f":
+        return given in "iuf"
+    return given in "iu" if expected in "iu" else given == expected
+
+
+def _all_within(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    if array.size == 0:
+        return True
+    limits = np.iinfo(dtype)
+    # Python's integers compare exactly, whatever the two dtypes are.
+    return limits.min <= int(array.min()) and int(array.max()) <= limits.max
+
+
+def _check_batch(signature: Signature, tensors: Tensors) -> None:
+    """Raise InputError unless all inputs with a free first dimension have the same size there."""
+    batched = [spec.name for spec in signature.inputs if spec.shape and spec.shape[0] is None]
+    sizes = {name: tensors[name].shape[0] for name in batched}
+    if len(set(sizes.values())) > 1:
+        came = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+        raise InputError(
+            f"The inputs have different batch sizes ({came}).",
+            "Give the same number of examples in each.",
+        )
+
+
+def _misfit(spec: TensorSpec, array: NDArray[Any], fix: str) -> InputError:
+    came = TensorSpec(name=spec.name, dtype=array.dtype.name, shape=array.shape)
+    return InputError(f"The model expects {spec}, but got {came}.", fix)
+
+
+def _listing(specs: Iterable[TensorSpec]) -> str:
+    return "; ".join(str(spec) for spec in specs)

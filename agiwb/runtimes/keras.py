@@ -1,0 +1,107 @@
+"""Running a Keras file: ``.keras`` or ``.h5``."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.errors import NotFoundError
+from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.runtime import Tensors
+from agiwb.tensorflow_quietly import import_tensorflow
+
+if TYPE_CHECKING:
+    import keras
+
+
+class KerasRuntime:
+    """A Keras model behind one traced function; see Runtime for the contract.
+
+    Names are the file's own: those of its input and output layers. ``threads`` has no effect,
+    because TensorFlow keeps one pool of threads for the whole process.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        tf = import_tensorflow()
+        import keras
+
+        model = load_keras_model(path)
+        self._signature = _signature(model, path)
+        expected = [
+            tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in self._signature.inputs
+        ]
+
+        def answer(*tensors: Any) -> list[Any]:
+            given = tensors[0] if len(tensors) == 1 else list(tensors)
+            return list(keras.tree.flatten(model(given, training=False)))
+
+        self._model = model  # the traced function holds its variables by weak reference only
+        self._answer = tf.function(answer, input_signature=expected).get_concrete_function()
+
+    @property
+    def signature(self) -> Signature:
+        return self._signature
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        tf = import_tensorflow()
+        tensors = check_inputs(self._signature, inputs)
+        ordered = [tf.constant(tensors[spec.name]) for spec in self._signature.inputs]
+        names = (spec.name for spec in self._signature.outputs)
+        return {
+            name: output.numpy() for name, output in zip(names, self._answer(*ordered), strict=True)
+        }
+
+
+def load_keras_model(path: Path) -> keras.Model:
+    """Return the model of a ``.keras`` or ``.h5`` file, without its optimiser.
+
+    Code inside the file (a Lambda layer) is never run.
+
+    Raises:
+        NotFoundError: The file holds no model that can be loaded.
+    """
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras says "file not found"
+        raise _unloadable(path, "it is not the zip archive that it should be.")
+    import_tensorflow()
+    import keras
+
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        # A damaged file fails anywhere between the archive and the last layer, in any way.
+        raise _unloadable(path, " ".join(str(error).split())) from error
+    return model
+
+
+def _unloadable(path: Path, reason: str) -> NotFoundError:
+    return NotFoundError(
+        f"The file {path} cannot be loaded as a Keras model: {reason}",
+        "Save it again with `model.save`, from layers that Keras knows: agiwb runs no code that "
+        "a model file brings along.",
+    )
+
+
+def _signature(model: keras.Model, path: Path) -> Signature:
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        raise NotFoundError(
+            f"The model in {path} does not say what goes in.",
+            "Build it with `keras.Input` before saving it.",
+        )
+    # A Sequential model does not name its output: its last layer does.
+    names = getattr(model, "output_names", None) or [model.layers[-1].name]
+    return Signature(
+        inputs=tuple(_spec(tensor.name, tensor) for tensor in inputs),
+        outputs=tuple(
+            _spec(name, tensor) for name, tensor in zip(names, model.outputs, strict=True)
+        ),
+    )
+
+
+def _spec(name: str, tensor: Any) -> TensorSpec:
+    return TensorSpec(name=name, dtype=tensor.dtype, shape=tuple(tensor.shape))

@@ -1,0 +1,188 @@
+"""Running LiteRT (TensorFlow Lite) models on the processor, without TensorFlow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.errors import InputError
+from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.runtime import Tensors
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+SIGNATURE_NAME = "serving_default"
+
+Details = dict[str, Any]
+"""What the interpreter says about one tensor."""
+
+
+class LiteRTRuntime:
+    """A loaded ``.tflite`` file; see Runtime for the contract.
+
+    Tensors are named as in the model's ``serving_default`` signature, or in its only one; a model
+    without any gives the names of its graph. Where the model takes or gives quantised integers,
+    the signature says float32 and ``run`` converts: callers see real values only. ``run`` holds a
+    lock, as an interpreter serves one caller at a time.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Load the model.
+
+        Raises:
+            InputError: The file is not a LiteRT model, or needs operators that are not built in.
+        """
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._lock = threading.Lock()
+        try:
+            interpreter = Interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+            self._runner = _choose_runner(interpreter)
+            self._inputs = _tensors(self._runner.get_input_details())
+            self._outputs = _tensors(self._runner.get_output_details())
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"The file {path} cannot be run as a LiteRT model: {_first_sentence(error)}",
+                "If it is damaged, convert the model again with `agiwb convert --fresh`.",
+            ) from error
+        self._signature = Signature(
+            inputs=tuple(tensor.spec for tensor in self._inputs.values()),
+            outputs=tuple(tensor.spec for tensor in self._outputs.values()),
+        )
+
+    @property
+    def signature(self) -> Signature:
+        """Names, dtypes and shapes of inputs and outputs."""
+        return self._signature
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Return every output by name for one batch.
+
+        Raises:
+            InputError: A name, dtype or shape does not fit the signature, or the model itself
+                refuses the batch, such as one built for a single example.
+        """
+        checked = check_inputs(self._signature, inputs)
+        given = {name: self._inputs[name].quantise(array) for name, array in checked.items()}
+        if any(array.size == 0 for array in given.values()):
+            return self._nothing()
+        try:
+            with self._lock:
+                answers = self._runner(**given)
+        except RuntimeError as error:
+            raise InputError(
+                f"The model refuses this batch: {_first_sentence(error)}",
+                "Give one example at a time, or values like those it was trained on.",
+            ) from error
+        return {name: tensor.dequantise(answers[name]) for name, tensor in self._outputs.items()}
+
+    def _nothing(self) -> Tensors:
+        """Return the outputs for no examples, which the interpreter cannot be asked for."""
+        return {
+            spec.name: np.zeros((0, *(size or 0 for size in spec.shape[1:])), spec.dtype)
+            for spec in self._signature.outputs
+        }
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """One input or output, and how its stored integers map to real values, if they do.
+
+    A real value is ``scale * (integer - zero_point)`` (Jacob et al., 2018, equation 1).
+    """
+
+    spec: TensorSpec
+    stored: np.dtype[Any]
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def quantise(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return ``array`` as the model stores it; what it cannot hold becomes its nearest."""
+        if not self.scale:
+            return array
+        limits = np.iinfo(self.stored)
+        steps = np.nan_to_num(np.round(array / self.scale)) + self.zero_point
+        return np.clip(steps, limits.min, limits.max).astype(self.stored)
+
+    def dequantise(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the real values of an array that the model gave."""
+        if not self.scale:
+            return array
+        return (array.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+
+class _Runner(Protocol):
+    """What the interpreter offers for a signature: its tensors by name, and a call."""
+
+    def get_input_details(self) -> dict[str, Details]: ...
+    def get_output_details(self) -> dict[str, Details]: ...
+    def __call__(self, **inputs: NDArray[Any]) -> Tensors: ...
+
+
+class _UnnamedRunner:
+    """A runner for a model without signatures: its tensors by the names of the graph."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self._interpreter = interpreter
+        self._inputs = {entry["name"]: entry for entry in interpreter.get_input_details()}
+        self._outputs = {entry["name"]: entry for entry in interpreter.get_output_details()}
+
+    def get_input_details(self) -> dict[str, Details]:
+        """Return the inputs by name."""
+        return self._inputs
+
+    def get_output_details(self) -> dict[str, Details]:
+        """Return the outputs by name."""
+        return self._outputs
+
+    def __call__(self, **inputs: NDArray[Any]) -> Tensors:
+        """Return the outputs; the interpreter allocates only when a shape has changed."""
+        for name, array in inputs.items():
+            self._interpreter.resize_tensor_input(self._inputs[name]["index"], array.shape)
+        self._interpreter.allocate_tensors()
+        for name, array in inputs.items():
+            self._interpreter.set_tensor(self._inputs[name]["index"], array)
+        self._interpreter.invoke()
+        return {
+            name: self._interpreter.get_tensor(entry["index"])
+            for name, entry in self._outputs.items()
+        }
+
+
+def _choose_runner(interpreter: Interpreter) -> _Runner:
+    names = list(interpreter.get_signature_list())
+    if not names:
+        return _UnnamedRunner(interpreter)
+    name = SIGNATURE_NAME if SIGNATURE_NAME in names else names[0]
+    runner: _Runner = interpreter.get_signature_runner(name)
+    return runner
+
+
+def _tensors(details: dict[str, Details]) -> dict[str, _Tensor]:
+    return {name: _tensor(name, entry) for name, entry in details.items()}
+
+
+def _tensor(name: str, details: Details) -> _Tensor:
+    stored = np.dtype(details["dtype"])
+    scale, zero_point = details["quantization"]
+    quantised = stored.kind in "iu" and scale != 0
+    sizes = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
+    spec = TensorSpec(
+        name=name,
+        dtype="float32" if quantised else stored.name,
+        shape=tuple(None if size < 0 else int(size) for size in sizes),
+    )
+    return _Tensor(spec, stored, scale, zero_point) if quantised else _Tensor(spec, stored)
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") + "."

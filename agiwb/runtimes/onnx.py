@@ -1,0 +1,103 @@
+"""Running ONNX models on the processor with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.errors import InputError
+from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.runtime import Tensors
+
+_NUMPY_NAMES = {"float": "float32", "double": "float64", "string": "object"}
+"""ONNX Runtime's names of element types, where NumPy's differ."""
+_ONLY_ERRORS = 3
+
+
+class OnnxRuntime:
+    """A loaded ``.onnx`` file; see Runtime for the contract.
+
+    A free dimension of the signature is one that the file leaves unknown or gives a name. ``run``
+    needs no lock: ONNX Runtime's sessions are thread-safe.
+    """
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Load the model.
+
+        Raises:
+            InputError: The file is not an ONNX model that this machine can run.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ONLY_ERRORS
+        # Spinning threads win microseconds of latency and cost a whole core while idle.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+            self._signature = Signature(
+                inputs=_specs(self._session.get_inputs()),
+                outputs=_specs(self._session.get_outputs()),
+            )
+        except Exception as error:  # its own exceptions share no other base
+            raise InputError(
+                f"The file {path} cannot be run as an ONNX model: {_first_sentence(error)}",
+                "If it is damaged, convert the model again with `agiwb convert --fresh`.",
+            ) from error
+        self._names = [spec.name for spec in self._signature.outputs]
+
+    @property
+    def signature(self) -> Signature:
+        """Names, dtypes and shapes of inputs and outputs."""
+        return self._signature
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Return every output by name for one batch.
+
+        Raises:
+            InputError: A name, dtype or shape does not fit the signature, or the model itself
+                refuses a value, such as an index out of bounds.
+        """
+        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+        try:
+            outputs = self._session.run(self._names, check_inputs(self._signature, inputs))
+        except InvalidArgument as error:
+            raise InputError(
+                f"The model refuses these values: {_first_sentence(error)}",
+                "Give values like those it was trained on.",
+            ) from error
+        return dict(zip(self._names, outputs, strict=True))
+
+
+def _specs(arguments: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(name=entry.name, dtype=_dtype(entry.type), shape=_shape(entry.shape))
+        for entry in arguments
+    )
+
+
+def _dtype(kind: str) -> str:
+    """Return NumPy's name for a type that ONNX Runtime writes as ``tensor(float)``."""
+    element = kind.removeprefix("tensor(").removesuffix(")")
+    try:
+        return np.dtype(_NUMPY_NAMES.get(element, element)).name
+    except TypeError:
+        raise TypeError(f"values of type {kind} are not supported.") from None
+
+
+def _shape(sizes: Sequence[int | str | None]) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in sizes)
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") + "."

@@ -1,0 +1,1 @@
+"""Serving: an artifact behind TensorFlow Serving's REST API, on this machine."""

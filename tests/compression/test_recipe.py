@@ -1,0 +1,70 @@
+"""Recipes: their notation, read and written, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from agiwb.compression.recipe import Prune, Quantize, Recipe, parse_recipe
+from agiwb.compression.sweep import SweepConfig
+from agiwb.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "recipe"),
+    [
+        ("baseline", Recipe()),
+        ("prune_80", Recipe((Prune(80),))),
+        ("int8", Recipe((Quantize("int8"),))),
+        ("prune_5+float16", Recipe((Prune(5), Quantize("float16")))),
+    ],
+)
+def test_the_name_is_the_notation(text: str, recipe: Recipe):
+    assert parse_recipe(text) == recipe
+    assert recipe.name == text
+
+
+def test_spaces_and_leading_zeros_do_not_make_another_recipe():
+    assert parse_recipe(" prune_080 + int8 ").name == "prune_80+int8"
+
+
+def test_a_recipe_says_what_trains_and_what_the_file_holds():
+    recipe = parse_recipe("prune_80+int8")
+    assert recipe.training == (Prune(80),)
+    assert recipe.training[0].sparsity == 0.8
+    assert recipe.precision == "int8"
+    assert parse_recipe("prune_80").precision == "float32"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("int_8", "Did you mean `int8`?"),
+        ("prune80+int8", "Did you mean `prune_80`?"),
+        ("prun_65", "Did you mean `prune_65`?"),
+        ("magic", "Write `baseline`, or `prune_<percent>`"),
+        ("", "empty stage"),
+        ("prune_80+", "empty stage"),
+        ("prune_0", "from 1 to 99"),
+        ("prune_100", "from 1 to 99"),
+        ("int8+prune_80", "Write `prune_80+int8`."),
+        ("int8+float16", "two stages of the same kind"),
+        ("prune_50+prune_80", "two stages of the same kind"),
+        ("baseline+int8", "means no compression"),
+    ],
+)
+def test_what_is_no_recipe_is_refused_with_what_to_write_instead(text: str, says: str):
+    with pytest.raises(ConfigError) as caught:
+        parse_recipe(text)
+    assert says in str(caught.value)
+    assert f"`{text}`" in str(caught.value)
+
+
+def test_a_config_holds_plain_names_each_once_and_the_baseline_first():
+    config = SweepConfig(recipes=("int8", "prune_080", "int8"))
+    assert config.recipes == ("baseline", "int8", "prune_80")
+    assert SweepConfig(recipes=("int8", "baseline")).recipes == ("int8", "baseline")
+
+
+def test_a_config_refuses_a_misspelt_recipe():
+    with pytest.raises(ConfigError, match="Did you mean `dynamic`"):
+        SweepConfig(recipes=("dinamic",))

@@ -1,0 +1,261 @@
+"""The sweep step, on real models from end to end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agiwb.artifacts.resolve import resolve_model
+from agiwb.compression.sweep import SweepConfig, SweepRecord, sweep
+from agiwb.errors import CancelledError, ConfigError, InputError, NotFoundError, WorkError
+from agiwb.runs.events import Event
+from agiwb.runs.record import Record
+from agiwb.runs.store import open_store
+
+QUICK = {"fine_tune_epochs": 1, "latency_blocks": 5, "latency_runs": 5, "calibration_samples": 50}
+
+
+def silent(event: Event) -> None:
+    """Show nothing."""
+
+
+def run(**values: Any) -> SweepRecord:
+    return sweep(SweepConfig(**{**QUICK, **values}), reuse=False, listener=silent)
+
+
+def test_importing_the_step_is_cheap():
+    heavy = "{'tensorflow', 'keras', 'pandas', 'matplotlib', 'mlflow', 'ai_edge_litert'}"
+    code = f"import sys, agiwb.compression.sweep; print({heavy} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert answer.stdout.strip() == b"set()"
+
+
+@pytest.fixture(scope="module")
+def swept(digits_cnn_run: Record) -> tuple[SweepRecord, list[Event]]:
+    """The default recipes on the digits CNN, and what was reported meanwhile."""
+    events: list[Event] = []
+    config = SweepConfig(model=digits_cnn_run.run.id, **QUICK)
+    return sweep(config, reuse=False, listener=events.append), events
+
+
+@pytest.mark.slow
+def test_every_recipe_has_a_measured_candidate(swept: Any, digits_cnn_run: Record):
+    record: SweepRecord = swept[0]
+    assert [c.name for c in record.candidates] == list(record.config.recipes)
+    assert {c.status for c in record.candidates} == {"ok"}
+    baseline = record.candidate("baseline")
+    assert baseline.test_accuracy == pytest.approx(digits_cnn_run.metrics["test_accuracy"])
+    assert (baseline.worse, baseline.better, baseline.agreement) == (0, 0, 1)
+    assert (baseline.latency_ratio, baseline.sparsity) == (1, 0)
+    for candidate in record.candidates:
+        low, high = candidate.accuracy_interval or (1, 0)
+        assert low <= (candidate.test_accuracy or 0) <= high
+        moved = (candidate.better or 0) - (candidate.worse or 0)
+        gained = candidate.test_accuracy - baseline.test_accuracy
+        assert gained == pytest.approx(moved / record.test_examples)
+        assert (candidate.latency_ms_p50 or 0) > 0
+        assert candidate.verdict.endswith(".")
+    assert record.dataset == "digits"
+    assert record.model_name == "digits-cnn"
+    assert record.test_examples == 360
+    assert record.chance_level == pytest.approx(37 / 360)
+    assert record.latency_noise_ratio > 0
+
+
+@pytest.mark.slow
+def test_sizes_and_sparsities_are_what_the_recipes_promise(swept: Any):
+    by_name = {c.name: c for c in swept[0].candidates}
+    baseline, pruned, both = by_name["baseline"], by_name["prune_80"], by_name["prune_80+int8"]
+    assert pruned.size_bytes == baseline.size_bytes
+    assert pruned.gzip_bytes < 0.6 * baseline.gzip_bytes
+    assert by_name["int8"].gzip_bytes < 0.8 * baseline.gzip_bytes
+    assert both.gzip_bytes == min(c.gzip_bytes for c in swept[0].candidates)
+    assert both.on_front
+    assert pruned.sparsity == both.sparsity == pytest.approx(0.8, abs=0.005)  # rounded down
+    assert by_name["int8"].sparsity == 0
+    for candidate in swept[0].candidates:
+        file = swept[0].file(f"{candidate.name}/model.tflite")
+        assert candidate.size_bytes == file.stat().st_size
+
+
+@pytest.mark.slow
+def test_equal_prunings_are_trained_once_and_each_candidate_is_a_model(swept: Any):
+    record, events = swept
+    assert sum(e.phase == "fine-tune prune_80" and e.done == e.total for e in events) == 1
+    store = open_store()
+    found = {
+        name: resolve_model(f"{record.run.id}:{name}", store) for name in record.config.recipes
+    }
+    assert {source.dataset for source in found.values()} == {"digits"}
+
+    import keras
+
+    pruned, both, baseline = (
+        keras.models.load_model(found[name].path)
+        for name in ("prune_80", "prune_80+int8", "baseline")
+    )
+    assert not pruned.compiled
+    for one, other in zip(pruned.get_weights(), both.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+    assert all(np.count_nonzero(layer.kernel) for layer in baseline.layers if "conv" in layer.name)
+
+
+@pytest.mark.slow
+def test_the_stored_record_is_the_one_returned(swept: Any, digits_cnn_run: Record):
+    record: SweepRecord = swept[0]
+    stored = open_store().get(record.run.id)
+    assert stored == record
+    assert stored.run.provenance.parents["model"] == digits_cnn_run.run.id
+    metrics = record.metrics
+    assert metrics["prune_80-int8_gzip_bytes"] == record.candidate("prune_80+int8").gzip_bytes
+    assert metrics["baseline_test_accuracy"] == record.candidate("baseline").test_accuracy
+
+
+@pytest.mark.slow
+def test_all_phases_report_to_their_end(swept: Any):
+    ended = {e.phase for e in swept[1] if e.total and e.done == e.total}
+    assert ended == {
+        "fine-tune prune_80",
+        "run on the test examples",
+        "measure latency",
+        *(f"convert {name}" for name in swept[0].config.recipes),
+    }
+
+
+@pytest.mark.slow
+def test_what_fails_is_a_row_and_the_rest_goes_on(
+    digits_run: Record, monkeypatch: pytest.MonkeyPatch
+):
+    from agiwb.compression import produce
+
+    real = produce.convert
+
+    def broken(saved_model: Path, precision: str, samples: Any) -> bytes:
+        if precision == "float16":
+            return b"not a model"
+        if precision == "dynamic":
+            raise RuntimeError("This operator\nhas no 8-bit version")
+        return real(saved_model, precision, samples)
+
+    monkeypatch.setattr(produce, "convert", broken)
+    record = run(model=digits_run.run.id, recipes=("float16", "dynamic", "int8"))
+    damaged, refused = record.candidate("float16"), record.candidate("dynamic")
+    assert damaged.status == refused.status == "failed"
+    assert "cannot be run as a LiteRT model" in damaged.reason
+    assert refused.reason == "This operator"
+    assert refused.verdict == "Not usable: This operator"
+    assert refused.test_accuracy is None
+    assert record.candidate("int8").status == "ok"
+    assert record.chosen == "int8"
+    assert not any(name.startswith("dynamic") for name in record.metrics)
+    assert record.passed
+
+
+@pytest.mark.slow
+def test_a_file_that_runs_but_answers_at_random_fails(
+    digits_run: Record, monkeypatch: pytest.MonkeyPatch
+):
+    from agiwb.compression import produce
+
+    real = produce.prune
+
+    def lobotomise(*arguments: Any) -> Any:
+        model = real(*arguments)
+        model.set_weights([np.zeros_like(weights) for weights in model.get_weights()])
+        return model
+
+    monkeypatch.setattr(produce, "prune", lobotomise)
+    record = run(model=digits_run.run.id, recipes=("prune_80",))
+    candidate = record.candidate("prune_80")
+    assert candidate.status == "failed"
+    assert "no better than chance" in candidate.reason
+    assert not candidate.on_front
+    assert record.chosen == "baseline"
+
+
+@pytest.mark.slow
+def test_a_pruning_that_fails_is_tried_once_for_all_that_share_it(
+    digits_run: Record, monkeypatch: pytest.MonkeyPatch
+):
+    from agiwb.compression import produce
+
+    tried = []
+
+    def diverge(*arguments: Any) -> Any:
+        tried.append(arguments)
+        raise WorkError("The fine-tuning diverged.", "Try less.")
+
+    monkeypatch.setattr(produce, "prune", diverge)
+    record = run(model=digits_run.run.id, recipes=("prune_80", "prune_80+int8", "float16"))
+    assert {c.name: c.reason for c in record.candidates} == {
+        "baseline": "",
+        "prune_80": "The fine-tuning diverged. Try less.",
+        "prune_80+int8": "The fine-tuning diverged. Try less.",
+        "float16": "",
+    }
+    assert len(tried) == 1
+    assert record.chosen == "float16"
+
+
+@pytest.mark.slow
+def test_if_none_qualifies_the_run_has_a_problem(digits_run: Record):
+    record = run(model=digits_run.run.id, recipes=("float16",), max_latency_ratio=0.01)
+    assert record.chosen is None
+    assert not record.passed
+    assert record.problems == (record.choice_reason,)
+    assert "The nearest is" in record.choice_reason
+
+
+@pytest.mark.slow
+def test_a_baseline_that_cannot_run_ends_the_sweep(
+    digits_run: Record, monkeypatch: pytest.MonkeyPatch
+):
+    from agiwb.compression import produce
+
+    monkeypatch.setattr(produce, "convert", lambda *_: b"not a model")
+    with pytest.raises(WorkError, match="nothing can be compared"):
+        run(model=digits_run.run.id, recipes=("int8",))
+
+
+@pytest.mark.slow
+def test_a_sweep_stops_when_asked(digits_run: Record):
+    config = SweepConfig(model=digits_run.run.id, recipes=("prune_50",), **QUICK)
+    with pytest.raises(CancelledError):
+        sweep(config, reuse=False, listener=silent, cancelled=lambda: True)
+
+
+@pytest.mark.slow
+def test_a_bare_file_needs_its_data_set_named(digits_run: Record, tmp_path: Path):
+    file = tmp_path / "mine.keras"
+    file.write_bytes(digits_run.file("model.keras").read_bytes())
+    with pytest.raises(ConfigError, match="Give it as `dataset`"):
+        run(model=str(file))
+    record = run(model=str(file), dataset="digits", recipes=("baseline",))
+    assert record.model_name == "mine"
+    assert record.chosen == "baseline"
+
+
+@pytest.mark.slow
+def test_a_model_and_data_that_do_not_fit_leave_no_run(digits_run: Record, tmp_path: Path):
+    before = len(open_store().summaries("sweep"))
+    import keras
+
+    other = tmp_path / "other.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save(other)
+    with pytest.raises(ConfigError, match="takes examples of shape"):
+        run(model=str(other), dataset="digits")
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(b"not a zip file")
+    with pytest.raises(InputError, match="cannot be loaded as a Keras model"):
+        run(model=str(damaged), dataset="digits")
+    assert len(open_store().summaries("sweep")) == before
+
+
+def test_there_must_be_a_model(workspace: Path):
+    with pytest.raises(NotFoundError, match="No model has been trained yet"):
+        run()

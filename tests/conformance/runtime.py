@@ -1,0 +1,137 @@
+"""What every runtime must do. A test module subclasses it and names its format:
+
+class TestKerasFile(RuntimeConformance):
+    format = "keras"
+"""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from agiwb.artifacts.manifest import MODEL_FILES, Format
+from agiwb.artifacts.resolve import resolve_model
+from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.conversion.registry import load_converter
+from agiwb.conversion.source import ConversionSource, load_source
+from agiwb.datasets.registry import load_dataset
+from agiwb.errors import InputError
+from agiwb.runs.record import Record
+from agiwb.runs.store import open_store
+from agiwb.runtimes.runtime import Runtime, open_runtime
+
+TOLERANCE = 1e-5
+FEATURES = load_dataset("digits").test.features
+
+UNFIT = {
+    "nothing": {},
+    "another name": {"pixels": FEATURES[:2]},
+    "one name too many": {"features": FEATURES[:2], "more": FEATURES[:2]},
+    "no batch dimension": {"features": FEATURES[0]},
+    "another size": {"features": FEATURES[:2, :7]},
+    "text": {"features": np.full((2, 8, 8), "1.0")},
+    "complex numbers": {"features": FEATURES[:2].astype(np.complex64)},
+}
+
+
+@pytest.mark.slow
+class RuntimeConformance:
+    """Runs one small trained model, written in the subclass's ``format``."""
+
+    format: ClassVar[Format]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def source(cls, digits_run: Record) -> ConversionSource:
+        return load_source(resolve_model(digits_run.run.id, open_store()), load_dataset("digits"))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def folder(cls, source: ConversionSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp(cls.format)
+        load_converter(cls.format)(source, folder)
+        return folder
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runtime(cls, folder: Path) -> Runtime:
+        return open_runtime(folder)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def expected(cls, source: ConversionSource) -> np.ndarray:
+        return source.model.predict(FEATURES, verbose=0)
+
+    def test_the_signature_says_what_goes_in_and_out(self, runtime: Runtime) -> None:
+        assert runtime.signature == Signature(
+            inputs=(TensorSpec(name="features", dtype="float32", shape=(None, 8, 8)),),
+            outputs=(TensorSpec(name="probabilities", dtype="float32", shape=(None, 10)),),
+        )
+
+    def test_it_answers_as_the_model_for_any_batch_size(
+        self, runtime: Runtime, expected: np.ndarray
+    ) -> None:
+        for size in (64, 1, 3, 64):  # in turn, as engines keep buffers between batches
+            answer = runtime.run({"features": FEATURES[:size]})
+            assert list(answer) == ["probabilities"]
+            found = answer["probabilities"]
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected[:size], rtol=0, atol=TOLERANCE)
+
+    @pytest.mark.parametrize("case", UNFIT)
+    def test_inputs_that_do_not_fit_are_refused_with_the_signature(
+        self, runtime: Runtime, case: str
+    ) -> None:
+        with pytest.raises(InputError) as caught:
+            runtime.run(UNFIT[case])
+        assert "features: float32 (?, 8, 8)" in str(caught.value)
+
+    @pytest.mark.parametrize("dtype", ["float64", "int64", "uint8"])
+    def test_other_numbers_are_cast(
+        self, runtime: Runtime, expected: np.ndarray, dtype: str
+    ) -> None:
+        answer = runtime.run({"features": FEATURES[:5].astype(dtype)})["probabilities"]
+        np.testing.assert_allclose(answer, expected[:5], rtol=0, atol=TOLERANCE)
+
+    def test_the_memory_layout_does_not_matter(
+        self, runtime: Runtime, expected: np.ndarray
+    ) -> None:
+        every_second = FEATURES[:10:2]
+        for features in (every_second, np.asfortranarray(every_second)):
+            answer = runtime.run({"features": features})["probabilities"]
+            np.testing.assert_allclose(answer, expected[:10:2], rtol=0, atol=TOLERANCE)
+
+    def test_no_examples_give_no_answers(self, runtime: Runtime) -> None:
+        assert runtime.run({"features": FEATURES[:0]})["probabilities"].shape == (0, 10)
+
+    def test_answers_belong_to_the_caller(self, runtime: Runtime) -> None:
+        given = FEATURES[:4].copy()
+        first = runtime.run({"features": given})["probabilities"]
+        kept = first.copy()
+        runtime.run({"features": FEATURES[4:8]})
+        np.testing.assert_array_equal(first, kept)
+        np.testing.assert_array_equal(given, FEATURES[:4])
+        first[:] = -1
+        np.testing.assert_array_equal(runtime.run({"features": given})["probabilities"], kept)
+
+    def test_threads_get_their_own_answers(self, runtime: Runtime, expected: np.ndarray) -> None:
+        def answer(index: int) -> np.ndarray:
+            size = 1 + index % 4
+            return runtime.run({"features": FEATURES[index : index + size]})["probabilities"]
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(answer, range(200)))
+        for index, found in enumerate(answers):
+            wanted = expected[index : index + 1 + index % 4]
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
+
+    def test_a_damaged_file_is_refused_by_name(self, folder: Path, tmp_path: Path) -> None:
+        copy = shutil.copytree(folder, tmp_path / "damaged")
+        (copy / MODEL_FILES[self.format]).write_bytes(b"This was a model once.")
+        with pytest.raises(InputError, match=str(copy)):
+            open_runtime(copy)

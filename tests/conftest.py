@@ -1,0 +1,58 @@
+"""What several tests need: a workspace of their own, and real models trained once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agiwb.runs.record import Record
+
+pytest.register_assert_rewrite("conformance.runtime")
+
+
+@pytest.fixture(scope="session")
+def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A workspace shared by the whole session, in which the models below are trained."""
+    path = tmp_path_factory.mktemp("workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGIWB_WORKSPACE", str(path))
+        yield path
+
+
+@pytest.fixture(scope="session")
+def digits_run(trained_workspace: Path) -> Record:
+    """The record of a small MLP trained on digits."""
+    from agiwb import TrainConfig, train
+
+    return train(TrainConfig(architecture="mlp", units=32, epochs=6))
+
+
+@pytest.fixture(scope="session")
+def digits_cnn_run(trained_workspace: Path) -> Record:
+    """The record of a small CNN with batch norm trained on digits."""
+    from agiwb import TrainConfig, train
+
+    return train(TrainConfig(architecture="cnn", units=16, epochs=4))
+
+
+@pytest.fixture(scope="session")
+def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs: making its tables takes seconds, copying it does not."""
+    from agiwb.runs.store import MlflowStore
+
+    path = tmp_path_factory.mktemp("history")
+    MlflowStore(path)
+    return path / "mlflow.db"
+
+
+@pytest.fixture
+def workspace(empty_history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace of the test's own."""
+    path = tmp_path / "workspace"
+    path.mkdir()
+    shutil.copy(empty_history, path)
+    monkeypatch.setenv("AGIWB_WORKSPACE", str(path))
+    return path

@@ -1,0 +1,331 @@
+"""The convert step on real models: every format, and every way to fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agiwb.artifacts.manifest import MODEL_FILES, Format, read_artifact
+from agiwb.artifacts.resolve import MODEL_FILE, resolve_artifact
+from agiwb.conversion import registry
+from agiwb.conversion.convert import ConvertConfig, ConvertRecord, convert
+from agiwb.conversion.keras_file import write_keras
+from agiwb.conversion.parity import TOLERANCES, ParityReport
+from agiwb.conversion.source import ConversionSource
+from agiwb.errors import CancelledError, ConfigError, InputError, NotFoundError
+from agiwb.runs.events import Event
+from agiwb.runs.files import damaged_files, sha256_of_file
+from agiwb.runs.record import Record
+from agiwb.runs.store import open_store
+
+if TYPE_CHECKING:
+    import keras
+
+slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def converted(digits_run: Record) -> ConvertRecord:
+    return convert(ConvertConfig(model=digits_run.run.id))
+
+
+def folder_of(record: ConvertRecord, wanted: Format) -> Path:
+    artifact = next(made for made in record.artifacts if made.format == wanted)
+    return record.file(artifact.path)
+
+
+# ---- what passes
+
+
+@slow
+@pytest.mark.parametrize("run", ["digits_run", "digits_cnn_run"])
+def test_every_format_agrees_with_the_model(run: str, request: pytest.FixtureRequest) -> None:
+    trained = request.getfixturevalue(run)
+    events: list[Event] = []
+    record = convert(ConvertConfig(model=trained.run.id), reuse=False, listener=events.append)
+
+    assert record.problems == ()
+    assert [made.format for made in record.artifacts] == list(MODEL_FILES)
+    assert record.reference_accuracy == pytest.approx(trained.metrics["test_accuracy"])
+    for made in record.artifacts:
+        assert made.passed
+        assert made.path == made.format
+        assert made.max_abs_error <= TOLERANCES[made.format].max_abs_error
+        assert made.top1_agreement == 1
+        assert made.test_accuracy == record.reference_accuracy
+        assert record.metrics[f"{made.format}_max_abs_error"] == made.max_abs_error
+    assert [(event.done, event.total) for event in events] == [(done, 6) for done in range(7)]
+    assert not record.file("rejected").exists()
+
+
+@slow
+@pytest.mark.parametrize("wanted", MODEL_FILES)
+def test_an_artifact_says_what_it_is(
+    converted: ConvertRecord, digits_run: Record, wanted: Format
+) -> None:
+    folder = folder_of(converted, wanted)
+    artifact = read_artifact(folder)
+    assert artifact.format == wanted
+    assert artifact.name == converted.model_name == "digits-mlp"
+    assert artifact.dataset == "digits"
+    assert artifact.classes == tuple("0123456789")
+    assert artifact.source_sha256 == sha256_of_file(digits_run.file(MODEL_FILE))
+    assert [str(spec) for spec in artifact.signature.inputs] == ["features: float32 (?, 8, 8)"]
+    assert [str(spec) for spec in artifact.signature.outputs] == ["probabilities: float32 (?, 10)"]
+    assert damaged_files(folder, artifact.files) == []
+    assert MODEL_FILES[wanted] in [file.path for file in artifact.files]
+    report = ParityReport.model_validate_json((folder / "parity.json").read_bytes())
+    assert report.passed
+    assert report.examples == 256
+
+
+@slow
+@pytest.mark.parametrize("wanted", MODEL_FILES)
+def test_a_format_does_not_need_the_others(digits_run: Record, wanted: Format) -> None:
+    record = convert(ConvertConfig(model=digits_run.run.id, formats=(wanted,)), reuse=False)
+    assert record.problems == ()
+    assert [made.format for made in record.artifacts] == [wanted]
+
+
+@slow
+def test_the_origin_is_recorded_and_the_artifact_found_by_its_model(
+    converted: ConvertRecord, digits_run: Record
+) -> None:
+    assert converted.run.provenance.parents["model"] == digits_run.run.id
+    assert set(converted.run.provenance.inputs) == {"model", "dataset"}
+    found = resolve_artifact(digits_run.run.id, "onnx", open_store())
+    assert read_artifact(found.folder).format == "onnx"
+
+
+@slow
+def test_nothing_new_means_no_new_run(converted: ConvertRecord, digits_run: Record) -> None:
+    again = convert(ConvertConfig(model=digits_run.run.id))
+    assert again.reused
+    assert again.run.id == converted.run.id
+
+
+@slow
+def test_no_file_holds_optimiser_state(converted: ConvertRecord, digits_run: Record) -> None:
+    import h5py
+
+    written = folder_of(converted, "keras") / "model.keras"
+    assert written.stat().st_size < 0.6 * digits_run.file(MODEL_FILE).stat().st_size
+    with zipfile.ZipFile(written) as archive:
+        assert json.loads(archive.read("config.json"))["compile_config"] == {}
+    with h5py.File(folder_of(converted, "h5") / "model.h5") as weights:
+        assert "optimizer_weights" not in weights
+        assert "training_config" not in weights.attrs
+
+
+@slow
+def test_onnx_has_named_dimensions_and_metadata(
+    converted: ConvertRecord, digits_run: Record
+) -> None:
+    import onnx
+
+    model = onnx.load(folder_of(converted, "onnx") / "model.onnx")
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    dimensions = [value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input]
+    assert versions[""] == 18
+    assert json.loads(metadata["classes"]) == list("0123456789")
+    assert metadata["source_sha256"] == sha256_of_file(digits_run.file(MODEL_FILE))
+    assert dimensions == ["batch"]
+
+
+@slow
+def test_litert_needs_no_operators_of_tensorflow(converted: ConvertRecord) -> None:
+    assert b"Flex" not in (folder_of(converted, "litert") / "model.tflite").read_bytes()
+
+
+@slow
+def test_nothing_is_printed_on_stdout(
+    digits_run: Record, capfd: pytest.CaptureFixture[str]
+) -> None:
+    convert(ConvertConfig(model=digits_run.run.id, samples=8), reuse=False)
+    assert capfd.readouterr().out == ""
+
+
+# ---- what fails, and what that leaves
+
+
+def _write_wrong(source: ConversionSource, folder: Path) -> None:
+    """Write a model whose classes came out in another order, as a faulty converter might."""
+    import keras
+
+    faulty = keras.models.clone_model(source.model)
+    faulty.set_weights(source.model.get_weights())
+    kernel, bias = faulty.layers[-1].get_weights()
+    faulty.layers[-1].set_weights([kernel[:, ::-1], bias])
+    write_keras(ConversionSource(faulty, faulty, source.classes, source.sha256), folder)
+
+
+@slow
+def test_a_faulty_format_is_a_problem_and_is_kept_apart(
+    digits_run: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._HOMES, "keras", f"{__name__}:_write_wrong")
+    config = ConvertConfig(model=digits_run.run.id, formats=("keras", "h5"), seed=99)
+    record = convert(config, reuse=False)
+
+    assert not record.passed
+    assert len(record.problems) == 2
+    assert record.problems[0].startswith("keras: the probabilities differ")
+    assert [(made.format, made.passed) for made in record.artifacts] == [
+        ("keras", False),
+        ("h5", True),
+    ]
+    assert record.file("rejected/keras/parity.json").is_file()
+    assert not record.file("keras").exists()
+    with pytest.raises(NotFoundError):
+        resolve_artifact(record.run.id, "keras", open_store())
+
+
+@slow
+def test_a_converter_that_raises_does_not_stop_the_others(tmp_path: Path, workspace: Path) -> None:
+    # LiteRT and ONNX have no such operator.
+    path = save(tmp_path, lambda keras, x: keras.ops.erfinv(keras.ops.tanh(x)), fitted=True)
+    formats: tuple[Format, ...] = ("litert", "onnx", "saved_model")
+    record = convert(ConvertConfig(model=str(path), dataset="digits", formats=formats))
+    litert, onnx = record.problems
+    assert litert == "litert: LiteRT has no built-in operator for Erfinv."
+    assert onnx.startswith("onnx: ")
+    assert "Erfinv" in onnx
+    assert len(onnx) < 450
+    assert [made.format for made in record.artifacts] == ["saved_model"]
+    assert not record.file("rejected").exists()
+
+
+@slow
+def test_a_model_at_chance_passes_in_no_format(tmp_path: Path, workspace: Path) -> None:
+    path = save(tmp_path, lambda _, x: 0 * x)
+    record = convert(ConvertConfig(model=str(path), dataset="digits", formats=("keras",)))
+    assert len(record.problems) == 1
+    assert "no better than chance on digits" in record.problems[0]
+    assert record.artifacts[0].max_abs_error == 0
+    assert not record.artifacts[0].passed
+
+
+@slow
+def test_cancelling_stops_before_the_next_format(digits_run: Record) -> None:
+    with pytest.raises(CancelledError):
+        convert(
+            ConvertConfig(model=digits_run.run.id, samples=9), reuse=False, cancelled=lambda: True
+        )
+
+
+# ---- a model that agiwb did not train
+
+
+@slow
+def test_a_users_sequential_model_gets_the_contracts_names(tmp_path: Path, workspace: Path) -> None:
+    path = save(tmp_path, fitted=True, sequential=True)
+    record = convert(ConvertConfig(model=str(path), dataset="digits"))
+    assert record.problems == ()
+    assert record.model_name == "mine"
+    for wanted in ("saved_model", "frozen_pb", "onnx", "litert"):
+        signature = read_artifact(folder_of(record, wanted)).signature
+        assert [spec.name for spec in signature.inputs] == ["features"]
+        assert [spec.name for spec in signature.outputs] == ["probabilities"]
+
+
+@slow
+def test_the_data_set_of_an_unknown_model_must_be_given(tmp_path: Path, workspace: Path) -> None:
+    path = save(tmp_path)
+    with pytest.raises(ConfigError, match=f"`dataset` is needed.*{path}"):
+        convert(ConvertConfig(model=str(path)))
+    assert open_store().summaries() == []
+
+
+@slow
+def test_a_data_set_that_does_not_fit_is_refused(tmp_path: Path, workspace: Path) -> None:
+    path = save(tmp_path)
+    with pytest.raises(ConfigError, match=r"\(28, 28\).*the model takes \(8, 8\)"):
+        convert(ConvertConfig(model=str(path), dataset="mnist5k"))
+    assert open_store().summaries() == []
+
+
+@slow
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"not an archive"])
+def test_a_damaged_file_is_named_and_leaves_no_run(
+    tmp_path: Path, workspace: Path, content: bytes
+) -> None:
+    path = tmp_path / "mine.keras"
+    path.write_bytes(content)
+    with pytest.raises(NotFoundError, match=str(path)):
+        convert(ConvertConfig(model=str(path), dataset="digits"))
+    assert open_store().summaries() == []
+
+
+@slow
+def test_logits_are_not_called_probabilities(tmp_path: Path, workspace: Path) -> None:
+    path = save(tmp_path, activation="linear")
+    with pytest.raises(InputError, match="not probabilities"):
+        convert(ConvertConfig(model=str(path), dataset="digits"))
+
+
+# ---- the config and the module
+
+
+def test_unknown_and_missing_formats_are_refused() -> None:
+    with pytest.raises(ConfigError, match="tflite"):
+        ConvertConfig(formats=("tflite",))
+    with pytest.raises(ConfigError, match="formats"):
+        ConvertConfig(formats=())
+
+
+def test_a_format_given_twice_is_written_once() -> None:
+    assert ConvertConfig(formats=("onnx", "h5", "onnx")).formats == ("onnx", "h5")
+
+
+def test_the_step_is_there_without_tensorflow() -> None:
+    code = (
+        "import sys, agiwb.conversion.convert\n"
+        "print([name for name in ('tensorflow', 'keras', 'onnx', 'mlflow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def save(
+    folder: Path,
+    change: object = None,
+    *,
+    fitted: bool = False,
+    sequential: bool = False,
+    activation: str = "softmax",
+) -> Path:
+    """Return the path of a user's model for digits, saved as ``mine.keras``."""
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    import_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(0)
+    flat = [keras.layers.Rescaling(1 / 16), keras.layers.Flatten()]
+    last = keras.layers.Dense(10, activation=activation)
+    model: keras.Model
+    if sequential:
+        model = keras.Sequential([keras.Input((8, 8)), *flat, last])
+    else:
+        pixels = keras.Input((8, 8), name="pixels")
+        x = flat[1](flat[0](pixels))
+        model = keras.Model(pixels, last(change(keras, x) if callable(change) else x))
+    if fitted:
+        _fit(model)
+    model.save(folder / "mine.keras")
+    return folder / "mine.keras"
+
+
+def _fit(model: keras.Model) -> None:
+    from agiwb.datasets.registry import load_dataset
+
+    data = load_dataset("digits").train
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(data.features, data.labels, epochs=3, verbose=0)

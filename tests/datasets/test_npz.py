@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agiwb.datasets.registry import load_dataset
+from agiwb.errors import DatasetError
+
+X = np.arange(400, dtype=np.uint8).reshape(100, 4)
+Y = np.arange(100) % 4
+
+
+def saved(path: Path, **arrays: Any) -> str:
+    np.savez(path / "data.npz", **arrays)
+    return str(path / "data.npz")
+
+
+def test_one_split_is_divided_with_the_classes_kept(tmp_path: Path) -> None:
+    data = load_dataset(saved(tmp_path, x=X, y=Y, slice_half=np.arange(100) // 50))
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 65, "validation": 15, "test": 20,
+    }  # fmt: skip
+    assert data.classes == ("0", "1", "2", "3")
+    assert set(data.test.slices["half"]) == {"0", "1"}
+    assert np.bincount(data.test.labels).tolist() == [5, 5, 5, 5]
+
+
+def test_the_users_own_split_is_respected(tmp_path: Path) -> None:
+    data = load_dataset(
+        saved(tmp_path, x_train=X[:80], y_train=Y[:80], x_test=X[80:], y_test=Y[80:, None])
+    )
+    assert np.array_equal(data.test.features, X[80:])
+    assert np.array_equal(data.test.labels, Y[80:])
+    assert len(data.train) + len(data.validation) == 80
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    before = load_dataset(saved(tmp_path, x=X, y=Y)).fingerprint
+    assert load_dataset(saved(tmp_path, x=X + 1, y=Y)).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": X}, "has no labels: `y` is missing among x"),
+        ({"y": Y}, "has no features: `x_train` is missing"),
+        ({"x": X, "y": Y[:50]}, "`x` has 100 examples and `y` 50"),
+        ({"x": X[:0], "y": Y[:0]}, "`x` has 0 examples"),
+        ({"x": X, "y": Y / 3}, "`y` holds float64"),
+        ({"x": X.astype(str), "y": Y}, "`x` holds <U"),
+        ({"x": X, "y": Y - 1}, "`y` is -1 in row 0"),
+        ({"x": np.where(X == 9, np.nan, X), "y": Y}, "NaN or infinity in row 2"),
+        ({"x": X[:6], "y": Y[:6]}, "cannot be split by class"),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
+            "the splits have examples of shapes",
+        ),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(
+    tmp_path: Path, arrays: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(saved(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04truncated"])
+def test_a_corrupt_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"data\.npz is not a readable \.npz"):
+        load_dataset(str(path))
+
+
+def test_code_inside_a_file_is_not_run(tmp_path: Path) -> None:
+    path = saved(tmp_path, x=np.array([{"a": 1}] * 100, dtype=object), y=Y)
+    with pytest.raises(DatasetError, match="not a readable"):
+        load_dataset(path)
+
+
+def test_a_misspelt_name_gets_the_nearest() -> None:
+    with pytest.raises(DatasetError, match="Did you mean `digits`"):
+        load_dataset("digit")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(DatasetError, match=r"no file missing\.npz"):
+        load_dataset("missing.npz")

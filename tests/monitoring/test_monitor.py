@@ -1,0 +1,177 @@
+"""The monitor step on a real model and a real log: its verdict in words, and its refusals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from agiwb.datasets.perturb import add_noise, rotate
+from agiwb.datasets.registry import load_dataset
+from agiwb.errors import ConfigError, NotFoundError
+from agiwb.monitoring.monitor import MonitorConfig, monitor
+from agiwb.monitoring.window import fix_window, take_window
+from agiwb.serving.prediction_log import Prediction, PredictionLog
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def converted(digits_run):
+    from agiwb.conversion.convert import ConvertConfig, convert
+
+    return convert(ConvertConfig(model=digits_run.run.id, formats=("onnx",)))
+
+
+@pytest.fixture(scope="module")
+def ask(converted):
+    """Return a function from features to the model's answers."""
+    from agiwb.runtimes.runtime import open_runtime
+
+    runtime = open_runtime(converted.file("onnx"))
+    return lambda features: runtime.run({"features": features})["probabilities"]
+
+
+@pytest.fixture
+def serve(ask, trained_workspace, request):
+    """Return a function that logs requests as a server would; and the name they go under."""
+    name = request.node.name.replace("/", "-")
+    log = PredictionLog(trained_workspace / "predictions" / name)
+
+    def send(features, start=0, answers=None):
+        answers = ask(features) if answers is None else answers
+        for index, (row, answer) in enumerate(zip(features, answers, strict=True)):
+            log.append(
+                Prediction(
+                    request_id=str(index),
+                    time=1.7e9 + start + index,
+                    model=name,
+                    version=1,
+                    inputs={"features": row[None]},
+                    outputs={"probabilities": answer[None]},
+                    latency_ms=1.0,
+                )
+            )
+        return name
+
+    yield send
+    log.close()
+
+
+def test_traffic_like_the_training_data_does_not_alarm(serve, converted):
+    data = load_dataset("digits")
+    name = serve(data.test.features)
+    record = monitor(MonitorConfig(model=converted.run.id, model_name=name))
+
+    assert record.judged
+    assert not record.alarm
+    assert record.problems == ()
+    assert record.drifted == ()
+    assert record.sentences[0].startswith("No alarm: the 360 served rows look like")
+    assert len(record.effects) == 64
+    assert max(record.effects) <= record.effect_threshold < 0.3
+    assert record.window_start.timestamp() == 1.7e9
+    assert record.window_end.timestamp() == 1.7e9 + 359
+    assert record.versions == (1,)
+    estimate = record.estimated_accuracy
+    truth = converted.reference_accuracy
+    assert estimate.interval.low - 0.02 <= truth <= estimate.interval.high + 0.02
+    assert record.metrics["window_estimated_accuracy"] == estimate.value
+
+
+def test_turned_and_noisy_images_alarm_and_say_where(serve, converted, ask):
+    data = load_dataset("digits")
+    worse = add_noise(rotate(data.test.features, 35), 0.15, seed=1)
+    name = serve(worse)
+    record = monitor(MonitorConfig(model=converted.run.id, model_name=name))
+
+    assert record.alarm
+    assert not record.passed
+    assert record.sentences[0].startswith("Alarm: ")
+    assert record.sentences[1:-1] == record.problems
+    strongest = record.drifted[0]
+    assert strongest.feature.startswith("pixel[")
+    assert strongest.effect == pytest.approx(max(record.effects), abs=1e-4)
+    assert strongest.effect > record.effect_threshold
+    assert strongest.feature in record.problems[0]
+    assert len(record.drifted) == min(record.drifted_count, 20)
+    assert record.metrics["window_drifted_share"] == record.drifted_count / 64
+    assert any("less sure of its answers" in problem for problem in record.problems)
+    truth = (ask(worse).argmax(axis=1) == data.test.labels).mean()
+    assert truth < record.reference_accuracy - 0.1
+    assert record.estimated_accuracy.interval.high < record.reference_accuracy
+
+
+def test_the_record_can_be_read_again_and_a_new_window_is_a_new_run(serve, converted):
+    from agiwb.runs.store import open_store
+
+    features = load_dataset("digits").test.features
+    name = serve(features[:100])
+    config = MonitorConfig(model=converted.run.id, model_name=name)
+    record = monitor(config)
+    assert open_store().get(record.run.id) == record
+    assert monitor(config).run.id == record.run.id
+    serve(features[100:140], start=1000)
+    later = monitor(config)
+    assert later.run.id != record.run.id
+    assert later.rows == 140
+    last = monitor(config.model_copy(update={"last_rows": 40}))
+    assert last.rows == 40
+    assert last.window_start.timestamp() == 1.7e9 + 1000
+
+
+def test_few_rows_give_no_verdict(serve, converted):
+    broken = np.full((29, 8, 8), np.nan, np.float32)
+    name = serve(broken, answers=np.full((29, 10), np.nan, np.float32))
+    record = monitor(MonitorConfig(model=converted.run.id, model_name=name))
+    assert not record.judged
+    assert not record.alarm
+    assert record.passed
+    assert record.sentences == ("Not enough data: 29 rows were served, 30 are needed.",)
+    assert record.metrics == {"window_rows": 29}
+
+
+def test_a_window_of_nan_alarms_and_does_not_crash(serve, converted):
+    broken = np.full((40, 8, 8), np.nan, np.float32)
+    name = serve(broken, answers=np.full((40, 10), np.nan, np.float32))
+    record = monitor(MonitorConfig(model=converted.run.id, model_name=name))
+    assert record.alarm
+    assert record.problems == (
+        "pixel[0,0] is NaN or infinite in 100.0% of the rows. So it is with 63 other features.",
+    )
+    assert record.output is None
+    assert record.estimated_accuracy is None
+
+
+def test_nothing_served_says_what_to_do(converted):
+    config = MonitorConfig(model=converted.run.id, model_name="never-served")
+    with pytest.raises(NotFoundError, match="agiwb serve"):
+        monitor(config)
+
+
+def test_traffic_of_another_shape_is_refused(serve, converted):
+    vectors = load_dataset("digits").test.features[:5].reshape(5, 64)
+    name = serve(vectors, answers=np.full((5, 10), 0.1, np.float32))
+    with pytest.raises(ConfigError, match=r"shape \(64,\).* not \(8, 8\)"):
+        monitor(MonitorConfig(model=converted.run.id, model_name=name))
+
+
+def test_a_run_looks_at_the_window_it_was_promised(serve):
+    data = load_dataset("digits")
+    name = serve(data.test.features[:35])
+    fingerprint = fix_window(name, None, data)
+    serve(data.test.features[35:50], start=1000)  # the server goes on
+    assert len(take_window(fingerprint)) == 35
+    assert fix_window(name, None, data) != fingerprint
+
+
+def test_importing_the_step_loads_nothing_heavy():
+    heavy = ("tensorflow", "tensorflow_model_analysis", "apache_beam", "pandas", "sklearn", "scipy")
+    code = (
+        "import sys, agiwb.monitoring.monitor;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

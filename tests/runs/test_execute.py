@@ -1,0 +1,200 @@
+"""A step of the tests' own, carried out on a real MLflow store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agiwb.config import Config
+from agiwb.errors import CancelledError, DatasetError, NotFoundError, WorkspaceError
+from agiwb.runs import registry
+from agiwb.runs.context import Context
+from agiwb.runs.events import Event
+from agiwb.runs.record import Record
+from agiwb.runs.registry import StepEntry
+from agiwb.runs.step import Step, step
+from agiwb.runs.store import MlflowStore, RunStore, open_store
+
+pytestmark = pytest.mark.slow
+
+
+class CountConfig(Config):
+    upto: int = 3
+    fail: str = ""
+
+
+class CountRecord(Record):
+    config: CountConfig
+    counted: tuple[int, ...]
+
+
+@step("count")
+def count(config: CountConfig, context: Context) -> CountRecord:
+    """Return the numbers from one, one file for each."""
+    for number in range(1, config.upto + 1):
+        (context.files / f"{number}.txt").write_text(str(number))
+        context.log_metric("count", number, number)
+        context.progress("counting", number, config.upto)
+    if config.fail == "input":
+        raise DatasetError("The data is wrong.")
+    if config.fail == "bug":
+        raise ZeroDivisionError("a bug")
+    if config.fail == "interrupt":
+        raise KeyboardInterrupt
+    if config.fail == "disk":
+        raise OSError(28, "No space left on device")
+    numbers = tuple(range(1, config.upto + 1))
+    return CountRecord(
+        run=context.run, config=config, counted=numbers, metrics={"test_count": config.upto}
+    )
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch, workspace: Path) -> None:
+    monkeypatch.setitem(registry.STEPS, "count", StepEntry(f"{__name__}:count", "Count."))
+
+
+def quiet(event: Event) -> None:
+    """Listen to nothing."""
+
+
+def test_a_record_comes_back_from_the_store_as_it_was() -> None:
+    record = count(CountConfig(), listener=quiet)
+    stored = open_store().get(record.run.id)
+    assert stored == record
+    assert isinstance(stored, CountRecord)
+    assert [file.path for file in record.run.files] == ["1.txt", "2.txt", "3.txt"]
+    assert record.file("2.txt").read_text() == "2"
+    assert record.run.provenance.packages["tensorflow"] == "2.21.0"
+    assert record.run.duration_s is not None
+
+
+def test_a_run_is_found_by_the_first_letters_of_its_id() -> None:
+    record = count(CountConfig(), listener=quiet)
+    assert open_store().get(record.run.id[:8]) == record
+    with pytest.raises(NotFoundError, match="no run 'ffffff'"):
+        open_store().get("ffffff")
+
+
+def test_an_unchanged_run_is_used_again_and_says_so() -> None:
+    first = count(CountConfig(), listener=quiet)
+    heard: list[Event] = []
+    second = count(CountConfig(), listener=heard.append)
+    assert second.run.id == first.run.id
+    assert second.reused
+    assert "nothing has changed" in heard[0].message
+    assert not count(CountConfig(), reuse=False, listener=quiet).reused
+    assert not count(CountConfig(upto=4), listener=quiet).reused
+
+
+def test_a_damaged_result_is_not_used_again() -> None:
+    first = count(CountConfig(), listener=quiet)
+    first.file("2.txt").write_text("changed")
+    assert count(CountConfig(), listener=quiet).run.id != first.run.id
+
+
+def test_events_are_told_and_kept(workspace: Path) -> None:
+    heard: list[Event] = []
+    record = count(CountConfig(), listener=heard.append)
+    assert [event.done for event in heard] == [1, 2, 3]
+    lines = (workspace / "jobs" / record.run.id / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["done"] for line in lines] == [1, 2, 3]
+
+
+def test_wrong_input_leaves_nothing_behind(workspace: Path) -> None:
+    with pytest.raises(DatasetError):
+        count(CountConfig(fail="input"), listener=quiet)
+    assert open_store().summaries() == []
+    assert list((workspace / "jobs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fail", "error", "state"),
+    [
+        ("bug", ZeroDivisionError, "failed"),
+        ("interrupt", CancelledError, "cancelled"),
+        ("disk", WorkspaceError, "failed"),
+    ],
+)
+def test_what_ends_a_run_is_its_state(fail: str, error: type[BaseException], state: str) -> None:
+    with pytest.raises(error):
+        count(CountConfig(fail=fail), listener=quiet)
+    (summary,) = open_store().summaries("count")
+    assert summary.state == state
+    assert not count(CountConfig(), listener=quiet).reused
+
+
+def test_a_run_stops_when_asked() -> None:
+    with pytest.raises(CancelledError):
+        count(CountConfig(), listener=quiet, cancelled=lambda: True)
+    assert [run.state for run in open_store().summaries()] == ["cancelled"]
+
+
+def test_a_killed_run_is_lost_and_nothing_else_is(workspace: Path) -> None:
+    kept = count(CountConfig(), listener=quiet)
+    script = (
+        "import sys, time; sys.path[:0] = [sys.argv[1]]\n"
+        "from agiwb.runs.provenance import describe_origin\n"
+        "from agiwb.runs.store import open_store\n"
+        "from test_execute import CountConfig\n"
+        "open_store().start('count', CountConfig(), 'key', describe_origin({}, {}))\n"
+        "print('started', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(Path(__file__).parent)], stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        assert [run.state for run in open_store().summaries()] == ["running", "finished"]
+        process.kill()
+    assert [run.state for run in open_store().summaries()] == ["lost", "finished"]
+    assert open_store().get(kept.run.id) == kept
+
+
+def test_models_are_registered_by_name_and_version() -> None:
+    store = open_store()
+    first = count(CountConfig(upto=1), listener=quiet)
+    second = count(CountConfig(upto=2), listener=quiet)
+    assert store.register_model("m", first) == 1
+    assert store.register_model("m", second) == 2
+    assert store.registered_run("m") == second.run.id
+    assert store.registered_run("m", "1") == first.run.id
+    with pytest.raises(NotFoundError, match="no model 'other'.*Registered: m"):
+        store.registered_run("other")
+
+
+def test_a_workspace_that_moved_is_read_where_it_is(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = count(CountConfig(), listener=quiet)
+    moved = workspace.rename(workspace.with_name("moved"))
+    monkeypatch.setenv("AGIWB_WORKSPACE", str(moved))
+    assert open_store().get(record.run.id).file("1.txt").read_text() == "1"
+
+
+def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WorkspaceError, match=r"cannot be written.*AGIWB_WORKSPACE"):
+        MlflowStore(tmp_path / "file" / "workspace")
+
+
+def test_a_damaged_history_is_named(workspace: Path) -> None:
+    (workspace / "mlflow.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(WorkspaceError, match=r"mlflow\.db cannot be opened"):
+        open_store()
+
+
+def test_a_step_knows_its_types() -> None:
+    assert isinstance(count, Step)
+    assert (count.config_type, count.record_type) == (CountConfig, CountRecord)
+    assert count.__doc__ == "Return the numbers from one, one file for each."
+
+
+def test_the_store_fulfils_its_contract(workspace: Path) -> None:
+    store: RunStore = MlflowStore(workspace)
+    assert store.summaries() == []
