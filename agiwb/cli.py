@@ -59,8 +59,7 @@ def _overview() -> str:
     lines = ["usage: agiwb <command> [flags]        (agiwb <command> --help shows its flags)", ""]
     summaries = {name: entry.summary for name, entry in STEPS.items()}
     summaries |= {name: summary for name, (_, summary) in _COMMANDS.items()}
-    for name in _COMMAND_ORDER:
-        lines.append(f"  {name:<10} {summaries[name]}")
+    lines += [f"  {name:<10} {summaries[name]}" for name in _COMMAND_ORDER]
     lines += ["", "Every run is kept in the workspace: AGIWB_WORKSPACE, by default ./workspace."]
     return "\n".join(lines)
 

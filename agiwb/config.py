@@ -33,6 +33,11 @@ class Config(BaseModel):
             except ValidationError as error:
                 raise _config_error(type(self), error) from None
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show a notebook one field a line."""
+        fields = "".join(f"\n    {name}={value!r}," for name, value in self)
+        printer.text(f"{type(self).__name__}({fields}\n)")
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Return the config with ``values``; raise ConfigError for a field that does not fit."""

@@ -14,6 +14,7 @@ from agiwb.datasets.registry import DatasetName, load_dataset
 from agiwb.errors import InputError
 from agiwb.models.registry import Architecture
 from agiwb.runs.context import Context
+from agiwb.runs.events import Event
 from agiwb.runs.record import Record, RunInfo
 from agiwb.runs.step import Input, step
 from agiwb.serving.prediction_log import PredictionWindow, read_predictions
@@ -71,7 +72,7 @@ def demo(config: DemoConfig, context: Context) -> DemoRecord:
         parameters = _parameters(name, config, runs, context)
         record = run_notebook(
             RunConfig(notebook=_notebook(config, name), parameters=parameters),
-            listener=lambda event: None,
+            listener=_unheard,
             cancelled=context.cancelled,
         )
         runs |= record.results
@@ -99,6 +100,10 @@ def _parameters(
         chosen = getattr(context.store.get(runs["sweep"]), "chosen", None)
         return {"model": f"{runs['sweep']}:{chosen}" if chosen else runs["train"]}
     return {"model": runs["convert"]}
+
+
+def _unheard(event: Event) -> None:
+    """Leave a notebook's own events to its run; the demo tells one line for each notebook."""
 
 
 def _outcome(record: RunRecord, context: Context) -> str:

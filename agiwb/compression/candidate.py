@@ -27,6 +27,10 @@ class Candidate(BaseModel):
     status: Literal["ok", "failed"]
     reason: str = ""
     """Why it failed."""
+    validation_accuracy: float | None = None
+    """Share right of the validation split: the front and the choice go by it, never by the test."""
+    validation_p_value: float | None = None
+    """McNemar's on the validation split, that this candidate and the baseline err alike."""
     test_accuracy: float | None = None
     accuracy_interval: Interval | None = None
     worse: int | None = None
@@ -34,7 +38,7 @@ class Candidate(BaseModel):
     better: int | None = None
     """Test examples that only this candidate gets right."""
     p_value: float | None = None
-    """McNemar's, that this candidate and the baseline err alike."""
+    """McNemar's on the test split."""
     agreement: float | None = None
     """Share of the test examples for which it names the same class as the baseline."""
     size_bytes: int | None = None
@@ -53,8 +57,17 @@ class Candidate(BaseModel):
 
     @property
     def accuracy_differs(self) -> bool:
-        """Whether its accuracy can be told from the baseline's."""
-        return self.p_value is not None and self.p_value <= SIGNIFICANT
+        """Whether its test accuracy can be told from the baseline's."""
+        return _is_significant(self.p_value)
+
+    @property
+    def validation_differs(self) -> bool:
+        """Whether its validation accuracy can be told from the baseline's."""
+        return _is_significant(self.validation_p_value)
+
+
+def _is_significant(p_value: float | None) -> bool:
+    return p_value is not None and p_value <= SIGNIFICANT
 
 
 def describe(candidate: Candidate, baseline: Candidate, examples: int) -> str:

@@ -1,7 +1,10 @@
 """The front of a trade-off, and the choice of one candidate under constraints; pure.
 
+Both go by the accuracy on the validation split: the test split is for the report on what was
+chosen, and would flatter it if it had chosen too.
+
 What cannot be told from the baseline counts as equal to it: a candidate's accuracy where McNemar's
-p-value is above 0.05, its latency where no difference may be claimed. Otherwise one lucky test
+p-value is above 0.05, its latency where no difference may be claimed. Otherwise one lucky
 example or one percent of jitter would decide who is on the front. Each candidate is compared with
 the baseline alone, not with each other: "not distinguishable" is not transitive, so a rule for
 pairs could let A beat B, B beat C, and C beat A.
@@ -31,7 +34,7 @@ class Choice:
 class _Point:
     """What is compared. ``accuracy`` and ``latency`` equal the baseline's if not distinguishable.
 
-    ``drop`` is the accuracy lost as measured: that a small test set cannot detect a loss does not
+    ``drop`` is the accuracy lost as measured: that a small data set cannot detect a loss does not
     prove that there is none, so a limit on the drop is held against the bare number.
     """
 
@@ -59,7 +62,8 @@ class _Limits:
         return (drop if drop > _TOLERANCE else 0.0, slow if slow > _TOLERANCE else 0.0)
 
     def __str__(self) -> str:
-        words = f"lose at most {100 * self.accuracy_drop:g} points of accuracy"
+        points = 100 * self.accuracy_drop
+        words = f"lose at most {points:g} point{'' if points == 1 else 's'} of validation accuracy"
         if self.latency_ratio is None:
             return words
         return f"{words} and take at most {self.latency_ratio:g} of the baseline's time"
@@ -89,7 +93,7 @@ def choose(
 
     Args:
         candidates: All of a sweep, the baseline among them.
-        max_accuracy_drop: Largest share of the test examples that may be lost, as measured.
+        max_accuracy_drop: Largest share of the validation examples that may be lost, as measured.
         max_latency_ratio: Largest latency relative to the baseline's.
     """
     limits = _Limits(max_accuracy_drop, max_latency_ratio)
@@ -123,10 +127,10 @@ def _nearest(points: list[_Point], limits: _Limits) -> str:
 
 
 def _points(candidates: Sequence[Candidate]) -> list[_Point]:
-    known = next((c.test_accuracy for c in candidates if c.name == BASELINE), None)
+    known = next((c.validation_accuracy for c in candidates if c.name == BASELINE), None)
     points = []
     for candidate in candidates:
-        accuracy, size = candidate.test_accuracy, candidate.gzip_bytes
+        accuracy, size = candidate.validation_accuracy, candidate.gzip_bytes
         ratio = candidate.latency_ratio
         if candidate.status == "failed" or accuracy is None or size is None or ratio is None:
             continue
@@ -134,7 +138,7 @@ def _points(candidates: Sequence[Candidate]) -> list[_Point]:
         points.append(
             _Point(
                 candidate.name,
-                accuracy if candidate.accuracy_differs else reference,
+                accuracy if candidate.validation_differs else reference,
                 reference - accuracy,
                 size,
                 1.0 if candidate.speed == "same" else ratio,

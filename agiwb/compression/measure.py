@@ -70,7 +70,7 @@ class Latency:
         ratio: Median over the blocks of the candidate's median divided by the baseline's.
         interval: Its 95 % interval, from resampling whole blocks.
         speed: What may be claimed: ``faster`` or ``slower`` only if all of the interval lies
-            beyond what the baseline's twin shows; see ``claim_speed``.
+            beyond what the baseline's twin shows; see ``noise_floor``.
     """
 
     p50_ms: float
@@ -90,10 +90,11 @@ class LatencyProtocol:
 
 @dataclass(frozen=True)
 class LatencyReport:
-    """The latencies by name, and the ratio found between the baseline and itself."""
+    """The latencies by name, the ratio found between the baseline and itself, and the floor."""
 
     by_name: dict[str, Latency]
     noise_ratio: float
+    floor: float
 
 
 def measure_size(path: Path) -> Size:
@@ -194,28 +195,33 @@ def compare_latency(
     medians = {name: np.median(times, axis=1) for name, times in times_ms.items()}
     ratios = {name: median / medians[baseline] for name, median in medians.items()}
     intervals = {name: _block_bootstrap(values, seed) for name, values in ratios.items()}
+    floor = noise_floor(intervals[twin])
     by_name = {
         name: Latency(
             p50_ms=float(np.median(times)),
             ratio=float(np.median(ratios[name])),
             interval=intervals[name],
-            speed=claim_speed(intervals[name], intervals[twin]),
+            speed=claim_speed(intervals[name], floor),
         )
         for name, times in times_ms.items()
         if name != twin
     }
-    return LatencyReport(by_name, float(np.median(ratios[twin])))
+    return LatencyReport(by_name, float(np.median(ratios[twin])), floor)
 
 
-def claim_speed(interval: Interval, twin: Interval) -> Speed:
-    """Return which difference may be claimed, given the intervals of the two ratios.
+def noise_floor(twin: Interval) -> float:
+    """Return how many times slower, or faster, something must be to be called so; above 1.
 
-    The floor is the end of the twin's interval that lies farther from 1, in either direction.
-    The twin's ratio alone would not do: it is a single draw of what the place in memory does to
-    two equal models, and can be 1 by luck. With it, up to 3 in 60 measurements of a copy of the
-    baseline ended in a claim; with this floor, none.
+    It is the end of the twin's interval that lies farther from 1. The twin's ratio alone would
+    not do: it is a single draw of what the place in memory does to two equal models, and can be 1
+    by luck. With it, up to 3 in 60 measurements of a copy of the baseline ended in a claim; with
+    this floor, none.
     """
-    floor = max(SMALLEST_CLAIM, twin.high, 1 / twin.low)
+    return max(SMALLEST_CLAIM, twin.high, 1 / twin.low)
+
+
+def claim_speed(interval: Interval, floor: float) -> Speed:
+    """Return which difference may be claimed: one that lies beyond ``floor`` as a whole."""
     if interval.high < 1 / floor:
         return "faster"
     return "slower" if interval.low > floor else "same"

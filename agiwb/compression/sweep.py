@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "SweepConfig", "SweepRecord", "sweep"]
 
 _METRICS = (
+    "validation_accuracy",
     "test_accuracy",
     "size_bytes",
     "gzip_bytes",
@@ -49,7 +50,7 @@ class SweepConfig(Config):
         4, ge=0, le=10_000, description="Passes over the training data while pruning."
     )
     learning_rate: float = Field(
-        0.0005, gt=0, le=10, description="Step size of the fine-tuning, with Adam."
+        0.002, gt=0, le=10, description="Step size of the fine-tuning, with Adam."
     )
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples in a fine-tuning batch.")
     seed: int = Field(
@@ -65,7 +66,7 @@ class SweepConfig(Config):
         20, ge=1, le=10_000, description="Inferences of each candidate in a round."
     )
     max_accuracy_drop: float = Field(
-        0.01, ge=0, le=1, description="Share of test examples that the choice may lose."
+        0.01, ge=0, le=1, description="Share of validation examples that the choice may lose."
     )
     max_latency_ratio: float | None = Field(
         None, gt=0, description="Longest time the choice may take, relative to the baseline's."
@@ -74,9 +75,8 @@ class SweepConfig(Config):
     @field_validator("recipes")
     @classmethod
     def _well_formed(cls, recipes: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the recipes in their plain notation, each once, the baseline among them."""
-        names = dict.fromkeys(parse_recipe(text).name for text in recipes)
-        return tuple(names) if BASELINE in names else (BASELINE, *names)
+        """Return the recipes in their plain notation, each once, the baseline first."""
+        return tuple(dict.fromkeys([BASELINE, *(parse_recipe(text).name for text in recipes)]))
 
 
 class SweepRecord(Record):
@@ -91,6 +91,8 @@ class SweepRecord(Record):
     candidates: tuple[Candidate, ...]
     latency_noise_ratio: float
     """The baseline's time divided by its own in the same run: 1 but for the noise."""
+    latency_floor: float
+    """Above 1: what is less than so many times slower, or faster, counts as equally fast."""
     chosen: str | None
     choice_reason: str
 
@@ -146,7 +148,7 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     )
     products = workshop.make([parse_recipe(text) for text in config.recipes])
     protocol = LatencyProtocol(config.latency_blocks, config.latency_runs, config.seed)
-    weighing = weigh(products, data.test, protocol, context)
+    weighing = weigh(products, data.validation, data.test, protocol, context)
     choice = choose(weighing.candidates, config.max_accuracy_drop, config.max_latency_ratio)
     return SweepRecord(
         run=context.run,
@@ -159,6 +161,7 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
         chance_level=chance_level(data.test.labels),
         candidates=weighing.candidates,
         latency_noise_ratio=weighing.noise_ratio,
+        latency_floor=weighing.noise_floor,
         chosen=choice.name,
         choice_reason=choice.reason,
     )

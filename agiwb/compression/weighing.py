@@ -26,19 +26,24 @@ from agiwb.errors import WorkError
 from agiwb.runs.context import Context
 
 Predictions = dict[str, NDArray[np.int64] | Failure]
-"""By recipe: the class given to each test example, or why there is none."""
+"""By recipe: the class given to each example, or why there is none."""
 
 
 @dataclass(frozen=True)
 class Weighing:
-    """The candidates, and the ratio between the baseline's time and its own in the same run."""
+    """The candidates, and the noise of the latencies; see ``LatencyReport``."""
 
     candidates: tuple[Candidate, ...]
     noise_ratio: float
+    noise_floor: float
 
 
 def weigh(
-    products: Sequence[Product], test: Split, protocol: LatencyProtocol, context: Context
+    products: Sequence[Product],
+    validation: Split,
+    test: Split,
+    protocol: LatencyProtocol,
+    context: Context,
 ) -> Weighing:
     """Return a candidate for each product, the baseline among them.
 
@@ -48,6 +53,7 @@ def weigh(
     Raises:
         WorkError: The baseline could not be made or run.
     """
+    selecting = _predict_all(products, validation, context)
     predictions = _predict_all(products, test, context)
     if isinstance(failure := predictions[BASELINE], Failure):
         raise WorkError(
@@ -65,19 +71,24 @@ def weigh(
         protocol,
         lambda done, total: context.progress("measure latency", done, total),
     )
-    measured = [_measure(product, predictions, test, latency.by_name) for product in products]
-    return Weighing(_judge(measured, len(test)), latency.noise_ratio)
+    measured = [
+        _measure(product, predictions, test, latency.by_name).model_copy(
+            update=_selection(selecting[product.recipe.name], selecting[BASELINE], validation)
+        )
+        for product in products
+    ]
+    return Weighing(_judge(measured, len(test)), latency.noise_ratio, latency.floor)
 
 
-def _predict_all(products: Sequence[Product], test: Split, context: Context) -> Predictions:
+def _predict_all(products: Sequence[Product], split: Split, context: Context) -> Predictions:
     predictions: Predictions = {}
     for done, product in enumerate(products, start=1):
         name, file, failure = product.recipe.name, product.file, product.failure
         if file is None:
             predictions[name] = failure or Failure("No file was made.")
         else:
-            predictions[name] = attempt(lambda file=file: predict(file, test.features))  # type: ignore[misc]
-        context.progress("run on the test examples", done, len(products))
+            predictions[name] = attempt(lambda file=file: predict(file, split.features))  # type: ignore[misc]
+        context.progress("run on real examples", done, len(products))
     return predictions
 
 
@@ -112,6 +123,16 @@ def _measure(
         speed=latency[name].speed,
         **asdict(measure_size(product.file)),
     )
+
+
+def _selection(
+    predicted: NDArray[np.int64] | Failure, baseline: NDArray[np.int64] | Failure, split: Split
+) -> dict[str, float]:
+    """Return what the front and the choice go by, measured on the validation split."""
+    if isinstance(predicted, Failure) or isinstance(baseline, Failure):
+        return {}
+    quality = compare_quality(predicted, baseline, split.labels)
+    return {"validation_accuracy": quality.accuracy, "validation_p_value": quality.p_value}
 
 
 def _judge(measured: Sequence[Candidate], examples: int) -> tuple[Candidate, ...]:

@@ -84,6 +84,16 @@ class SliceMetrics(BaseModel):
     loss: float
     verdict: Verdict
 
+    @property
+    def judged(self) -> bool:
+        """Whether the slice is large enough to be held to the threshold."""
+        return self.verdict != "too small"
+
+    @property
+    def passed(self) -> bool:
+        """Whether the slice was judged and is good enough."""
+        return self.verdict == "passed"
+
 
 class EvaluateRecord(Record):
     """A model's quality on one split of a data set.

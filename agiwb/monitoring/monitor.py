@@ -22,7 +22,7 @@ from agiwb.monitoring.drift import (
     compare_output,
     feature_names,
 )
-from agiwb.monitoring.estimate import AccuracyEstimate, estimate_accuracy
+from agiwb.monitoring.estimate import estimate_accuracy
 from agiwb.monitoring.quality import QualityFinding, check_quality
 from agiwb.monitoring.verdict import DriftedFeature, Figures, describe_alarms, describe_window
 from agiwb.monitoring.window import fix_window, take_window
@@ -31,6 +31,7 @@ from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 from agiwb.runtimes.runtime import open_runtime
 from agiwb.serving.prediction_log import PredictionWindow
+from agiwb.statistics import Interval
 
 if TYPE_CHECKING:
     from agiwb.runs.store import RunStore
@@ -88,15 +89,16 @@ class MonitorRecord(Record):
     sentences: tuple[str, ...]
     """The verdict in plain words, the numbers second."""
     feature_shape: tuple[int, ...]
-    effects: tuple[float, ...] = ()
+    effect_sizes: tuple[float, ...] = ()
     """Effect of each feature in the order of a flattened example, for pictures."""
     effect_threshold: float | None = None
     drifted_count: int = 0
     drifted: tuple[DriftedFeature, ...] = ()
     """The features that drifted, the 20 strongest at most, the strongest first."""
     output: OutputDrift | None = None
-    estimated_accuracy: AccuracyEstimate | None = None
+    estimated_accuracy: float | None = None
     """Expected without labels; concept drift is invisible to it."""
+    estimated_accuracy_interval: Interval | None = None
     reference_accuracy: float | None = None
     """On the validation split."""
     quality: tuple[QualityFinding, ...] = ()
@@ -160,6 +162,7 @@ def _judge(
     threshold = calibrate_effect(reference, len(served), rate)
     drift = compare_features(reference, served, threshold, rate)
     names = feature_names(data.feature_shape)
+    estimate = estimate_accuracy(validation, data.validation.labels, window.probabilities)
     figures = Figures(
         rows=len(served),
         features=len(names),
@@ -168,7 +171,7 @@ def _judge(
         effect_threshold=threshold,
         output=compare_output(validation, window.probabilities, rate),
         quality=check_quality(reference, served, names, rate),
-        estimate=estimate_accuracy(validation, data.validation.labels, window.probabilities),
+        estimate=estimate,
         reference_accuracy=float((validation.argmax(axis=1) == data.validation.labels).mean()),
     )
     alarms = describe_alarms(figures, data.classes)
@@ -178,12 +181,13 @@ def _judge(
             "problems": alarms,
             "alarm": bool(alarms),
             "sentences": describe_window(figures, alarms),
-            "effects": tuple(drift.effect.round(4).tolist()),
+            "effect_sizes": tuple(drift.effect.round(4).tolist()),
             "effect_threshold": threshold,
             "drifted_count": figures.drifted_count,
             "drifted": figures.drifted,
             "output": figures.output,
-            "estimated_accuracy": figures.estimate,
+            "estimated_accuracy": estimate and estimate.value,
+            "estimated_accuracy_interval": estimate and estimate.interval,
             "reference_accuracy": figures.reference_accuracy,
             "quality": figures.quality,
         }

@@ -73,7 +73,7 @@ def _feature_alarm(figures: Figures) -> Iterator[str]:
     yield (
         f"{figures.drifted_count} of {figures.features} features drifted ({share:.0%}), most of "
         f"all {worst.feature}: its mean went from {worst.training_mean:.3g} to "
-        f"{worst.window_mean:.3g} (effect {worst.effect:.2f}, p = {worst.p_value:.1g}; chance "
+        f"{worst.window_mean:.3g} (effect {worst.effect:.2f}, {_chance(worst.p_value)}; chance "
         f"explains effects up to {figures.effect_threshold:.2f})."
     )
 
@@ -87,7 +87,7 @@ def _output_alarms(output: OutputDrift | None, classes: Sequence[str]) -> Iterat
             f"The model is {direction} sure of its answers than on the validation split: its top "
             f"probability is {output.window_score:.2f} on average, and was "
             f"{output.reference_score:.2f} (effect {output.score_effect:.2f}, "
-            f"p = {output.score_p_value:.1g})."
+            f"{_chance(output.score_p_value)})."
         )
     if output.classes_drifted:
         pairs = list(zip(output.reference_shares, output.window_shares, strict=True))
@@ -96,7 +96,7 @@ def _output_alarms(output: OutputDrift | None, classes: Sequence[str]) -> Iterat
         yield (
             f"The model names the classes in other proportions, most of all {classes[place]}: "
             f"{now:.0%} of the answers, and {before:.0%} on the validation split "
-            f"(effect {output.classes_effect:.2f}, p = {output.classes_p_value:.1g})."
+            f"(effect {output.classes_effect:.2f}, {_chance(output.classes_p_value)})."
         )
 
 
@@ -107,8 +107,11 @@ def _quality_alarms(findings: Sequence[QualityFinding]) -> Iterator[str]:
         worst = max(
             (finding for finding in findings if finding.kind == kind), key=lambda found: found.share
         )
-        others = f" So it is with {count - 1} other features." if count > 1 else ""
-        yield worst.sentence + others
+        if count == 1:
+            yield worst.sentence
+        else:
+            others = "another feature" if count == 2 else f"{count - 1} other features"
+            yield f"{worst.sentence} So it is with {others}."
 
 
 def _expectation(figures: Figures) -> Iterator[str]:
@@ -118,6 +121,10 @@ def _expectation(figures: Figures) -> Iterator[str]:
     value, (low, high) = figures.estimate
     yield (
         f"The model is expected to be right in {value:.1%} of the rows ({low:.1%} to {high:.1%}); "
-        f"on the validation split it is in {figures.reference_accuracy:.1%}. If the right answers "
-        "themselves have changed, only labels can show it."
+        f"on the validation split it is in {figures.reference_accuracy:.1%}. This takes its "
+        "certainty to mean what it meant there: what is truly right, only labels can show."
     )
+
+
+def _chance(p_value: float) -> str:
+    return "p < 1e-12" if p_value < 1e-12 else f"p = {p_value:.1g}"

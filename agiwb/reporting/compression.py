@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter
 
 from agiwb.compression.sweep import Candidate, SweepRecord
 from agiwb.reporting.picture import BLUE, GREY, VERMILION, Picture
-
-if TYPE_CHECKING:
-    import pandas as pd
+from agiwb.reporting.tables import Table
+from agiwb.statistics import Interval
 
 _KIB = 1024
+_LABEL_OFFSETS = (6, -14, 18, -26)  # points above or below; names of neighbours stay apart
 
 
 def plot_tradeoff(record: SweepRecord) -> Picture:
     """Return test accuracy against compressed size and against latency, with 95 % intervals."""
     usable = [candidate for candidate in record.candidates if candidate.status == "ok"]
-    baseline = usable[0]
     picture = Picture(
         10, 4.2,
         f"Trade-off of {len(usable)} compressed forms of {record.model_name}: "
         + "; ".join(f"{c.name} {c.test_accuracy:.1%}, {c.gzip_bytes} bytes" for c in usable),
     )  # fmt: skip
     size, speed = picture.axes_row(2)
-    for axes in (size, speed):
-        axes.axhline(100 * baseline.test_accuracy, color="0.8", linewidth=1, zorder=0)
     for candidate in usable:
-        colour = _colour(candidate, record)
-        accuracy = 100 * candidate.test_accuracy
-        spread = [[accuracy - 100 * candidate.accuracy_interval.low],
-                  [100 * candidate.accuracy_interval.high - accuracy]]  # fmt: skip
-        style = {
-            "color": colour,
-            "marker": "s" if candidate.name == record.chosen else "o",
-            "markerfacecolor": colour if candidate.on_front else "white",
-            "linestyle": "none",
-            "capsize": 2,
-            "elinewidth": 0.8,
-        }
-        size.errorbar(candidate.gzip_bytes / _KIB, accuracy, yerr=spread, **style)
-        ratio, bounds = candidate.latency_ratio, candidate.latency_ratio_interval
-        sideways = [[max(0.0, ratio - bounds.low)], [max(0.0, bounds.high - ratio)]]
-        speed.errorbar(ratio, accuracy, yerr=spread, xerr=sideways, **style)
+        bounds = candidate.latency_ratio_interval
+        _draw_point(size, candidate.gzip_bytes / _KIB, None, candidate, record)
+        _draw_point(speed, candidate.latency_ratio, bounds, candidate, record)
     _annotate(size, [(c.gzip_bytes / _KIB, c) for c in usable])
     _annotate(speed, [(c.latency_ratio, c) for c in usable])
-    size.set(xlabel="size after gzip (KiB, log)", ylabel="test accuracy (%)", xscale="log")
-    speed.set(xlabel="p50 latency, batch 1 (ratio to baseline)", ylabel="test accuracy (%)")
+    for axes in (size, speed):
+        axes.set(ylabel="test accuracy (%)")
+        for baseline in (c for c in usable if c.name == "baseline"):
+            axes.axhline(100 * baseline.test_accuracy, color="0.8", linewidth=1, zorder=0)
+    size.set(xlabel="size after gzip (KiB, log)", xscale="log")
+    for set_formatter in (size.xaxis.set_major_formatter, size.xaxis.set_minor_formatter):
+        set_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 1)))
+    speed.set(xlabel="p50 latency, batch 1 (ratio to baseline)")
     noise = abs(record.latency_noise_ratio - 1)
     speed.axvspan(1 - noise, 1 + noise, color="0.93", zorder=0, label="noise of the clock (A/A)")
     speed.legend(frameon=False, loc="lower right", fontsize=8)
@@ -57,10 +46,30 @@ def plot_tradeoff(record: SweepRecord) -> Picture:
     return picture
 
 
-def candidate_table(record: SweepRecord) -> pd.DataFrame:
-    """Return a row for each candidate, failed ones with their reason."""
-    import pandas as pd
+def _draw_point(
+    axes: Axes, x: float, x_bounds: Interval | None, candidate: Candidate, record: SweepRecord
+) -> None:
+    """Draw one candidate with its intervals; it is filled on the front, square if chosen."""
+    colour = _colour(candidate, record)
+    accuracy, bounds = candidate.test_accuracy, candidate.accuracy_interval
+    axes.errorbar(
+        x,
+        100 * accuracy,
+        yerr=[[100 * (accuracy - bounds.low)], [100 * (bounds.high - accuracy)]],
+        xerr=None
+        if x_bounds is None
+        else [[max(0, x - x_bounds.low)], [max(0, x_bounds.high - x)]],
+        color=colour,
+        marker="s" if candidate.name == record.chosen else "o",
+        markerfacecolor=colour if candidate.on_front else "white",
+        linestyle="none",
+        capsize=2,
+        elinewidth=0.8,
+    )
 
+
+def candidate_table(record: SweepRecord) -> Table:
+    """Return a row for each candidate, failed ones with their reason."""
     rows = [
         {
             "candidate": candidate.name,
@@ -76,7 +85,7 @@ def candidate_table(record: SweepRecord) -> pd.DataFrame:
         else {"candidate": candidate.name, "verdict": candidate.reason}
         for candidate in record.candidates
     ]
-    return pd.DataFrame(rows).set_index("candidate").fillna("")
+    return Table.of(rows)
 
 
 def _colour(candidate: Candidate, record: SweepRecord) -> str:
@@ -86,12 +95,12 @@ def _colour(candidate: Candidate, record: SweepRecord) -> str:
 
 
 def _annotate(axes: Axes, points: list[tuple[float, Candidate]]) -> None:
-    """Write each candidate's name beside its point, neighbours above and below in turn."""
+    """Write each candidate's name beside its point, neighbours at different heights."""
     for index, (x, candidate) in enumerate(sorted(points, key=lambda point: point[0])):
         axes.annotate(
             candidate.name,
             (x, 100 * candidate.test_accuracy),
-            xytext=(5, 7 if index % 2 else -13),
+            xytext=(5, _LABEL_OFFSETS[index % len(_LABEL_OFFSETS)]),
             textcoords="offset points",
             fontsize=8,
         )

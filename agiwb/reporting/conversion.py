@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from agiwb.conversion.convert import ConvertRecord
 from agiwb.reporting.picture import BLUE, VERMILION, Picture
-
-if TYPE_CHECKING:
-    import pandas as pd
+from agiwb.reporting.tables import Table
 
 _KIB = 1024
 _SMALLEST_SHOWN = 1e-9  # a log axis has no zero
@@ -37,10 +33,8 @@ def plot_parity(record: ConvertRecord) -> Picture:
     return picture
 
 
-def parity_table(record: ConvertRecord) -> pd.DataFrame:
+def parity_table(record: ConvertRecord) -> Table:
     """Return a row for each format: what it deviates by, how often it agrees, and its size."""
-    import pandas as pd
-
     rows = [
         {
             "format": artifact.format,
@@ -52,7 +46,7 @@ def parity_table(record: ConvertRecord) -> pd.DataFrame:
         }
         for artifact in record.artifacts
     ]
-    return pd.DataFrame(rows).set_index("format")
+    return Table.of(rows)
 
 
 def _figure(value: float | None, form: str) -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from agiwb.evaluation.evaluate import EvaluateRecord, SliceMetrics
 from agiwb.reporting.picture import BLUE, GREY, VERMILION, Picture
-
-if TYPE_CHECKING:
-    import pandas as pd
+from agiwb.reporting.tables import Table
 
 
 def plot_slices(record: EvaluateRecord) -> Picture:
@@ -42,21 +38,19 @@ def plot_slices(record: EvaluateRecord) -> Picture:
     return picture
 
 
-def slice_table(record: EvaluateRecord) -> pd.DataFrame:
+def slice_table(record: EvaluateRecord) -> Table:
     """Return a row for each slice, the weakest first."""
-    import pandas as pd
-
     rows = [
         {
             "slice": _name(part),
-            "examples": part.examples,
+            "examples": str(part.examples),
             "accuracy": f"{part.accuracy:.2%}",
             "95 % interval": "{:.1%} to {:.1%}".format(*part.accuracy_interval),
             "verdict": _verdict(part),
         }
         for part in sorted(record.slices, key=lambda part: part.accuracy)
     ]
-    return pd.DataFrame(rows).set_index("slice")
+    return Table.of(rows)
 
 
 def _name(part: SliceMetrics) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-
-from markupsafe import Markup
 
 from agiwb.compression.sweep import SweepRecord
 from agiwb.conversion.convert import ConvertRecord
@@ -27,8 +25,6 @@ from agiwb.serving.prediction_log import PredictionWindow
 from agiwb.training.train import TrainRecord
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from agiwb.runs.store import RunStore
 
 _SHOWN_PREDICTIONS = 8
@@ -59,8 +55,10 @@ class Section:
 
     title: str
     sentence: str
-    picture: Markup = field(default_factory=Markup)
-    table: Markup = field(default_factory=Markup)
+    picture: str = ""
+    """HTML, put into the page as it is."""
+    table: str = ""
+    """HTML, put into the page as it is."""
     passed: bool = True
 
 
@@ -110,8 +108,8 @@ def _training(record: TrainRecord) -> Section:
         f"{record.parameters:,} parameters, trained on {record.examples['train']:,} examples. It "
         f"is right on {record.metrics['test_accuracy']:.1%} of {record.examples['test']:,} test "
         f"examples (95 % interval {low:.1%} to {high:.1%}).",
-        Markup(plot_training(record).html()),
-        _table(metrics_table(record)),
+        plot_training(record).html(),
+        metrics_table(record).html(),
     )
 
 
@@ -119,8 +117,8 @@ def _compression(record: SweepRecord) -> Section:
     return Section(
         "Compress",
         record.choice_reason,
-        Markup(plot_tradeoff(record).html()),
-        _table(candidate_table(record)),
+        plot_tradeoff(record).html(),
+        candidate_table(record).html(),
         record.passed,
     )
 
@@ -130,8 +128,8 @@ def _conversion(record: ConvertRecord) -> Section:
     return Section(
         "Convert",
         f"{passed} of {len(record.artifacts)} formats give the same answers as the Keras model.",
-        Markup(plot_parity(record).html()),
-        _table(parity_table(record)),
+        plot_parity(record).html(),
+        parity_table(record).html(),
         record.passed,
     )
 
@@ -145,7 +143,7 @@ def _serving(window: PredictionWindow, classes: tuple[str, ...]) -> Section:
         "Serve",
         f"The server answered and logged {len(window.features):,} examples over TensorFlow "
         "Serving's REST API. The first of them, with its answer and the probability it gave:",
-        Markup(plot_examples(window.features[:rows], captions).html()) if is_image else Markup(),
+        plot_examples(window.features[:rows], captions).html() if is_image else "",
     )
 
 
@@ -154,8 +152,8 @@ def _evaluation(record: EvaluateRecord) -> Section:
     return Section(
         "Evaluate",
         " ".join([verdict, *record.problems]),
-        Markup(plot_slices(record).html()),
-        _table(slice_table(record)),
+        plot_slices(record).html(),
+        slice_table(record).html(),
         record.blessed,
     )
 
@@ -164,14 +162,9 @@ def _monitoring(record: MonitorRecord) -> Section:
     return Section(
         "Monitor",
         " ".join(record.sentences),
-        Markup(plot_drift(record).html()),
+        plot_drift(record).html(),
         passed=not record.alarm,
     )
-
-
-def _table(frame: pd.DataFrame) -> Markup:
-    """Return the frame as HTML; pandas escapes its cells."""
-    return Markup(frame.reset_index().to_html(index=False, border=0))
 
 
 def _records(cycle: LifeCycle) -> list[Record]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -28,7 +30,7 @@ class Picture(Figure):
     def html(self) -> str:
         """Return an ``<img>`` with the picture inside it and its text alternative."""
         data = base64.b64encode(self.png()).decode("ascii")
-        return f'<img src="data:image/png;base64,{data}" alt="{self.alt}">'
+        return f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}">'
 
     def _repr_html_(self) -> str:
         return self.html()

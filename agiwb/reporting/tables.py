@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from agiwb.runs.record import Record
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under named columns; a notebook shows it as HTML."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, str]]) -> Table:
+        """Return a table with every column that a row names; what a row lacks is left empty."""
+        columns = tuple(dict.fromkeys(name for row in rows for name in row))
+        return cls(columns, tuple(tuple(row.get(name, "") for name in columns) for row in rows))
+
+    def html(self) -> str:
+        """Return the table as HTML, every cell escaped."""
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _repr_html_(self) -> str:
+        # JupyterLab aligns cells to the right, which suits no sentence.
+        return (
+            self.html()
+            .replace("<td>", '<td style="text-align: left">')
+            .replace("<th>", '<th style="text-align: left">')
+        )
 
 
-def metrics_table(record: Record) -> pd.DataFrame:
+def metrics_table(record: Record) -> Table:
     """Return a row for each split and a column for each metric of a record."""
-    import pandas as pd
-
-    cells: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}
     for name, value in record.metrics.items():
         split, _, metric = name.partition("_")
-        cells.setdefault(split, {})[metric.replace("_", " ")] = f"{value:.4g}"
-    table = pd.DataFrame.from_dict(cells, orient="index").fillna("")
-    table.index.name = "split"
-    return table
+        rows.setdefault(split, {"split": split})[metric.replace("_", " ")] = f"{value:.4g}"
+    return Table.of(list(rows.values()))

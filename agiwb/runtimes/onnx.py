@@ -33,6 +33,7 @@ class OnnxRuntime:
             InputError: The file is not an ONNX model that this machine can run.
         """
         import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -53,6 +54,7 @@ class OnnxRuntime:
                 f"The file {path} cannot be run as an ONNX model: {_first_sentence(error)}",
                 "If it is damaged, convert the model again with `agiwb convert --fresh`.",
             ) from error
+        self._refusal: type[Exception] = InvalidArgument
         self._names = [spec.name for spec in self._signature.outputs]
 
     @property
@@ -67,11 +69,9 @@ class OnnxRuntime:
             InputError: A name, dtype or shape does not fit the signature, or the model itself
                 refuses a value, such as an index out of bounds.
         """
-        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-
         try:
             outputs = self._session.run(self._names, check_inputs(self._signature, inputs))
-        except InvalidArgument as error:
+        except self._refusal as error:
             raise InputError(
                 f"The model refuses these values: {_first_sentence(error)}",
                 "Give values like those it was trained on.",

@@ -78,9 +78,7 @@ class PredictionLog:
 
     def _open(self) -> int:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(
-            self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE
-        )
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _FILE_MODE)
 
     def _write(self, descriptor: int, line: bytes) -> None:
         written = os.write(descriptor, line)

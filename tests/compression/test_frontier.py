@@ -10,9 +10,9 @@ from agiwb.compression.frontier import choose, front
 
 def candidate(name: str, accuracy: float, size: int, ratio: float = 1.0, **more: Any) -> Candidate:
     speed = "same" if ratio == 1.0 else "faster" if ratio < 1.0 else "slower"
-    values = {"p_value": 1.0, "speed": speed, "status": "ok", **more}
+    values = {"validation_p_value": 1.0, "speed": speed, "status": "ok", **more}
     return Candidate(
-        name=name, test_accuracy=accuracy, gzip_bytes=size, latency_ratio=ratio, **values
+        name=name, validation_accuracy=accuracy, gzip_bytes=size, latency_ratio=ratio, **values
     )
 
 
@@ -24,15 +24,15 @@ def test_who_is_smaller_and_as_good_dominates():
 
 
 def test_each_respect_can_earn_a_place():
-    small = candidate("small", 0.90, 100, p_value=0.001)
-    fast = candidate("fast", 0.90, 900, 0.5, p_value=0.001)
-    beaten = candidate("beaten", 0.89, 950, 0.6, p_value=0.001)
+    small = candidate("small", 0.90, 100, validation_p_value=0.001)
+    fast = candidate("fast", 0.90, 900, 0.5, validation_p_value=0.001)
+    beaten = candidate("beaten", 0.89, 950, 0.6, validation_p_value=0.001)
     assert front([BASELINE, small, fast, beaten]) == {"baseline", "small", "fast"}
 
 
 def test_a_difference_that_chance_explains_counts_as_none():
-    unlucky = candidate("unlucky", 0.96, 300, p_value=0.4)
-    lucky = candidate("lucky", 0.98, 400, p_value=0.4)
+    unlucky = candidate("unlucky", 0.96, 300, validation_p_value=0.4)
+    lucky = candidate("lucky", 0.98, 400, validation_p_value=0.4)
     assert front([BASELINE, unlucky, lucky]) == {"unlucky"}
 
 
@@ -42,7 +42,7 @@ def test_a_latency_that_may_not_be_claimed_counts_as_the_baselines():
 
 
 def test_a_true_gain_in_accuracy_counts():
-    better = candidate("better", 0.99, 2000, p_value=0.01)
+    better = candidate("better", 0.99, 2000, validation_p_value=0.01)
     assert front([BASELINE, better]) == {"baseline", "better"}
 
 
@@ -61,13 +61,13 @@ def test_the_smallest_within_the_limits_is_chosen():
     candidates = [BASELINE, candidate("a", 0.965, 300), candidate("b", 0.95, 100)]
     choice = choose(candidates, 0.01)
     assert choice.name == "a"
-    assert "2 of 3 candidates lose at most 1 points of accuracy" in choice.reason
+    assert "2 of 3 candidates lose at most 1 point of validation accuracy" in choice.reason
     assert "300 bytes" in choice.reason
     assert choose(candidates, 0.02).name == "b"  # a drop of exactly the limit is within
 
 
 def test_a_limit_is_held_against_the_drop_as_measured():
-    unproven = candidate("unproven", 0.94, 100, p_value=0.3)
+    unproven = candidate("unproven", 0.94, 100, validation_p_value=0.3)
     assert choose([BASELINE, unproven], 0.01).name == "baseline"
 
 

@@ -62,7 +62,7 @@ def test_what_is_no_recipe_is_refused_with_what_to_write_instead(text: str, says
 def test_a_config_holds_plain_names_each_once_and_the_baseline_first():
     config = SweepConfig(recipes=("int8", "prune_080", "int8"))
     assert config.recipes == ("baseline", "int8", "prune_80")
-    assert SweepConfig(recipes=("int8", "baseline")).recipes == ("int8", "baseline")
+    assert SweepConfig(recipes=("int8", "baseline")).recipes == ("baseline", "int8")
 
 
 def test_a_config_refuses_a_misspelt_recipe():

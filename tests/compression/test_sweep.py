@@ -65,6 +65,7 @@ def test_every_recipe_has_a_measured_candidate(swept: Any, digits_cnn_run: Recor
     assert record.test_examples == 360
     assert record.chance_level == pytest.approx(37 / 360)
     assert record.latency_noise_ratio > 0
+    assert record.latency_floor >= 1.02
 
 
 @pytest.mark.slow

@@ -102,6 +102,8 @@ def test_small_slices_are_shown_and_not_judged(converted, record):
     )
     for entry in lenient.slices:
         assert (entry.verdict == "too small") == (entry.examples <= smallest)
+        assert entry.judged == (entry.examples > smallest)
+        assert entry.passed == (entry.verdict == "passed")
 
 
 def test_an_unknown_slice_column_is_refused_before_a_run_exists(converted):

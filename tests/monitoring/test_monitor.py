@@ -70,15 +70,15 @@ def test_traffic_like_the_training_data_does_not_alarm(serve, converted):
     assert record.problems == ()
     assert record.drifted == ()
     assert record.sentences[0].startswith("No alarm: the 360 served rows look like")
-    assert len(record.effects) == 64
-    assert max(record.effects) <= record.effect_threshold < 0.3
+    assert len(record.effect_sizes) == 64
+    assert max(record.effect_sizes) <= record.effect_threshold < 0.3
     assert record.window_start.timestamp() == 1.7e9
     assert record.window_end.timestamp() == 1.7e9 + 359
     assert record.versions == (1,)
-    estimate = record.estimated_accuracy
+    interval = record.estimated_accuracy_interval
     truth = converted.reference_accuracy
-    assert estimate.interval.low - 0.02 <= truth <= estimate.interval.high + 0.02
-    assert record.metrics["window_estimated_accuracy"] == estimate.value
+    assert interval.low - 0.02 <= truth <= interval.high + 0.02
+    assert record.metrics["window_estimated_accuracy"] == record.estimated_accuracy
 
 
 def test_turned_and_noisy_images_alarm_and_say_where(serve, converted, ask):
@@ -93,7 +93,7 @@ def test_turned_and_noisy_images_alarm_and_say_where(serve, converted, ask):
     assert record.sentences[1:-1] == record.problems
     strongest = record.drifted[0]
     assert strongest.feature.startswith("pixel[")
-    assert strongest.effect == pytest.approx(max(record.effects), abs=1e-4)
+    assert strongest.effect == pytest.approx(max(record.effect_sizes), abs=1e-4)
     assert strongest.effect > record.effect_threshold
     assert strongest.feature in record.problems[0]
     assert len(record.drifted) == min(record.drifted_count, 20)
@@ -101,7 +101,7 @@ def test_turned_and_noisy_images_alarm_and_say_where(serve, converted, ask):
     assert any("less sure of its answers" in problem for problem in record.problems)
     truth = (ask(worse).argmax(axis=1) == data.test.labels).mean()
     assert truth < record.reference_accuracy - 0.1
-    assert record.estimated_accuracy.interval.high < record.reference_accuracy
+    assert record.estimated_accuracy_interval.high < record.reference_accuracy
 
 
 def test_the_record_can_be_read_again_and_a_new_window_is_a_new_run(serve, converted):

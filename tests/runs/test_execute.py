@@ -164,7 +164,7 @@ def test_models_are_registered_by_name_and_version() -> None:
     assert store.register_model("m", second) == 2
     assert store.registered_run("m") == second.run.id
     assert store.registered_run("m", "1") == first.run.id
-    with pytest.raises(NotFoundError, match="no model 'other'.*Registered: m"):
+    with pytest.raises(NotFoundError, match=r"no model 'other'.*Registered: m"):
         store.registered_run("other")
 
 

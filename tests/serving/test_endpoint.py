@@ -220,7 +220,8 @@ def test_every_acknowledged_row_is_in_the_log_after_kill_9(models, module_worksp
                 if connection.getresponse().read():
                     acknowledged.append(mark)
             except (OSError, http.client.HTTPException):
-                return
+                break
+        connection.close()
 
     threads = [threading.Thread(target=load, args=[worker]) for worker in range(4)]
     for thread in threads:

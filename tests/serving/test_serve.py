@@ -18,6 +18,13 @@ from agiwb.serving.address import is_loopback
 from agiwb.serving.serve import ServeConfig, serve
 
 
+@pytest.fixture
+def bare_workspace(tmp_path, monkeypatch):
+    """A workspace that does not exist yet, and needs no MLflow."""
+    monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path / "workspace"))
+    return tmp_path / "workspace"
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [
@@ -47,7 +54,9 @@ def test_a_model_name_fits_in_a_url_and_a_folder(name):
         ServeConfig(model_name=name)
 
 
-def test_a_taken_port_is_told_with_its_holder_before_anything_is_published(tmp_path, workspace):
+def test_a_taken_port_is_told_with_its_holder_before_anything_is_published(
+    tmp_path, bare_workspace
+):
     artifact = make_artifact(tmp_path / "artifact")
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
@@ -55,15 +64,15 @@ def test_a_taken_port_is_told_with_its_holder_before_anything_is_published(tmp_p
             serve(ServeConfig(model=str(artifact), rest_api_port=port))
     assert f"Port {port} on 127.0.0.1 is in use by process {os.getpid()}" in str(caught.value)
     assert "--rest-api-port 0" in str(caught.value)
-    assert not workspace.exists()
+    assert not bare_workspace.exists()
 
 
-def test_a_base_path_without_versions_is_told(tmp_path, workspace):
+def test_a_base_path_without_versions_is_told(tmp_path, bare_workspace):
     with pytest.raises(NotFoundError, match="numbered folders"):
         serve(ServeConfig(model_base_path=tmp_path, rest_api_port=0))
 
 
-def test_a_base_path_with_an_odd_name_needs_a_model_name(tmp_path, workspace):
+def test_a_base_path_with_an_odd_name_needs_a_model_name(tmp_path, bare_workspace):
     write_half_plus_two(tmp_path / "my model" / "1")
     with pytest.raises(InputError, match="Give a `model_name`"):
         serve(ServeConfig(model_base_path=tmp_path / "my model", rest_api_port=0))
@@ -92,7 +101,7 @@ def test_an_artifact_is_published_once_and_served_by_version(tmp_path, workspace
 
 
 @pytest.mark.slow
-def test_the_loopback_of_ipv6_is_served(tmp_path, workspace):
+def test_the_loopback_of_ipv6_is_served(tmp_path, bare_workspace):
     write_half_plus_two(tmp_path / "half" / "1")
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -121,7 +130,9 @@ print("returned")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_foreground_server_tells_its_address_and_stops_when_asked(tmp_path, workspace, number):
+def test_the_foreground_server_tells_its_address_and_stops_when_asked(
+    tmp_path, bare_workspace, number
+):
     write_half_plus_two(tmp_path / "half" / "1")
     with start_foreground(tmp_path / "half") as server:
         address = server.stderr.readline().split()[1]
@@ -136,7 +147,7 @@ def test_the_foreground_server_tells_its_address_and_stops_when_asked(tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_foreground_server_whose_child_dies_fails(tmp_path, workspace):
+def test_a_foreground_server_whose_child_dies_fails(tmp_path, bare_workspace):
     write_half_plus_two(tmp_path / "half" / "1")
     with start_foreground(tmp_path / "half") as server:
         server.stderr.readline()

@@ -85,7 +85,7 @@ def test_an_architecture_that_does_not_fit_leaves_nothing(workspace: Path, tmp_p
     x, y = np.random.default_rng(0).random((60, 5)), np.arange(60) % 3
     np.savez(tmp_path / "vectors.npz", x=x, y=y)
     path = str(tmp_path / "vectors.npz")
-    with pytest.raises(ConfigError, match="cnn needs images.*mlp"):
+    with pytest.raises(ConfigError, match=r"cnn needs images.*mlp"):
         train(TrainConfig(dataset=path, epochs=1))
     assert open_store().summaries() == []
     record = train(TrainConfig(dataset=path, epochs=1, architecture="mlp"))
