@@ -18,7 +18,7 @@ class ModelCardState(GuardedState):
     """Which models there are, which one is shown, and its page as HTML."""
 
     models = traitlets.List(help="(label, run id) of each trained model, newest first")
-    selected = traitlets.Unicode("")
+    selected = traitlets.Unicode(None, allow_none=True)
     page = traitlets.Unicode("")
 
     @guarded
@@ -29,7 +29,7 @@ class ModelCardState(GuardedState):
             (f"{run.title}, {run.started_at:%Y-%m-%d %H:%M} UTC, run {run.id[:8]}", run.id)
             for run in runs
         ]
-        self.selected = runs[0].id if runs else ""
+        self.selected = runs[0].id if runs else None
         if not runs:
             self.page = "<p>No model has been trained in this workspace yet.</p>"
 
@@ -49,7 +49,7 @@ class ModelCard(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.menu = ipw.Dropdown(
             description="Model",
             options=self.state.models,
-            value=self.state.selected or None,
+            value=self.state.selected,
             layout={"width": "min(100%, 44rem)"},
         )
         self.card = ipw.HTML()

@@ -12,6 +12,7 @@ from agiwb.errors import NotFoundError, WorkError
 from agiwb.runs.files import StoredFile, damaged_files, list_files, write_atomic
 
 MANIFEST_FILE = "artifact.json"
+PARITY_FILE = "parity.json"
 
 Format = Literal["keras", "h5", "saved_model", "frozen_pb", "onnx", "litert"]
 
@@ -51,7 +52,7 @@ class Artifact(BaseModel):
 
 def list_model_files(folder: Path) -> tuple[StoredFile, ...]:
     """Return the model's files in an artifact folder: all but agiwb's own descriptions."""
-    descriptions = {MANIFEST_FILE, "parity.json"}
+    descriptions = {MANIFEST_FILE, PARITY_FILE}
     return tuple(file for file in list_files(folder) if file.path not in descriptions)
 
 

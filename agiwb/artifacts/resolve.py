@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.keras"
 
+REJECTED = "rejected"
+"""Folder of the artifacts that failed: there to be looked at, where no reference finds them."""
+
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -92,6 +95,12 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
     for record in found:
         if (folder := record.file(wanted)).is_dir():
             return ArtifactSource(folder, read_artifact(folder), record.run.id)
+    for record in found:
+        if record.file(f"{REJECTED}/{wanted}").is_dir():
+            raise NotFoundError(
+                f"The {wanted} artifact of {reference!r} did not pass its parity check.",
+                f"`agiwb runs show {record.run.id[:8]}` tells why.",
+            )
     raise NotFoundError(
         f"There is no {wanted} artifact of {reference!r}.",
         f"Make one with `agiwb convert --model {reference} --formats {wanted}`.",
@@ -133,7 +142,9 @@ def _candidate(record: Record, candidate: str) -> ModelSource:
             f"Run {record.run.id[:8]} ({record.run.step}) has no candidate {candidate!r}.",
             f"It has: {', '.join(names) or 'none'}. Write <run>:<candidate>.",
         )
-    return _source(record, path, f"{record.run.id[:8]}-{candidate}")
+    name = str(getattr(record, "model_name", record.run.id[:8]))
+    unchanged = sha256_of_file(path) == sha256_of_file(record.file(f"baseline/{MODEL_FILE}"))
+    return _source(record, path, name if unchanged else f"{name}-{candidate.replace('+', '-')}")
 
 
 def _source(record: Record, path: Path, name: str) -> ModelSource:

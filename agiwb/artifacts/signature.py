@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+INPUT_NAME = "features"
+OUTPUT_NAME = "probabilities"
+"""What every model that agiwb writes calls its input and its output."""
+
+SIGNATURE_NAME = "serving_default"
+"""The signature that TensorFlow Serving calls when the client names none."""
+
 
 class TensorSpec(BaseModel):
     """One named tensor. ``dtype`` is NumPy's name; ``None`` in ``shape`` is a free dimension."""

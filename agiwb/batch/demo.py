@@ -14,7 +14,7 @@ from agiwb.datasets.registry import DatasetName, load_dataset
 from agiwb.errors import InputError
 from agiwb.models.registry import Architecture
 from agiwb.runs.context import Context
-from agiwb.runs.events import Event
+from agiwb.runs.events import Event, Listener
 from agiwb.runs.record import Record, RunInfo
 from agiwb.runs.step import Input, step
 from agiwb.serving.prediction_log import PredictionWindow, read_predictions
@@ -72,7 +72,7 @@ def demo(config: DemoConfig, context: Context) -> DemoRecord:
         parameters = _parameters(name, config, runs, context)
         record = run_notebook(
             RunConfig(notebook=_notebook(config, name), parameters=parameters),
-            listener=_unheard,
+            listener=_cells_of(name, context),
             cancelled=context.cancelled,
         )
         runs |= record.results
@@ -102,8 +102,14 @@ def _parameters(
     return {"model": runs["convert"]}
 
 
-def _unheard(event: Event) -> None:
-    """Leave a notebook's own events to its run; the demo tells one line for each notebook."""
+def _cells_of(notebook: str, context: Context) -> Listener:
+    """Return a listener that tells only how far a notebook's cells have come."""
+
+    def tell(event: Event) -> None:
+        if event.done is not None and event.total is not None:
+            context.progress(notebook, event.done, event.total)
+
+    return tell
 
 
 def _outcome(record: RunRecord, context: Context) -> str:
@@ -118,12 +124,10 @@ def _outcome(record: RunRecord, context: Context) -> str:
 def _served_during(run: RunInfo, converted: Record) -> PredictionWindow | None:
     """Return what the server of the run's notebook answered, as its log has it."""
     name = getattr(converted, "model_name", "")
-    window = read_predictions(Settings().workspace_path / "predictions" / name)
+    log = read_predictions(Settings().workspace_path / "predictions" / name)
     finished_at = run.finished_at or run.started_at
-    during = (window.times >= run.started_at.timestamp()) & (
-        window.times <= finished_at.timestamp()
-    )
-    return window.take(during) if during.any() else None
+    window = log.between(run.started_at.timestamp(), finished_at.timestamp())
+    return window if len(window) else None
 
 
 def _notebook(config: DemoConfig, name: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,6 +66,7 @@ def run_notebook(config: RunConfig, context: Context) -> RunRecord:
         ConfigError: A parameter does not exist, or does not fit; no kernel was started.
         NotebookError: A cell failed. The notebook as far as it came is kept in the run's folder.
     """
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from agiwb.batch.papermill_engine import execute_notebook
@@ -79,9 +79,19 @@ def run_notebook(config: RunConfig, context: Context) -> RunRecord:
         "AGIWB_PARENT_RUN": context.run.id,
     }
     try:
-        execute_notebook(notebook, executed, config, context, {**os.environ, **environment})
+        execute_notebook(notebook, executed, config, context, environment)
     except PapermillExecutionError as error:
         raise _failed_cell(config, error, executed) from None
+    except CellTimeoutError as error:
+        raise NotebookError(
+            f"A cell of {config.notebook.name} hung for {config.cell_timeout_s} s.",
+            f"The notebook as far as it came is {executed}. Give it more `cell_timeout_s`.",
+        ) from error
+    except DeadKernelError as error:
+        raise NotebookError(
+            f"The kernel of {config.notebook.name} died, perhaps for want of memory.",
+            f"What it said is in {context.store.folder(context.run.id).log}.",
+        ) from error
     finally:
         if executed.is_file():
             write_html(executed, context.files / HTML_FILE)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
@@ -23,10 +24,21 @@ class LocalKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter_c
     Parallel runs then cannot race for TCP ports, and no other user of the machine can connect.
     """
 
+    environment: ClassVar[dict[str, str]] = {}
+    """The kernel's environment variables, besides those of this process."""
+    output: ClassVar[Path]
+    """File that takes what the kernel's process itself prints."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         if sys.platform != "win32":
             self.transport = "ipc"
+
+    async def start_kernel(self, **options: Any) -> None:
+        """Start the kernel in its environment, its own words kept off our terminal."""
+        environment = {**os.environ, **self.environment}
+        with self.output.open("ab") as output:
+            await super().start_kernel(env=environment, stdout=output, stderr=output, **options)
 
 
 class ReportingEngine(NBClientEngine):  # type: ignore[misc]  # papermill is untyped
@@ -60,6 +72,12 @@ def execute_notebook(
     Raises:
         PapermillExecutionError: A cell failed.
     """
+
+    class RunKernelManager(LocalKernelManager):
+        pass
+
+    RunKernelManager.environment = environment
+    RunKernelManager.output = context.store.folder(context.run.id).log
     papermill_engines.register(_ENGINE, ReportingEngine)
     source = executed.with_name("source.ipynb")
     nbformat.write(notebook, source)
@@ -70,13 +88,13 @@ def execute_notebook(
             parameters=config.parameters,
             engine_name=_ENGINE,
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             cwd=str(config.notebook.resolve().parent),
             execution_timeout=config.cell_timeout_s,
             # Passed on to the engine:
             context=context,
-            kernel_manager_class=LocalKernelManager,
-            env=environment,
+            kernel_manager_class=RunKernelManager,
         )
     finally:
         source.unlink()

@@ -33,8 +33,10 @@ def read_notebook(path: Path) -> Any:
         notebook = nbformat.read(path, as_version=4)
     except FileNotFoundError:
         raise InputError(f"There is no notebook {path}.", "Check the path.") from None
-    except (OSError, ValueError, nbformat.ValidationError, AttributeError) as error:
-        raise InputError(f"The file {path} is not a notebook: {error}.") from None
+    except Exception as error:  # noqa: BLE001  nbformat upgrades whatever it finds, and trips anyhow
+        raise InputError(
+            f"The file {path} is not a notebook: {error or type(error).__name__}."
+        ) from None
     notebook.metadata.pop("papermill", None)
     notebook.metadata.pop("widgets", None)
     notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in _tags(cell)]

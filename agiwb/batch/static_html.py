@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# What only a live kernel or the network can show.
+_LIVE_FORMS = ("application/vnd.jupyter.widget-view+json", "application/javascript")
 
 
 def write_html(executed: Path, destination: Path) -> None:
     """Write the notebook at ``executed`` as HTML without a link to the outside world.
 
-    Widgets are dead without a kernel, and nbconvert would load their code from the network: their
-    static form (picture and table) is shown instead.
+    Widgets are dead without a kernel, and nbconvert would load their code from the network; some
+    libraries (Apache Beam) print scripts that load more. Only what stands for itself is shown.
     """
     import nbformat
     from nbconvert.exporters import HTMLExporter
@@ -22,7 +23,8 @@ def write_html(executed: Path, destination: Path) -> None:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(_WIDGET_VIEW, None)
+            for form in _LIVE_FORMS:
+                output.get("data", {}).pop(form, None)
     exporter = HTMLExporter(
         exclude_input_prompt=True,
         exclude_output_prompt=True,

@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.compression.quantization import INPUT_NAME, OUTPUT_NAME
 from agiwb.errors import WorkError
+from agiwb.runtimes.asking import answer_all
+from agiwb.runtimes.litert import LiteRTRuntime
 from agiwb.statistics import Interval, mcnemar_p_value, wilson_interval
 
 Speed = Literal["faster", "slower", "same"]
@@ -26,7 +27,6 @@ Speed = Literal["faster", "slower", "same"]
 SMALLEST_CLAIM = 1.02
 """Ratio of two times below which no difference is claimed, however narrow its interval."""
 
-_BATCH = 256
 _WARM_UP = 3
 """Runs left out at the start of each block, in which the caches still hold another model."""
 _RESAMPLES = 2000
@@ -111,15 +111,8 @@ def predict(path: Path, features: NDArray[np.float32]) -> NDArray[np.int64]:
         RuntimeError: It cannot be run.
         WorkError: It answers something else than finite probabilities for each example.
     """
-    from agiwb.runtimes.litert import LiteRTRuntime
-
-    runtime = LiteRTRuntime(path, 1)
-    parts = [
-        runtime.run({INPUT_NAME: features[start : start + _BATCH]})[OUTPUT_NAME]
-        for start in range(0, len(features), _BATCH)
-    ]
+    answers = answer_all(LiteRTRuntime(path, 1), features)
     _open(path, features[:1])()  # as its latency is measured; it may fail where a batch does not
-    answers = np.concatenate(parts)
     if len(answers) != len(features) or not np.isfinite(answers).all():
         raise WorkError("It loads and runs, but its answers are not finite numbers.")
     classes: NDArray[np.int64] = answers.argmax(axis=1).astype(np.int64)
@@ -243,8 +236,10 @@ def _open(path: Path, example: NDArray[np.float32]) -> Callable[[], Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
+    index = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(index, example.shape)  # sizes left free are 1 until told
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], example)
+    interpreter.set_tensor(index, example)
     invoke: Callable[[], Any] = interpreter.invoke
     return invoke
 

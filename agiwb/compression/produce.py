@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,7 +75,7 @@ class Workshop:
         products: dict[Recipe, Product] = {}
         for stages in dict.fromkeys(recipe.training for recipe in recipes):
             sharing = [recipe for recipe in recipes if recipe.training == stages]
-            model = attempt(lambda stages=stages: self._train(stages))  # type: ignore[misc]
+            model = attempt(functools.partial(self._train, stages))
             if isinstance(model, Failure):
                 products |= {recipe: Product(recipe, None, failure=model) for recipe in sharing}
             else:
@@ -99,12 +101,14 @@ class Workshop:
         products = []
         with tempfile.TemporaryDirectory() as temporary:
             saved_model = Path(temporary) / "saved_model"
-            exported = attempt(lambda: export_saved_model(model, saved_model))
+            exported = attempt(functools.partial(export_saved_model, model, saved_model))
+            keras_file = Path(temporary) / MODEL_FILE
+            model.save(keras_file)
             for recipe in recipes:
                 self.context.progress(f"convert {recipe.name}", 0, 1)
                 folder = self.context.files / recipe.name
                 folder.mkdir()
-                model.save(folder / MODEL_FILE)
+                shutil.copyfile(keras_file, folder / MODEL_FILE)
                 made = exported or self._convert(saved_model, recipe, folder / LITERT_FILE)
                 if isinstance(made, Failure):
                     products.append(Product(recipe, None, sparsity, made))
@@ -114,7 +118,7 @@ class Workshop:
         return products
 
     def _convert(self, saved_model: Path, recipe: Recipe, file: Path) -> Path | Failure:
-        content = attempt(lambda: convert(saved_model, recipe.precision, self.samples))
+        content = attempt(functools.partial(convert, saved_model, recipe.precision, self.samples))
         if isinstance(content, Failure):
             return content
         file.write_bytes(content)

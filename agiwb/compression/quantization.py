@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME, SIGNATURE_NAME
 from agiwb.compression.recipe import Precision
+from agiwb.native_chatter import held_back
 
 if TYPE_CHECKING:
     import keras
-
-INPUT_NAME = "features"
-OUTPUT_NAME = "probabilities"
-SIGNATURE = "serving_default"
 
 
 def export_saved_model(model: keras.Model, folder: Path) -> None:
@@ -42,9 +40,8 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
     archive = keras.export.ExportArchive()
     archive.track(plain)
     shape = (None, *plain.inputs[0].shape[1:])
-    archive.add_endpoint(
-        SIGNATURE, serve, input_signature=[tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
-    )
+    features = tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)
+    archive.add_endpoint(SIGNATURE_NAME, serve, input_signature=[features])
     archive.write_out(str(folder), verbose=False)
 
 
@@ -66,7 +63,7 @@ def convert(saved_model: Path, precision: Precision, samples: NDArray[np.float32
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved_model), signature_keys=[SIGNATURE]
+        str(saved_model), signature_keys=[SIGNATURE_NAME]
     )
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":
@@ -76,7 +73,8 @@ def convert(saved_model: Path, precision: Precision, samples: NDArray[np.float32
     if precision == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: _one_by_one(samples)
-    content: bytes = converter.convert()
+    with held_back():  # the 8-bit quantiser prints its settings
+        content: bytes = converter.convert()
     return content
 
 

@@ -127,12 +127,12 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     tf = import_tensorflow()
     tf.config.experimental.enable_op_determinism()
 
-    from agiwb.compression.keras_model import load_classifier
     from agiwb.compression.measure import LatencyProtocol, chance_level
     from agiwb.compression.produce import Workshop
     from agiwb.compression.pruning import FineTuning
     from agiwb.compression.quantization import calibration_samples
     from agiwb.compression.weighing import weigh
+    from agiwb.models.loading import load_classifier
 
     source = resolve_model(config.model, context.store)
     dataset = _dataset_of(config, source)

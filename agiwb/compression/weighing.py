@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -87,7 +88,7 @@ def _predict_all(products: Sequence[Product], split: Split, context: Context) ->
         if file is None:
             predictions[name] = failure or Failure("No file was made.")
         else:
-            predictions[name] = attempt(lambda file=file: predict(file, split.features))  # type: ignore[misc]
+            predictions[name] = attempt(functools.partial(predict, file, split.features))
         context.progress("run on real examples", done, len(products))
     return predictions
 

@@ -13,15 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agiwb.artifacts.manifest import (
     MODEL_FILES,
+    PARITY_FILE,
     Artifact,
     Format,
     list_model_files,
     write_artifact,
 )
-from agiwb.artifacts.resolve import ModelSource, resolve_model
+from agiwb.artifacts.resolve import REJECTED, ModelSource, resolve_model
 from agiwb.config import Config
 from agiwb.conversion.parity import (
-    PARITY_FILE,
     ParityReport,
     Questions,
     Reference,
@@ -34,6 +34,7 @@ from agiwb.conversion.registry import load_converter
 from agiwb.conversion.source import ConversionSource, load_source
 from agiwb.datasets.registry import DatasetName, load_dataset
 from agiwb.errors import AgiwbError, ConfigError
+from agiwb.native_chatter import held_back
 from agiwb.runs.context import Context
 from agiwb.runs.files import write_atomic
 from agiwb.runs.record import Record
@@ -41,9 +42,6 @@ from agiwb.runs.step import Input, step
 from agiwb.runs.store import RunStore
 from agiwb.runtimes.keras import KerasRuntime
 from agiwb.runtimes.runtime import open_runtime
-
-REJECTED = "rejected"
-"""Folder of the artifacts that failed: there to be looked at, where no reference finds them."""
 
 _LONGEST_MESSAGE = 400
 
@@ -188,7 +186,8 @@ def _convert_one(wanted: Format, work: _Work) -> tuple[ConvertedArtifact, Parity
     draft = work.files / REJECTED / wanted
     draft.mkdir(parents=True)
     started = time.perf_counter()
-    load_converter(wanted)(work.source, draft)
+    with held_back():  # TensorFlow's exporters announce their sessions and passes
+        load_converter(wanted)(work.source, draft)
     seconds = time.perf_counter() - started
     runtime = open_runtime(draft)
     report = compare(wanted, ask(runtime, work.questions), work.reference)

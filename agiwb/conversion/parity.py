@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict
 from agiwb.artifacts.manifest import Format
 from agiwb.datasets.dataset import Dataset, Split
 from agiwb.errors import InputError, WorkError
+from agiwb.runtimes.asking import answer_all
 from agiwb.runtimes.runtime import Runtime
 
 Features = NDArray[np.float32]
 Probabilities = NDArray[np.floating]
 
-PARITY_FILE = "parity.json"
-BATCH_SIZE = 64
+LARGE_BATCH = 64
 SMALLEST_COMPARED = 1e-3
 """Relative errors of probabilities below this are taken relative to it: a probability of 1e-9 has
 no digits that matter."""
@@ -114,7 +114,7 @@ def draw_questions(data: Dataset, samples: int, seed: int) -> Questions:
         "zeros": nothing,
         "full scale": np.full_like(nothing, data.scale),
         "batch of 1": real[:1],
-        f"batch of {BATCH_SIZE}": np.resize(real, (BATCH_SIZE, *data.feature_shape)),
+        f"batch of {LARGE_BATCH}": np.resize(real, (LARGE_BATCH, *data.feature_shape)),
     }
     return Questions(real, edges, data.test)
 
@@ -203,13 +203,7 @@ def _largest_errors(found: Answers, expected: Answers) -> tuple[float, float, st
 
 
 def _probabilities(runtime: Runtime, features: Features) -> Probabilities:
-    """Return the first output for all ``features``, asked for in batches."""
-    taken, given = runtime.signature.inputs[0].name, runtime.signature.outputs[0].name
-    batches = [
-        runtime.run({taken: features[start : start + BATCH_SIZE]})[given]
-        for start in range(0, len(features), BATCH_SIZE)
-    ]
-    whole: Probabilities = np.concatenate(batches)
-    if not np.isfinite(whole).all():
-        raise WorkError(f"{(~np.isfinite(whole)).sum()} of the outputs are NaN or infinite.")
-    return whole
+    answers = answer_all(runtime, features)
+    if not np.isfinite(answers).all():
+        raise WorkError(f"{(~np.isfinite(answers)).sum()} of the outputs are NaN or infinite.")
+    return answers

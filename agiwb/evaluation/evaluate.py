@@ -27,6 +27,7 @@ from agiwb.evaluation.tfma_engine import (
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
+from agiwb.runtimes.asking import answer_all
 from agiwb.runtimes.runtime import open_runtime
 from agiwb.statistics import Interval, wilson_interval
 
@@ -37,8 +38,6 @@ TFMA_FOLDER = "tfma"
 SLICES_FILE = "slices.parquet"
 LABEL_COLUMN = "label"
 """The slice column that every data set has: the name of the true class."""
-
-_BATCH_SIZE = 64
 
 Verdict = Literal["passed", "failed", "too small"]
 
@@ -190,7 +189,7 @@ def _slice_columns(config: EvaluateConfig, data: Dataset) -> dict[str, NDArray[A
 
 def _predict(config: EvaluateConfig, found: ArtifactSource, data: Dataset) -> Predictions:
     split = data[config.split]
-    probabilities = _answer(found, split.features)
+    probabilities = answer_all(open_runtime(found.folder), split.features)
     if probabilities.shape[1:] != (len(data.classes),):
         raise ConfigError(
             f"`dataset`: {data.name} has {len(data.classes)} classes, but "
@@ -205,17 +204,6 @@ def _predict(config: EvaluateConfig, found: ArtifactSource, data: Dataset) -> Pr
             "Train or convert the model again; it cannot be evaluated so.",
         )
     return Predictions(split.labels, probabilities, _slice_columns(config, data))
-
-
-def _answer(found: ArtifactSource, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the artifact's first output for all ``features``, asked for in batches."""
-    runtime = open_runtime(found.folder)
-    taken, given = runtime.signature.inputs[0].name, runtime.signature.outputs[0].name
-    batches = [
-        runtime.run({taken: features[start : start + _BATCH_SIZE]})[given]
-        for start in range(0, len(features), _BATCH_SIZE)
-    ]
-    return np.concatenate(batches).astype(np.float32, copy=False)
 
 
 def _thresholds(config: EvaluateConfig) -> Thresholds:

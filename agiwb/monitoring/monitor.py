@@ -29,6 +29,7 @@ from agiwb.monitoring.window import fix_window, take_window
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
+from agiwb.runtimes.asking import answer_all
 from agiwb.runtimes.runtime import open_runtime
 from agiwb.serving.prediction_log import PredictionWindow
 from agiwb.statistics import Interval
@@ -41,7 +42,6 @@ SMALLEST_WINDOW = 30
 _LISTED_FEATURES = 20
 _QUESTIONS = 4
 """Features, certainty, classes and quality: each may raise a quarter of the false alarms."""
-_BATCH_SIZE = 64
 
 
 class MonitorConfig(Config):
@@ -147,7 +147,8 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
     if not record.judged:
         return record
     context.say(f"comparing {len(window)} served rows with {data.name}")
-    return _judge(record, window, data, _answer(found, data.validation.features))
+    validation = answer_all(open_runtime(found.folder), data.validation.features)
+    return _judge(record, window, data, validation)
 
 
 def _judge(
@@ -206,17 +207,6 @@ def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
 
 def _served_name(config: MonitorConfig, found: ArtifactSource) -> str:
     return config.model_name or found.artifact.name
-
-
-def _answer(found: ArtifactSource, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the artifact's first output for all ``features``, asked for in batches."""
-    runtime = open_runtime(found.folder)
-    taken, given = runtime.signature.inputs[0].name, runtime.signature.outputs[0].name
-    batches = [
-        runtime.run({taken: features[start : start + _BATCH_SIZE]})[given]
-        for start in range(0, len(features), _BATCH_SIZE)
-    ]
-    return np.concatenate(batches).astype(np.float32, copy=False)
 
 
 def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:

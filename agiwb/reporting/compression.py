@@ -11,7 +11,8 @@ from agiwb.reporting.tables import Table
 from agiwb.statistics import Interval
 
 _KIB = 1024
-_LABEL_OFFSETS = (6, -14, 18, -26)  # points above or below; names of neighbours stay apart
+# Room that a name needs, as a share of the points' spread.
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.25, 0.15
 
 
 def plot_tradeoff(record: SweepRecord) -> Picture:
@@ -37,8 +38,10 @@ def plot_tradeoff(record: SweepRecord) -> Picture:
     for set_formatter in (size.xaxis.set_major_formatter, size.xaxis.set_minor_formatter):
         set_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 1)))
     speed.set(xlabel="p50 latency, batch 1 (ratio to baseline)")
-    noise = abs(record.latency_noise_ratio - 1)
-    speed.axvspan(1 - noise, 1 + noise, color="0.93", zorder=0, label="noise of the clock (A/A)")
+    speed.axvspan(
+        1 / record.latency_floor, record.latency_floor,
+        color="0.93", zorder=0, label="too close to call (A/A)",
+    )  # fmt: skip
     speed.legend(frameon=False, loc="lower right", fontsize=8)
     picture.supxlabel(
         "bars: 95 % intervals · filled: on the front · square: chosen · line: baseline", fontsize=8
@@ -78,7 +81,9 @@ def candidate_table(record: SweepRecord) -> Table:
             "worse / better": f"{candidate.worse} / {candidate.better}",
             "file": f"{candidate.size_bytes / _KIB:.1f} KiB",
             "gzip": f"{candidate.gzip_bytes / _KIB:.1f} KiB",
-            "latency": f"{candidate.latency_ratio:.2f}x",
+            "latency": "as before"
+            if candidate.speed == "same"
+            else f"{candidate.latency_ratio:.2f}x",
             "verdict": candidate.verdict,
         }
         if candidate.status == "ok"
@@ -95,12 +100,22 @@ def _colour(candidate: Candidate, record: SweepRecord) -> str:
 
 
 def _annotate(axes: Axes, points: list[tuple[float, Candidate]]) -> None:
-    """Write each candidate's name beside its point, neighbours at different heights."""
-    for index, (x, candidate) in enumerate(sorted(points, key=lambda point: point[0])):
+    """Write each candidate's name beside its point; names that would collide are stacked."""
+    accuracies = [candidate.test_accuracy for _, candidate in points]
+    width = max(x for x, _ in points) - min(x for x, _ in points) or 1
+    height = max(accuracies) - min(accuracies) or 1
+    written: list[tuple[float, float]] = []
+    for x, candidate in sorted(points, key=lambda point: point[0]):
+        place = (x / width, candidate.test_accuracy / height)
+        level = sum(
+            abs(place[0] - other[0]) < _LABEL_WIDTH and abs(place[1] - other[1]) < _LABEL_HEIGHT
+            for other in written
+        )
+        written.append(place)
         axes.annotate(
             candidate.name,
             (x, 100 * candidate.test_accuracy),
-            xytext=(5, _LABEL_OFFSETS[index % len(_LABEL_OFFSETS)]),
+            xytext=(5, 5 + 11 * level),
             textcoords="offset points",
             fontsize=8,
         )

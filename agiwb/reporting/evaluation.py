@@ -9,11 +9,7 @@ from agiwb.reporting.tables import Table
 
 def plot_slices(record: EvaluateRecord) -> Picture:
     """Return the accuracy of each slice with its 95 % interval, against overall and threshold."""
-    overall = (
-        record.metrics["test_accuracy"]
-        if "test_accuracy" in record.metrics
-        else next(value for name, value in record.metrics.items() if name.endswith("_accuracy"))
-    )
+    overall = record.metrics[f"{record.config.split}_accuracy"]
     slices = record.slices[::-1]
     picture = Picture(
         8, 0.27 * len(slices) + 1.1,
@@ -34,7 +30,7 @@ def plot_slices(record: EvaluateRecord) -> Picture:
     )
     axes.set_yticks(range(len(slices)), [f"{_name(part)} (n={part.examples})" for part in slices])
     axes.set(xlabel="accuracy (%), with 95 % interval")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return picture
 
 

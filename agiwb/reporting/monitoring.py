@@ -15,17 +15,26 @@ def plot_drift(record: MonitorRecord) -> Picture:
     """Return where the inputs drifted, and the estimated accuracy against the reference."""
     picture = Picture(9, 3.4, " ".join(record.sentences))
     drift, quality = picture.axes_row(2)
+    _draw_effects(drift, record)
+    _draw_estimate(quality, record)
+    return picture
+
+
+def _draw_effects(drift: Axes, record: MonitorRecord) -> None:
+    """Draw how far each feature is from the reference: as an image if they are pixels."""
+    if not record.effect_sizes:
+        drift.set_axis_off()
+        drift.set_title("not enough data to judge the inputs")
+        return
     effects = np.array(record.effect_sizes).reshape(record.feature_shape)
     if effects.ndim == _IMAGE_DIMENSIONS:
         image = drift.imshow(effects, cmap="cividis", vmin=0, vmax=max(0.5, float(effects.max())))
-        picture.colorbar(image, ax=drift, label="drift of each pixel (KS distance)")
+        drift.figure.colorbar(image, ax=drift, label="drift of each pixel (KS distance)")
         drift.set(xlabel="column", ylabel="row")
     else:
         drift.bar(range(effects.size), effects.ravel(), color=GREY)
         drift.set(xlabel="feature", ylabel="drift (KS distance)")
     drift.set_title(f"{record.metrics['window_drifted_share']:.0%} of the features drifted")
-    _draw_estimate(quality, record)
-    return picture
 
 
 def _draw_estimate(axes: Axes, record: MonitorRecord) -> None:

@@ -42,6 +42,7 @@ class RunFolder:
         self.path = path
         self.events = path / "events.jsonl"
         self.unfinished = path / "files"
+        self.log = path / "log.txt"
         self._results = path / "results.jsonl"
 
     def create(self, run_id: str, step: str, config: dict[str, object]) -> None:

@@ -24,6 +24,7 @@ DECISIVE_PACKAGES = (
     "onnx",
     "onnxruntime",
     "scikit-learn",
+    "scipy",
     "tensorflow",
     "tensorflow-model-analysis",
     "tf2onnx",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import NotFoundError
+from agiwb.models.loading import load_keras_model
 from agiwb.runtimes.checking import check_inputs
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
@@ -55,35 +55,6 @@ class KerasRuntime:
         return {
             name: output.numpy() for name, output in zip(names, self._answer(*ordered), strict=True)
         }
-
-
-def load_keras_model(path: Path) -> keras.Model:
-    """Return the model of a ``.keras`` or ``.h5`` file, without its optimiser.
-
-    Code inside the file (a Lambda layer) is never run.
-
-    Raises:
-        NotFoundError: The file holds no model that can be loaded.
-    """
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras says "file not found"
-        raise _unloadable(path, "it is not the zip archive that it should be.")
-    import_tensorflow()
-    import keras
-
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        # A damaged file fails anywhere between the archive and the last layer, in any way.
-        raise _unloadable(path, " ".join(str(error).split())) from error
-    return model
-
-
-def _unloadable(path: Path, reason: str) -> NotFoundError:
-    return NotFoundError(
-        f"The file {path} cannot be loaded as a Keras model: {reason}",
-        "Save it again with `model.save`, from layers that Keras knows: agiwb runs no code that "
-        "a model file brings along.",
-    )
 
 
 def _signature(model: keras.Model, path: Path) -> Signature:

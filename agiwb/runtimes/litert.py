@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
+from agiwb.native_chatter import held_back
 from agiwb.runtimes.checking import check_inputs
 from agiwb.runtimes.runtime import Tensors
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
-
-SIGNATURE_NAME = "serving_default"
 
 Details = dict[str, Any]
 """What the interpreter says about one tensor."""
@@ -44,8 +43,9 @@ class LiteRTRuntime:
 
         self._lock = threading.Lock()
         try:
-            interpreter = Interpreter(str(path), num_threads=threads)
-            interpreter.allocate_tensors()
+            with held_back():  # it announces the delegate that computes
+                interpreter = Interpreter(str(path), num_threads=threads)
+                interpreter.allocate_tensors()
             self._runner = _choose_runner(interpreter)
             self._inputs = _tensors(self._runner.get_input_details())
             self._outputs = _tensors(self._runner.get_output_details())

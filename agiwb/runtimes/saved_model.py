@@ -8,14 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import NotFoundError
 from agiwb.runtimes.checking import check_inputs
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
-
-SIGNATURE = "serving_default"
-"""The signature that TensorFlow Serving calls when the client names none."""
 
 
 class SavedModelRuntime:
@@ -28,7 +25,7 @@ class SavedModelRuntime:
     def __init__(self, path: Path, threads: int = 1) -> None:
         # The signature's function holds the variables by weak reference only: keep the whole.
         self._loaded = _load(path.parent)
-        self._answer = self._loaded.signatures[SIGNATURE]
+        self._answer = self._loaded.signatures[SIGNATURE_NAME]
         _, inputs = self._answer.structured_input_signature
         self._signature = Signature(
             inputs=_specs(inputs), outputs=_specs(self._answer.structured_outputs)
@@ -56,10 +53,10 @@ def _load(folder: Path) -> Any:
             f"The folder {folder} cannot be loaded as a SavedModel: {' '.join(str(error).split())}",
             "Export the model again.",
         ) from error
-    if SIGNATURE not in loaded.signatures:
+    if SIGNATURE_NAME not in loaded.signatures:
         found = ", ".join(loaded.signatures) or "none"
         raise NotFoundError(
-            f"The SavedModel {folder} has no signature `{SIGNATURE}` (it has: {found}).",
+            f"The SavedModel {folder} has no signature `{SIGNATURE_NAME}` (it has: {found}).",
             "Export it with `model.export`, which makes one.",
         )
     return loaded

@@ -106,6 +106,13 @@ class PredictionWindow:
     def __len__(self) -> int:
         return len(self.times)
 
+    def between(self, start: float, end: float) -> PredictionWindow:
+        """Return the rows of the time from ``start`` to ``end``, Unix times in seconds."""
+        rows = (self.times >= start) & (self.times <= end)
+        return PredictionWindow(
+            self.times[rows], self.features[rows], self.probabilities[rows], self.versions[rows]
+        )
+
 
 @dataclass(frozen=True)
 class _Entry:

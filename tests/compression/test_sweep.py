@@ -12,6 +12,7 @@ import pytest
 
 from agiwb.artifacts.resolve import resolve_model
 from agiwb.compression.sweep import SweepConfig, SweepRecord, sweep
+from agiwb.datasets.registry import load_dataset
 from agiwb.errors import CancelledError, ConfigError, InputError, NotFoundError, WorkError
 from agiwb.runs.events import Event
 from agiwb.runs.record import Record
@@ -122,7 +123,7 @@ def test_all_phases_report_to_their_end(swept: Any):
     ended = {e.phase for e in swept[1] if e.total and e.done == e.total}
     assert ended == {
         "fine-tune prune_80",
-        "run on the test examples",
+        "run on real examples",
         "measure latency",
         *(f"convert {name}" for name in swept[0].config.recipes),
     }
@@ -248,13 +249,29 @@ def test_a_model_and_data_that_do_not_fit_leave_no_run(digits_run: Record, tmp_p
 
     other = tmp_path / "other.keras"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save(other)
-    with pytest.raises(ConfigError, match="takes examples of shape"):
+    with pytest.raises(ConfigError, match=r"digits does not fit the model .*other\.keras"):
         run(model=str(other), dataset="digits")
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(b"not a zip file")
     with pytest.raises(InputError, match="cannot be loaded as a Keras model"):
         run(model=str(damaged), dataset="digits")
     assert len(open_store().summaries("sweep")) == before
+
+
+@pytest.mark.slow
+def test_a_model_may_leave_its_sizes_free(trained_workspace: Path, tmp_path: Path):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((None, None))
+    answers = keras.layers.Dense(10, "softmax")(keras.layers.Reshape((64,))(pixels))
+    free = keras.Model(pixels, answers)
+    data = load_dataset("digits").train
+    free.compile("adam", "sparse_categorical_crossentropy")
+    free.fit(data.features, data.labels, epochs=3, verbose=0)
+    free.save(tmp_path / "free.keras")
+    record = run(model=str(tmp_path / "free.keras"), dataset="digits", recipes=("float16",))
+    assert {c.status for c in record.candidates} == {"ok"}
 
 
 def test_there_must_be_a_model(workspace: Path):

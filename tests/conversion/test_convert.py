@@ -183,8 +183,11 @@ def test_a_faulty_format_is_a_problem_and_is_kept_apart(
     ]
     assert record.file("rejected/keras/parity.json").is_file()
     assert not record.file("keras").exists()
-    with pytest.raises(NotFoundError):
+    why = rf"keras artifact .* did not pass .* `agiwb runs show {record.run.id[:8]}` tells why"
+    with pytest.raises(NotFoundError, match=why):
         resolve_artifact(record.run.id, "keras", open_store())
+    with pytest.raises(NotFoundError, match="Make one with"):
+        resolve_artifact(record.run.id, "onnx", open_store())
 
 
 @slow
@@ -248,6 +251,17 @@ def test_a_data_set_that_does_not_fit_is_refused(tmp_path: Path, workspace: Path
     path = save(tmp_path)
     with pytest.raises(ConfigError, match=r"\(28, 28\).*the model takes \(8, 8\)"):
         convert(ConvertConfig(model=str(path), dataset="mnist5k"))
+    assert open_store().summaries() == []
+
+
+@slow
+def test_a_model_with_two_inputs_is_refused(tmp_path: Path, workspace: Path) -> None:
+    import keras
+
+    pair = [keras.Input((8, 8)), keras.Input((8, 8))]
+    keras.Model(pair, keras.layers.Add()(pair)).save(tmp_path / "two.keras")
+    with pytest.raises(InputError, match="has 2 inputs and 1 outputs"):
+        convert(ConvertConfig(model=str(tmp_path / "two.keras"), dataset="digits"))
     assert open_store().summaries() == []
 
 

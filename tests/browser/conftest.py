@@ -1,0 +1,41 @@
+"""A real browser: Debian's chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "test-results"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium; without it the tests are skipped, but never in CI."""
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "chromium is not installed: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        yield playwright.chromium.launch(executable_path=path, args=arguments)
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of the test's own, on which an error is a failure; its last state is pictured."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / f"{request.node.name}.png", full_page=True)
+    page.close()
+    assert errors == []

@@ -1,0 +1,39 @@
+"""What an engineer sees: a notebook run in JupyterLab, cell by cell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from servers import running
+
+from agiwb import TrainRecord
+from agiwb.runs.store import open_store
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+_RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
+
+
+def test_the_convert_notebook_runs_as_it_stands(
+    page: Page, digits_run: TrainRecord, trained_workspace: Path
+) -> None:
+    before = {run.id for run in open_store().summaries("convert")}
+    flags = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+    if os.geteuid() == 0:  # as in a container
+        flags.append("--allow-root")
+    with running("/api", lambda port: ["lab", *flags, f"--port={port}"]) as address:
+        page.goto(f"{address}/lab/tree/notebooks/03_convert.ipynb?reset")
+        expect(page.locator(".jp-Notebook")).to_contain_text("3 · Convert", timeout=60_000)
+        expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text("Python 3")
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+        page.evaluate(_RUN_ALL)
+        table = page.locator(".jp-OutputArea-output table")
+        expect(table).to_contain_text("frozen_pb", timeout=120_000)
+        expect(table.get_by_text("passed")).to_have_count(6)
+        expect(page.locator("[data-mime-type='application/vnd.jupyter.stderr']")).to_have_count(0)
+        expect(page.locator(".jp-OutputArea-output img").first).to_be_visible()
+    made = [run for run in open_store().summaries("convert") if run.id not in before]
+    assert [run.state for run in made] == ["finished"]
