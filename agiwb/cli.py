@@ -7,20 +7,18 @@ imported before it is known which command runs.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from agiwb import __version__
-from agiwb.errors import AgiwbError, ConfigError, InputError, did_you_mean
+from agiwb.errors import AgiwbError, InputError, did_you_mean
 from agiwb.runs.registry import STEPS, load_step
 
 if TYPE_CHECKING:
-    from agiwb.config import Config
     from agiwb.runs.record import Record
 
 _INTERRUPTED = 130
@@ -64,97 +62,20 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Argparse whose complaints are our errors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.prog}: {message}.", f"`{self.prog} --help` lists the flags.")
-
-
 def _run_step(name: str, words: list[str]) -> int:
     """Run a step from its flags and print what came of it."""
+    from agiwb.flags import notebook_words, parse_flags, parser_for
+
     step = load_step(name)
-    parser = _parser_for(name, STEPS[name].summary, step.config_type)
+    parser = parser_for(name, STEPS[name].summary, step.config_type)
     parser.add_argument("--fresh", action="store_true", help="run even if a result is known")
     parser.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
-    options = _parse(parser, step.config_type, _expand_notebook(words) if name == "run" else words)
-    as_json, reuse = options.pop("json"), not options.pop("fresh")
-    config = _config(step.config_type, options)
+    words = notebook_words(words) if name == "run" else words
+    config, flags = parse_flags(parser, step.config_type, words)
     _stop_on_sigterm()
-    record: Record = step(config, reuse=reuse)
-    print(record.model_dump_json(indent=2) if as_json else _summary(record))
+    record: Record = step(config, reuse="fresh" not in flags)
+    print(record.model_dump_json(indent=2) if "json" in flags else _summary(record))
     return 0 if record.passed else 1
-
-
-def _parser_for(command: str, summary: str, config_type: type[Config]) -> _Parser:
-    """Return a parser with a flag for each field of the config."""
-    from agiwb.config import describe_field
-
-    parser = _Parser(
-        prog=f"agiwb {command}",
-        description=summary,
-        allow_abbrev=False,
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=100),
-    )
-    parser.add_argument("--config", metavar="FILE.yaml", help="take fields from this file")
-    for name, field in config_type.model_fields.items():
-        options = {"dest": name, "default": argparse.SUPPRESS}
-        meaning = describe_field(field).replace("%", "%%")
-        flag = f"--{name.replace('_', '-')}"
-        if field.annotation is bool:
-            parser.add_argument(
-                flag, action=argparse.BooleanOptionalAction, help=meaning, **options
-            )
-        elif any(kind in str(field.annotation) for kind in ("tuple", "dict")):
-            parser.add_argument(flag, metavar="VALUE", help=meaning, nargs="+", **options)
-        else:
-            parser.add_argument(flag, metavar="VALUE", help=meaning, **options)
-    return parser
-
-
-def _parse(parser: _Parser, config_type: type[Config], words: list[str]) -> dict[str, Any]:
-    """Return the flags given; refuse an unknown one with the nearest that exists."""
-    # TensorFlow Serving and Python spell with underscores, shells with hyphens: take both.
-    words = [
-        "=".join([flag.replace("_", "-"), *value]) if flag.startswith("--") else word
-        for word, (flag, *value) in ((word, word.split("=", 1)) for word in words)
-    ]
-    known, unknown = parser.parse_known_args(words)
-    if unknown:
-        name = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
-        hint = did_you_mean(name, config_type.model_fields)
-        raise ConfigError(f"`{parser.prog}` does not take `{unknown[0]}`.", hint)
-    return vars(known)
-
-
-def _config(config_type: type[Config], options: dict[str, Any]) -> Config:
-    """Return the config from a file, if one is named, and the flags over it."""
-    path = options.pop("config")
-    if path:
-        return config_type.from_yaml(path, options)
-    return config_type.from_mapping(options)
-
-
-def _expand_notebook(words: list[str]) -> list[str]:
-    """Return papermill's notation, ``NOTEBOOK -p NAME VALUE …``, in the form of flags."""
-    if words and not words[0].startswith("-"):
-        words = ["--notebook", *words]
-    if "-p" not in words:
-        return words
-    expanded: list[str] = []
-    pairs: list[str] = []
-    position = 0
-    while position < len(words):
-        if words[position] != "-p":
-            expanded.append(words[position])
-            position += 1
-            continue
-        pair = words[position + 1 : position + 3]
-        if len(pair) < 2:
-            raise ConfigError("`-p` needs a name and a value.", "For example: -p epochs 5")
-        pairs.append("=".join(pair))
-        position += 3
-    return [*expanded, "--parameters", *pairs]
 
 
 def _summary(record: Record) -> str:
@@ -178,18 +99,21 @@ def _stop_on_sigterm() -> None:
 
 
 def _serve(words: list[str]) -> int:
+    from agiwb.flags import parse_flags, parser_for
     from agiwb.serving.serve import ServeConfig, run_server
 
-    parser = _parser_for("serve", _COMMANDS["serve"][1], ServeConfig)
+    parser = parser_for("serve", _COMMANDS["serve"][1], ServeConfig)
+    config, _ = parse_flags(parser, ServeConfig, words)
     _stop_on_sigterm()
-    run_server(_config(ServeConfig, _parse(parser, ServeConfig, words)))
+    run_server(config)
     return 0
 
 
 def _runs(words: list[str]) -> int:
+    from agiwb.flags import Parser
     from agiwb.runs.listing import print_runs
 
-    parser = _Parser(prog="agiwb runs", description=_COMMANDS["runs"][1])
+    parser = Parser(prog="agiwb runs", description=_COMMANDS["runs"][1])
     parser.add_argument("action", nargs="?", choices=["list", "show"], default="list")
     parser.add_argument("id", nargs="?", help="the run to show (its first letters will do)")
     parser.add_argument("--step", choices=sorted(STEPS), help="only runs of this step")
@@ -203,8 +127,9 @@ def _runs(words: list[str]) -> int:
 
 def _datasets(words: list[str]) -> int:
     from agiwb.datasets.registry import BUILTIN, load_dataset
+    from agiwb.flags import Parser
 
-    parser = _Parser(prog="agiwb datasets", description=_COMMANDS["datasets"][1])
+    parser = Parser(prog="agiwb datasets", description=_COMMANDS["datasets"][1])
     parser.add_argument("name", nargs="?", help="describe this one, or this .npz file")
     options = parser.parse_args(words)
     if options.name is None:
@@ -234,8 +159,9 @@ def _publish(words: list[str]) -> int:
 
 def _doctor(words: list[str]) -> int:
     from agiwb.doctor import examine
+    from agiwb.flags import Parser
 
-    _Parser(prog="agiwb doctor", description=_COMMANDS["doctor"][1]).parse_args(words)
+    Parser(prog="agiwb doctor", description=_COMMANDS["doctor"][1]).parse_args(words)
     return examine()
 
 

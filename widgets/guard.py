@@ -20,7 +20,7 @@ STRICT = "AGIWB_STRICT"
 """Set in tests: the guard then also raises again what it caught."""
 
 
-class GuardedState(traitlets.HasTraits):  # type: ignore[misc]  # traitlets' base is untyped
+class GuardedState(traitlets.HasTraits):
     """A panel's state; ``error`` is shown by its view, empty if all is well."""
 
     error = traitlets.Unicode("")

@@ -17,7 +17,9 @@ from widgets.guard import GuardedState, guarded
 class ModelCardState(GuardedState):
     """Which models there are, which one is shown, and its page as HTML."""
 
-    models = traitlets.List(help="(label, run id) of each trained model, newest first")
+    models: traitlets.List[tuple[str, str]] = traitlets.List(
+        help="(label, run id) of each trained model, newest first"
+    )
     selected = traitlets.Unicode(None, allow_none=True)
     page = traitlets.Unicode("")
 

@@ -18,7 +18,7 @@ from agiwb.runs.context import Context
 _ENGINE = "agiwb"
 
 
-class LocalKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter_client is untyped
+class LocalKernelManager(AsyncKernelManager):
     """A kernel reached through sockets in the file system where they exist.
 
     Parallel runs then cannot race for TCP ports, and no other user of the machine can connect.
@@ -34,7 +34,7 @@ class LocalKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter_c
         if sys.platform != "win32":
             self.transport = "ipc"
 
-    async def start_kernel(self, **options: Any) -> None:
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
         """Start the kernel in its environment, its own words kept off our terminal."""
         environment = {**os.environ, **self.environment}
         with self.output.open("ab") as output:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.ticker import MaxNLocator
+
 from agiwb.reporting.picture import BLUE, ORANGE, Picture
 from agiwb.training.train import TrainRecord
 
@@ -30,5 +32,5 @@ def plot_training(record: TrainRecord) -> Picture:
     quality.set(xlabel="epoch", ylabel="accuracy (%)")
     for axes in (loss, quality):
         axes.legend(frameon=False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return picture
