@@ -27,7 +27,7 @@ $(BIN)/uv: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"
 
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/uv
-	@echo "Installing the pinned packages (about 2.5 GB; a few minutes the first time)"
+	@echo "Installing the pinned packages (about 4 GB on disk; a few minutes the first time)"
 	$(INSTALL) -r requirements.txt
 	$(INSTALL) --no-deps -e .
 	@touch $@

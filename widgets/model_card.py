@@ -56,6 +56,7 @@ class ModelCard(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         )
         self.card = ipw.HTML()
         self.problem = ipw.HTML()
+        traitlets.dlink((self.state, "models"), (self.menu, "options"))
         traitlets.link((self.state, "selected"), (self.menu, "value"))
         traitlets.dlink((self.state, "page"), (self.card, "value"), _with_style)
         traitlets.dlink((self.state, "error"), (self.problem, "value"), _problem_html)

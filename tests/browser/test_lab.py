@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from browser.servers import running
 from playwright.sync_api import Page, expect
-from servers import running
 
 from agiwb import TrainRecord
 from agiwb.runs.store import open_store

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from browser.servers import running
 from playwright.sync_api import Page, expect
-from servers import running
 
 from agiwb import ConvertConfig, SweepConfig, TrainConfig, convert, sweep, train
 

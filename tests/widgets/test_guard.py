@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from agiwb.errors import NotFoundError
+from widgets.guard import STRICT, GuardedState, guarded
+
+
+class Sample(GuardedState):
+    @guarded
+    def run(self, error: Exception | None = None) -> None:
+        if error is not None:
+            raise error
+
+
+def test_an_error_is_shown_and_goes_with_the_next_success() -> None:
+    state = Sample()
+    state.run(NotFoundError("No such run.", "List them."))
+    assert state.error == "No such run. List them."
+    state.run()
+    assert state.error == ""
+
+
+def test_a_bug_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    state = Sample()
+    state.run(ZeroDivisionError("a bug"))
+    assert state.error == "ZeroDivisionError('a bug')"
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+def test_tests_can_ask_for_the_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STRICT, "1")
+    with pytest.raises(ZeroDivisionError):
+        Sample().run(ZeroDivisionError())
