@@ -104,7 +104,6 @@ def _serve(words: list[str]) -> int:
 
     parser = parser_for("serve", _COMMANDS["serve"][1], ServeConfig)
     config, _ = parse_flags(parser, ServeConfig, words)
-    _stop_on_sigterm()
     run_server(config)
     return 0
 

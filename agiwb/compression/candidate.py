@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from agiwb.compression.measure import Speed
 from agiwb.compression.recipe import BASELINE
@@ -17,82 +17,106 @@ _NOTICEABLE = 1.05
 """A size that differs by less is not worth a claim."""
 
 
+class Measurements(BaseModel):
+    """What was measured on a candidate's file, loaded back; every number is there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    validation_accuracy: float
+    """Share right of the validation split: the front and the choice go by it, never by the test."""
+    validation_p_value: float
+    """McNemar's on the validation split, that this candidate and the baseline err alike."""
+    test_accuracy: float
+    accuracy_interval: Interval
+    """Of the test accuracy, 95 %."""
+    worse: int
+    """Test examples that only the baseline gets right."""
+    better: int
+    """Test examples that only this candidate gets right."""
+    p_value: float
+    """McNemar's on the test split."""
+    agreement: float
+    """Share of the test examples for which it names the same class as the baseline."""
+    size_bytes: int
+    gzip_bytes: int
+    latency_ms_p50: float
+    latency_ratio: float
+    """Its time divided by the baseline's."""
+    latency_ratio_interval: Interval
+    speed: Speed
+    """What may be claimed of its latency, the noise of the measurement considered."""
+
+    @property
+    def accuracy_differs(self) -> bool:
+        """Whether its test accuracy can be told from the baseline's."""
+        return self.p_value <= SIGNIFICANT
+
+    @property
+    def validation_differs(self) -> bool:
+        """Whether its validation accuracy can be told from the baseline's."""
+        return self.validation_p_value <= SIGNIFICANT
+
+
 class Candidate(BaseModel):
-    """What became of one recipe; what was not measured, because it failed first, is None."""
+    """What became of one recipe.
+
+    It is usable unless there is a ``reason`` against it. One that could not be made or run has a
+    reason and no measurements; one that runs but does not beat chance has both.
+
+    Raises:
+        ValueError: It has neither measurements nor a reason.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     """The recipe in its notation, and the folder of its files."""
-    status: Literal["ok", "failed"]
+    verdict: str = ""
+    """What it gains and loses, or why it is not usable, in a sentence."""
     reason: str = ""
-    """Why it failed."""
-    validation_accuracy: float | None = None
-    """Share right of the validation split: the front and the choice go by it, never by the test."""
-    validation_p_value: float | None = None
-    """McNemar's on the validation split, that this candidate and the baseline err alike."""
-    test_accuracy: float | None = None
-    accuracy_interval: Interval | None = None
-    worse: int | None = None
-    """Test examples that only the baseline gets right."""
-    better: int | None = None
-    """Test examples that only this candidate gets right."""
-    p_value: float | None = None
-    """McNemar's on the test split."""
-    agreement: float | None = None
-    """Share of the test examples for which it names the same class as the baseline."""
-    size_bytes: int | None = None
-    gzip_bytes: int | None = None
-    sparsity: float | None = None
-    """Share of zeros among the weights of the Keras model's Dense and Conv2D kernels."""
-    latency_ms_p50: float | None = None
-    latency_ratio: float | None = None
-    """Its time divided by the baseline's."""
-    latency_ratio_interval: Interval | None = None
-    speed: Speed = "same"
-    """What may be claimed of its latency, the noise of the measurement considered."""
+    """Why it is not usable; empty if it is."""
     on_front: bool = False
     """Whether no other candidate is better in one respect and as good in the others."""
-    verdict: str = ""
+    sparsity: float | None = None
+    """Share of zeros in the Keras model's Dense and Conv2D kernels; None if there is no model."""
+    measured: Measurements | None = None
 
     @property
-    def accuracy_differs(self) -> bool:
-        """Whether its test accuracy can be told from the baseline's."""
-        return _is_significant(self.p_value)
+    def usable(self) -> bool:
+        """Whether nothing speaks against it; then it has measurements."""
+        return not self.reason
 
-    @property
-    def validation_differs(self) -> bool:
-        """Whether its validation accuracy can be told from the baseline's."""
-        return _is_significant(self.validation_p_value)
-
-
-def _is_significant(p_value: float | None) -> bool:
-    return p_value is not None and p_value <= SIGNIFICANT
+    @model_validator(mode="after")
+    def _measured_or_not_usable(self) -> Self:
+        if self.usable and self.measured is None:
+            raise ValueError(f"The candidate {self.name} has neither measurements nor a reason.")
+        return self
 
 
-def describe(candidate: Candidate, baseline: Candidate, examples: int) -> str:
+def describe(candidate: Candidate, baseline: Measurements, examples: int) -> str:
     """Return one plain sentence that weighs ``candidate`` against ``baseline``.
 
     Args:
-        candidate: One whose measurements are all there, or a failed one.
-        baseline: The model as it was.
-        examples: Number of examples the accuracy was measured on.
+        candidate: Any; of one that is not usable the sentence says why.
+        baseline: The measurements of the model as it was.
+        examples: Number of examples the test accuracy was measured on.
     """
-    if candidate.status == "failed":
+    measured = candidate.measured
+    if measured is None or not candidate.usable:
         return f"Not usable: {candidate.reason}"
     if candidate.name == BASELINE:
         return (
-            f"The model as it is: {candidate.test_accuracy:.1%} of {examples} test examples right, "
-            f"{candidate.size_bytes:,} bytes, {candidate.gzip_bytes:,} after gzip."
+            f"The model as it is: {measured.test_accuracy:.1%} of {examples} test examples right, "
+            f"{measured.size_bytes:,} bytes, {measured.gzip_bytes:,} after gzip."
         )
-    parts = (_size(candidate, baseline), _accuracy(candidate, baseline), _speed(candidate))
+    parts = (_size(measured, baseline), _accuracy(measured, baseline), _speed(measured))
     sentence = ", ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _size(candidate: Candidate, baseline: Candidate) -> str:
-    file = (baseline.size_bytes or 0) / (candidate.size_bytes or 1)
-    packed = (baseline.gzip_bytes or 0) / (candidate.gzip_bytes or 1)
+def _size(measured: Measurements, baseline: Measurements) -> str:
+    file = baseline.size_bytes / measured.size_bytes
+    packed = baseline.gzip_bytes / measured.gzip_bytes
     if packed < 1 / _NOTICEABLE:
         return f"{1 / packed:.1f} times larger after gzip"
     if packed < _NOTICEABLE:
@@ -102,16 +126,16 @@ def _size(candidate: Candidate, baseline: Candidate) -> str:
     return f"{packed:.1f} times smaller after gzip"
 
 
-def _accuracy(candidate: Candidate, baseline: Candidate) -> str:
-    counts = f"({candidate.worse} worse, {candidate.better} better)"
-    if not candidate.accuracy_differs:
+def _accuracy(measured: Measurements, baseline: Measurements) -> str:
+    counts = f"({measured.worse} worse, {measured.better} better)"
+    if not measured.accuracy_differs:
         return f"no detectable loss of accuracy {counts}"
-    gain = 100 * ((candidate.test_accuracy or 0) - (baseline.test_accuracy or 0))
+    gain = 100 * (measured.test_accuracy - baseline.test_accuracy)
     return f"{abs(gain):.1f} points {'more' if gain > 0 else 'less'} accurate {counts}"
 
 
-def _speed(candidate: Candidate) -> str:
-    if candidate.speed == "same":
+def _speed(measured: Measurements) -> str:
+    if measured.speed == "same":
         return "no measurable difference in speed"
-    times = "of" if candidate.speed == "faster" else "times"
-    return f"{candidate.latency_ratio:.2f} {times} the baseline's time"
+    times = "of" if measured.speed == "faster" else "times"
+    return f"{measured.latency_ratio:.2f} {times} the baseline's time"

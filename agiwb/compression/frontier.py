@@ -92,7 +92,7 @@ def choose(
     is within, the reason names the one that exceeds the limits least and by how much.
 
     Args:
-        candidates: All of a sweep, the baseline among them.
+        candidates: All of a sweep, the baseline among them with its measurements.
         max_accuracy_drop: Largest share of the validation examples that may be lost, as measured.
         max_latency_ratio: Largest latency relative to the baseline's.
     """
@@ -127,21 +127,19 @@ def _nearest(points: list[_Point], limits: _Limits) -> str:
 
 
 def _points(candidates: Sequence[Candidate]) -> list[_Point]:
-    known = next((c.validation_accuracy for c in candidates if c.name == BASELINE), None)
-    points = []
-    for candidate in candidates:
-        accuracy, size = candidate.validation_accuracy, candidate.gzip_bytes
-        ratio = candidate.latency_ratio
-        if candidate.status == "failed" or accuracy is None or size is None or ratio is None:
-            continue
-        reference = accuracy if known is None else known
-        points.append(
-            _Point(
-                candidate.name,
-                accuracy if candidate.validation_differs else reference,
-                reference - accuracy,
-                size,
-                1.0 if candidate.speed == "same" else ratio,
-            )
+    """Return a point for each usable candidate; none if the baseline was not measured."""
+    baseline = next((c.measured for c in candidates if c.name == BASELINE), None)
+    if baseline is None:
+        return []
+    reference = baseline.validation_accuracy
+    usable = {c.name: c.measured for c in candidates if c.usable and c.measured}
+    return [
+        _Point(
+            name=name,
+            accuracy=measured.validation_accuracy if measured.validation_differs else reference,
+            drop=reference - measured.validation_accuracy,
+            gzip_bytes=measured.gzip_bytes,
+            latency=1.0 if measured.speed == "same" else measured.latency_ratio,
         )
-    return points
+        for name, measured in usable.items()
+    ]

@@ -41,12 +41,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Product:
-    """What became of a recipe: its ``.tflite`` file, if it did not fail, and its sparsity."""
+    """What became of a recipe: its ``.tflite`` file or why there is none, and its sparsity."""
 
     recipe: Recipe
-    file: Path | None
+    file: Path | Failure
     sparsity: float | None = None
-    failure: Failure | None = None
+    """Share of zeros, 0 to 1; None if there is no Keras model."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Workshop:
             sharing = [recipe for recipe in recipes if recipe.training == stages]
             model = attempt(functools.partial(self._train, stages))
             if isinstance(model, Failure):
-                products |= {recipe: Product(recipe, None, failure=model) for recipe in sharing}
+                products |= {recipe: Product(recipe, model) for recipe in sharing}
             else:
                 products |= {product.recipe: product for product in self._write(model, sharing)}
         return [products[recipe] for recipe in recipes]
@@ -110,10 +110,7 @@ class Workshop:
                 folder.mkdir()
                 shutil.copyfile(keras_file, folder / MODEL_FILE)
                 made = exported or self._convert(saved_model, recipe, folder / LITERT_FILE)
-                if isinstance(made, Failure):
-                    products.append(Product(recipe, None, sparsity, made))
-                else:
-                    products.append(Product(recipe, made, sparsity))
+                products.append(Product(recipe, made, sparsity))
                 self.context.progress(f"convert {recipe.name}", 1, 1)
         return products
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 
 from agiwb.artifacts.resolve import ModelSource, resolve_model
-from agiwb.compression.candidate import Candidate
+from agiwb.compression.candidate import Candidate, Measurements
 from agiwb.compression.frontier import choose
 from agiwb.compression.recipe import BASELINE, parse_recipe
 from agiwb.config import Config
@@ -21,7 +21,7 @@ from agiwb.runs.step import Input, step
 if TYPE_CHECKING:
     from agiwb.runs.store import RunStore
 
-__all__ = ["Candidate", "SweepConfig", "SweepRecord", "sweep"]
+__all__ = ["Candidate", "Measurements", "SweepConfig", "SweepRecord", "sweep"]
 
 _METRICS = (
     "validation_accuracy",
@@ -87,7 +87,7 @@ class SweepRecord(Record):
     dataset: str
     test_examples: int
     chance_level: float
-    """Test accuracy of always naming the most frequent class; who does not beat it has failed."""
+    """Test accuracy of always naming the most frequent class; what is usable beats it."""
     candidates: tuple[Candidate, ...]
     latency_noise_ratio: float
     """The baseline's time divided by its own in the same run: 1 but for the noise."""
@@ -178,10 +178,10 @@ def _dataset_of(config: SweepConfig, source: ModelSource) -> str:
 
 
 def _metrics(candidates: Sequence[Candidate]) -> dict[str, float]:
-    """Return the measurements by name; MLflow's names allow no ``+``, so it becomes ``-``."""
+    """Return what was measured, by name; MLflow's names allow no ``+``, so it becomes ``-``."""
     return {
-        f"{candidate.name.replace('+', '-')}_{field}": value
+        f"{candidate.name.replace('+', '-')}_{field}": getattr(candidate.measured, field)
         for candidate in candidates
+        if candidate.measured
         for field in _METRICS
-        if (value := getattr(candidate, field)) is not None
     }

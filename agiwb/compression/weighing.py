@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.compression.candidate import Candidate, describe
+from agiwb.compression.candidate import Candidate, Measurements, describe
 from agiwb.compression.frontier import front
 from agiwb.compression.measure import (
     Latency,
@@ -26,9 +27,6 @@ from agiwb.datasets.dataset import Split
 from agiwb.errors import WorkError
 from agiwb.runs.context import Context
 
-Predictions = dict[str, NDArray[np.int64] | Failure]
-"""By recipe: the class given to each example, or why there is none."""
-
 
 @dataclass(frozen=True)
 class Weighing:
@@ -37,6 +35,15 @@ class Weighing:
     candidates: tuple[Candidate, ...]
     noise_ratio: float
     noise_floor: float
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """A file that runs, and the class it gives to each example of two splits."""
+
+    file: Path
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
 
 
 def weigh(
@@ -48,97 +55,102 @@ def weigh(
 ) -> Weighing:
     """Return a candidate for each product, the baseline among them.
 
-    A product counts only if its file, loaded back, runs on all test examples and beats chance;
-    else its candidate has failed, and says why.
+    A product is usable only if its file, loaded back, runs on all validation and test examples and
+    beats chance on the latter; else its candidate says why not.
 
     Raises:
         WorkError: The baseline could not be made or run.
     """
-    selecting = _predict_all(products, validation, context)
-    predictions = _predict_all(products, test, context)
-    if isinstance(failure := predictions[BASELINE], Failure):
+    outcomes = _ask_all(products, validation, test, context)
+    answers = {name: found for name, found in outcomes.items() if isinstance(found, _Answers)}
+    failed = {name: found.reason for name, found in outcomes.items() if isinstance(found, Failure)}
+    if BASELINE in failed:
         raise WorkError(
-            f"The model cannot be run as LiteRT, so nothing can be compared: {failure.reason}"
+            f"The model cannot be run as LiteRT, so nothing can be compared: {failed[BASELINE]}"
         )
-    files = {
-        product.recipe.name: product.file
-        for product in products
-        if product.file and not isinstance(predictions[product.recipe.name], Failure)
-    }
     latency = measure_latency(
-        files,
+        {name: answer.file for name, answer in answers.items()},
         BASELINE,
         test.features[:1],
         protocol,
-        lambda done, total: context.progress("measure latency", done, total),
+        functools.partial(context.progress, "measure latency"),
     )
-    measured = [
-        _measure(product, predictions, test, latency.by_name).model_copy(
-            update=_selection(selecting[product.recipe.name], selecting[BASELINE], validation)
+    measured = {
+        name: _measure(answer, answers[BASELINE], latency.by_name[name], validation, test)
+        for name, answer in answers.items()
+    }
+    chance = chance_level(test.labels)
+    reasons = failed | {name: _shortcoming(found, chance) for name, found in measured.items()}
+    candidates = [
+        Candidate(
+            name=product.recipe.name,
+            reason=reasons[product.recipe.name],
+            sparsity=product.sparsity,
+            measured=measured.get(product.recipe.name),
         )
         for product in products
     ]
-    return Weighing(_judge(measured, len(test)), latency.noise_ratio, latency.floor)
+    judged = _judge(candidates, measured[BASELINE], len(test))
+    return Weighing(judged, latency.noise_ratio, latency.floor)
 
 
-def _predict_all(products: Sequence[Product], split: Split, context: Context) -> Predictions:
-    predictions: Predictions = {}
+def _ask_all(
+    products: Sequence[Product], validation: Split, test: Split, context: Context
+) -> dict[str, _Answers | Failure]:
+    """Return by recipe the classes that its file gives, or why it gives none."""
+    outcomes = {}
     for done, product in enumerate(products, start=1):
-        name, file, failure = product.recipe.name, product.file, product.failure
-        if file is None:
-            predictions[name] = failure or Failure("No file was made.")
-        else:
-            predictions[name] = attempt(functools.partial(predict, file, split.features))
+        outcomes[product.recipe.name] = _ask(product, validation, test)
         context.progress("run on real examples", done, len(products))
-    return predictions
+    return outcomes
+
+
+def _ask(product: Product, validation: Split, test: Split) -> _Answers | Failure:
+    file = product.file
+    if isinstance(file, Failure):
+        return file
+    return attempt(
+        lambda: _Answers(file, predict(file, validation.features), predict(file, test.features))
+    )
 
 
 def _measure(
-    product: Product, predictions: Predictions, test: Split, latency: Mapping[str, Latency]
-) -> Candidate:
-    """Return the candidate with all its measurements, not yet compared with the others."""
-    name = product.recipe.name
-    predicted, baseline = predictions[name], predictions[BASELINE]
-    if isinstance(predicted, Failure) or isinstance(baseline, Failure) or product.file is None:
-        reason = predicted.reason if isinstance(predicted, Failure) else ""
-        return Candidate(name=name, status="failed", reason=reason, sparsity=product.sparsity)
-    quality = compare_quality(predicted, baseline, test.labels)
-    chance = chance_level(test.labels)
-    beaten = quality.interval.low > chance
-    return Candidate(
-        name=name,
-        status="ok" if beaten else "failed",
-        reason=""
-        if beaten
-        else f"Its accuracy of {quality.accuracy:.1%} is no better than chance ({chance:.1%}).",
+    answers: _Answers, baseline: _Answers, latency: Latency, validation: Split, test: Split
+) -> Measurements:
+    """Return all that is known of one candidate beside the baseline."""
+    selecting = compare_quality(answers.validation, baseline.validation, validation.labels)
+    quality = compare_quality(answers.test, baseline.test, test.labels)
+    size = measure_size(answers.file)
+    return Measurements(
+        validation_accuracy=selecting.accuracy,
+        validation_p_value=selecting.p_value,
         test_accuracy=quality.accuracy,
         accuracy_interval=quality.interval,
         worse=quality.worse,
         better=quality.better,
         p_value=quality.p_value,
         agreement=quality.agreement,
-        sparsity=product.sparsity,
-        latency_ms_p50=latency[name].p50_ms,
-        latency_ratio=latency[name].ratio,
-        latency_ratio_interval=latency[name].interval,
-        speed=latency[name].speed,
-        **asdict(measure_size(product.file)),
+        size_bytes=size.size_bytes,
+        gzip_bytes=size.gzip_bytes,
+        latency_ms_p50=latency.p50_ms,
+        latency_ratio=latency.ratio,
+        latency_ratio_interval=latency.interval,
+        speed=latency.speed,
     )
 
 
-def _selection(
-    predicted: NDArray[np.int64] | Failure, baseline: NDArray[np.int64] | Failure, split: Split
-) -> dict[str, float]:
-    """Return what the front and the choice go by, measured on the validation split."""
-    if isinstance(predicted, Failure) or isinstance(baseline, Failure):
-        return {}
-    quality = compare_quality(predicted, baseline, split.labels)
-    return {"validation_accuracy": quality.accuracy, "validation_p_value": quality.p_value}
+def _shortcoming(measured: Measurements, chance: float) -> str:
+    """Return why a candidate that runs is not usable all the same; empty if it is."""
+    if measured.accuracy_interval.low > chance:
+        return ""
+    return f"Its accuracy of {measured.test_accuracy:.1%} is no better than chance ({chance:.1%})."
 
 
-def _judge(measured: Sequence[Candidate], examples: int) -> tuple[Candidate, ...]:
-    best = front(measured)
-    baseline = next(candidate for candidate in measured if candidate.name == BASELINE)
+def _judge(
+    candidates: Sequence[Candidate], baseline: Measurements, examples: int
+) -> tuple[Candidate, ...]:
+    """Return the candidates with what only shows when all are known: the front and verdicts."""
+    best = front(candidates)
     return tuple(
         candidate.model_copy(
             update={
@@ -146,5 +158,5 @@ def _judge(measured: Sequence[Candidate], examples: int) -> tuple[Candidate, ...
                 "verdict": describe(candidate, baseline, examples),
             }
         )
-        for candidate in measured
+        for candidate in candidates
     )

@@ -17,8 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pydantic import ValidationError
+
 from agiwb.config import Config
-from agiwb.errors import NotFoundError, WorkspaceError
+from agiwb.errors import AgiwbError, NotFoundError, WorkspaceError
 from agiwb.runs.files import damaged_files, list_files, write_atomic
 from agiwb.runs.liveness import RunFolder, is_alive
 from agiwb.runs.provenance import Provenance
@@ -149,10 +151,10 @@ class MlflowStore:
         conditions = ["attributes.status = 'FINISHED'"]
         conditions += [f"tags.`{_tag(name)}` = '{value}'" for name, value in wanted.items()]
         for run in self._search([step], " and ".join(conditions)):
-            path = self._files(step, run.info.run_id) / RECORD_FILE
-            if not path.is_file():
+            try:
+                record = _read_record(step, self._files(step, run.info.run_id) / RECORD_FILE)
+            except NotFoundError:
                 continue
-            record = _read_record(step, path)
             if not damaged_files(record.run.folder, record.run.files):
                 yield record
 
@@ -311,9 +313,20 @@ def _tag(name: str) -> str:
 
 
 def _read_record(step: str, path: Path) -> Record:
+    """Return the record stored at ``path``.
+
+    Raises:
+        NotFoundError: It cannot be read, perhaps because another version of agiwb wrote it.
+    """
     from agiwb.runs.registry import load_step
 
-    record: Record = load_step(step).record_type.model_validate_json(path.read_bytes())
+    try:
+        record: Record = load_step(step).record_type.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError, AgiwbError) as error:
+        raise NotFoundError(
+            f"The record {path} cannot be read.",
+            "Another version of agiwb may have written it: run the step again.",
+        ) from error
     # The workspace may have been moved since.
     return record.model_copy(update={"run": record.run.model_copy(update={"folder": path.parent})})
 

@@ -22,6 +22,7 @@ from agiwb.settings import Settings
 
 _NAME = r"^[A-Za-z0-9][\w.-]*$"
 _LOOK_S = 0.5
+_LONGEST_EXAMPLE = 500
 
 
 class ServeConfig(Config):
@@ -93,13 +94,22 @@ def run_server(config: ServeConfig) -> None:
     """
     with _stop_signals() as stopped, serve(config) as endpoint:
         print(f"Serving {endpoint.url} (version {endpoint.version})", file=sys.stderr)
-        print(f"Try it:  {endpoint.curl()}", file=sys.stderr)
+        print(f"Try it:  {_example(endpoint)}", file=sys.stderr)
         print("Stop it with Ctrl-C.", file=sys.stderr, flush=True)
         while not stopped.wait(_LOOK_S):
             if not endpoint.running:
                 raise ServingError(
                     "The server ended by itself.", f"Its log is {endpoint.log_file}."
                 )
+
+
+def _example(endpoint: Endpoint) -> str:
+    """Return a command that asks the server, or what it takes if that would fill the screen."""
+    command = endpoint.curl()
+    if len(command) <= _LONGEST_EXAMPLE:
+        return command
+    takes = ", ".join(str(spec) for spec in endpoint.signature.inputs)
+    return f'POST {{"instances": [...]}} with {takes}'
 
 
 def _find(config: ServeConfig, workspace: Path) -> tuple[str, Version]:

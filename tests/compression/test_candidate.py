@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from agiwb.compression.candidate import Candidate, describe
+import pytest
+from compression.made_up import MEASURED
+from pydantic import ValidationError
 
-BASELINE = Candidate(
-    name="baseline",
-    status="ok",
-    test_accuracy=0.975,
-    size_bytes=60_000,
-    gzip_bytes=50_000,
-    worse=0,
-    better=0,
-    p_value=1.0,
-    latency_ratio=1.0,
-)
+from agiwb.compression.candidate import Candidate, Measurements, describe
 
 
 def verdict(**changes: Any) -> str:
-    candidate = BASELINE.model_copy(update={"name": "other", **changes})
-    return describe(candidate, BASELINE, examples=360)
+    candidate = Candidate(name="other", measured=MEASURED.model_copy(update=changes))
+    return describe(candidate, MEASURED, examples=360)
 
 
 def test_a_good_candidate():
@@ -68,12 +60,33 @@ def test_a_gain_is_named():
 
 
 def test_the_baseline_describes_itself():
-    assert describe(BASELINE, BASELINE, 360) == (
+    assert describe(Candidate(name="baseline", measured=MEASURED), MEASURED, 360) == (
         "The model as it is: 97.5% of 360 test examples right, 60,000 bytes, 50,000 after gzip."
     )
 
 
-def test_a_failure_says_why():
-    assert verdict(status="failed", reason="It is made of cheese.") == (
-        "Not usable: It is made of cheese."
-    )
+@pytest.mark.parametrize("measured", [None, MEASURED])
+def test_what_is_not_usable_says_why(measured: Measurements | None):
+    candidate = Candidate(name="int8", reason="It is made of cheese.", measured=measured)
+    assert not candidate.usable
+    assert describe(candidate, MEASURED, 360) == "Not usable: It is made of cheese."
+
+
+def test_what_is_usable_has_measurements():
+    assert Candidate(name="int8", measured=MEASURED).usable
+    with pytest.raises(ValidationError, match="int8 has neither measurements nor a reason"):
+        Candidate(name="int8")
+
+
+@pytest.mark.parametrize(("p_value", "differs"), [(0.04, True), (0.05, True), (0.06, False)])
+def test_a_difference_is_one_that_chance_hardly_explains(p_value: float, *, differs: bool):
+    measured = MEASURED.model_copy(update={"p_value": p_value, "validation_p_value": 1.0})
+    assert (measured.accuracy_differs, measured.validation_differs) == (differs, False)
+    measured = MEASURED.model_copy(update={"p_value": 1.0, "validation_p_value": p_value})
+    assert (measured.accuracy_differs, measured.validation_differs) == (False, differs)
+
+
+def test_a_candidate_is_stored_as_plain_json():
+    candidate = Candidate(name="int8", measured=MEASURED)
+    assert Candidate.model_validate_json(candidate.model_dump_json()) == candidate
+    assert candidate.model_dump(mode="json")["measured"]["accuracy_interval"] == [0.95, 0.99]

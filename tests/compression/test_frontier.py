@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from compression.made_up import MEASURED
+
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.frontier import choose, front
 
 
-def candidate(name: str, accuracy: float, size: int, ratio: float = 1.0, **more: Any) -> Candidate:
+def candidate(
+    name: str, accuracy: float, size: int, ratio: float = 1.0, reason: str = "", **more: Any
+) -> Candidate:
     speed = "same" if ratio == 1.0 else "faster" if ratio < 1.0 else "slower"
-    values = {"validation_p_value": 1.0, "speed": speed, "status": "ok", **more}
-    return Candidate(
-        name=name, validation_accuracy=accuracy, gzip_bytes=size, latency_ratio=ratio, **values
-    )
+    values = {"validation_accuracy": accuracy, "gzip_bytes": size, "latency_ratio": ratio}
+    measured = MEASURED.model_copy(update={**values, "speed": speed, **more})
+    return Candidate(name=name, reason=reason, measured=measured)
 
 
 BASELINE = candidate("baseline", 0.97, 1000)
@@ -51,10 +54,18 @@ def test_equals_share_the_front():
     assert front([BASELINE, *twins]) == {"one", "two"}
 
 
-def test_the_failed_are_neither_on_the_front_nor_chosen():
-    failed = candidate("failed", 0.97, 10, status="failed", reason="no")
-    assert front([BASELINE, failed]) == {"baseline"}
-    assert choose([BASELINE, failed], 0.01).name == "baseline"
+def test_what_is_not_usable_is_neither_on_the_front_nor_chosen():
+    unmeasured = Candidate(name="unmeasured", reason="no file")
+    guessing = candidate("guessing", 0.97, 10, reason="no better than chance")
+    assert front([BASELINE, unmeasured, guessing]) == {"baseline"}
+    assert choose([BASELINE, unmeasured, guessing], 0.01).name == "baseline"
+
+
+def test_what_is_compared_with_need_not_be_usable():
+    guessing = candidate("baseline", 0.5, 1000, reason="no better than chance")
+    better = candidate("better", 0.97, 300, validation_p_value=0.001)
+    assert front([guessing, better]) == {"better"}
+    assert choose([guessing, better], 0.01).name == "better"
 
 
 def test_the_smallest_within_the_limits_is_chosen():
@@ -93,6 +104,6 @@ def test_if_none_is_within_the_nearest_is_named_with_what_it_lacks():
 
 
 def test_nothing_is_chosen_of_nothing_usable():
-    failed = Candidate(name="baseline", status="failed", reason="no")
+    failed = Candidate(name="baseline", reason="no")
     assert choose([failed], 0.01).name is None
     assert front([failed]) == frozenset()

@@ -97,6 +97,15 @@ def test_a_damaged_result_is_not_used_again() -> None:
     assert count(CountConfig(), listener=quiet).run.id != first.run.id
 
 
+def test_a_record_of_another_version_is_named_and_not_used_again() -> None:
+    first = count(CountConfig(), listener=quiet)
+    path = first.file("record.json")
+    path.write_text(path.read_text().replace('"counted"', '"numbered"'))
+    with pytest.raises(NotFoundError, match="Another version of agiwb"):
+        open_store().get(first.run.id)
+    assert count(CountConfig(), listener=quiet).run.id != first.run.id
+
+
 def test_events_are_told_and_kept(workspace: Path) -> None:
     heard: list[Event] = []
     record = count(CountConfig(), listener=heard.append)
