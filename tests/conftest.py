@@ -41,10 +41,10 @@ def digits_cnn_run(trained_workspace: Path) -> Record:
 @pytest.fixture(scope="session")
 def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without runs: making its tables takes seconds, copying it does not."""
-    from agiwb.runs.store import MlflowStore
+    from agiwb.runs.mlflow_store import MlflowStore
 
     path = tmp_path_factory.mktemp("history")
-    MlflowStore(path)
+    assert MlflowStore(path).summaries() == []
     return path / "mlflow.db"
 
 

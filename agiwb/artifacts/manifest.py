@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agiwb.artifacts.signature import Signature
-from agiwb.errors import NotFoundError, WorkError
+from agiwb.errors import InputError, NotFoundError, WorkError
 from agiwb.runs.files import StoredFile, damaged_files, list_files, write_atomic
 
 MANIFEST_FILE = "artifact.json"
 PARITY_FILE = "parity.json"
+
+SERVED_NAME = r"^[A-Za-z0-9][\w.-]*$"
+"""What a model may be called in a URL, and in the folders of what was served."""
 
 Format = Literal["keras", "h5", "saved_model", "frozen_pb", "onnx", "litert"]
 
@@ -48,6 +52,13 @@ class Artifact(BaseModel):
     def size_bytes(self) -> int:
         """Bytes of all the model's files."""
         return sum(file.size_bytes for file in self.files)
+
+
+def check_served_name(name: str) -> str:
+    """Return ``name``; raise InputError if no model can be served under it."""
+    if not re.fullmatch(SERVED_NAME, name):
+        raise InputError(f"The name {name!r} does not fit in a URL.", "Give a `model_name`.")
+    return name
 
 
 def list_model_files(folder: Path) -> tuple[StoredFile, ...]:

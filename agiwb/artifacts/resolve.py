@@ -7,12 +7,13 @@ id of the run that trained it, by ``<sweep run>:<candidate>``, by ``latest``, or
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agiwb.artifacts.manifest import Artifact, Format, read_artifact
-from agiwb.errors import NotFoundError
+from agiwb.errors import ConfigError, NotFoundError
 from agiwb.runs.files import sha256_of_file
 
 if TYPE_CHECKING:
@@ -81,12 +82,18 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
     convert run, or the path of an artifact's folder.
 
     Raises:
-        NotFoundError: There is none.
+        NotFoundError: There is none, or the folder's is in another format.
         WorkError: Its files are not what its manifest says.
     """
     path = Path(reference)
     if path.is_dir():
-        return ArtifactSource(path, read_artifact(path))
+        artifact = read_artifact(path)
+        if artifact.format != wanted:
+            raise NotFoundError(
+                f"{path} is a {artifact.format} artifact, and {wanted} is wanted.",
+                f"Give `--format {artifact.format}`.",
+            )
+        return ArtifactSource(path, artifact)
     if (made := _convert_run(reference, store)) is not None:
         found = [made]
     else:
@@ -107,6 +114,20 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
     )
 
 
+def dataset_for(given: str | None, known: str | None, whose: str) -> str:
+    """Return the name of the data set ``given``, else the one ``known`` for the model ``whose``.
+
+    Raises:
+        ConfigError: There is neither.
+    """
+    if name := given or known:
+        return name
+    raise ConfigError(
+        f"`dataset` is needed: nothing tells which data {whose} was trained on.",
+        "Give it as `dataset`: a name such as `digits`, or the path of an .npz file.",
+    )
+
+
 def _convert_run(reference: str, store: RunStore) -> Record | None:
     try:
         record = store.get(reference)
@@ -121,17 +142,17 @@ def _find_record(reference: str, store: RunStore) -> Record:
         if newest is None:
             raise NotFoundError("No model has been trained yet.", "`agiwb train` makes one.")
         return newest
-    name, _, version = reference.partition("/")
-    if name in store.registered_names():
-        return store.get(store.registered_run(name, version or None))
-    try:
+    with contextlib.suppress(NotFoundError):
         return store.get(reference)
-    except NotFoundError:
-        names = ", ".join(store.registered_names()) or "none yet"
-        raise NotFoundError(
-            f"There is no model {reference!r}.",
-            f"Registered: {names}. `agiwb train` makes one; `agiwb runs list` shows the runs.",
-        ) from None
+    name, _, version = reference.partition("/")
+    names = store.registered_names()
+    if name in names:
+        return store.get(store.registered_run(name, version or None))
+    raise NotFoundError(
+        f"There is no model {reference!r}.",
+        f"Registered: {', '.join(names) or 'none yet'}. `agiwb train` makes one; "
+        "`agiwb runs list` shows the runs.",
+    )
 
 
 def _candidate(record: Record, candidate: str) -> ModelSource:

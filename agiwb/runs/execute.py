@@ -32,9 +32,10 @@ def execute(
     provenance = _origin(step.inputs(config, store))
     key = cache_key(step.name, config, provenance)
     listener = listener or Console()
-    record = _known_record(step, key, store) if reuse and step.reusable else None
-    if record is not None:
-        listener(Event(message=_reuse_notice(step.name, record.run)))
+    known = store.known(key) if reuse and step.reusable else None
+    if known is not None:
+        listener(Event(message=_reuse_notice(step.name, known.run)))
+        record: R = known.model_copy(update={"reused": True})  # type: ignore[assignment]
     else:
         run = store.start(step.name, config, key, provenance)
         record = _carry_out(step, config, run, store, listener, cancelled)
@@ -59,12 +60,6 @@ def cache_key(step: str, config: Config, provenance: Provenance) -> str:
         "machine": provenance.machine,
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-def _known_record(step: Step[C, R], key: str, store: RunStore) -> R | None:
-    """Return the newest record made under this key, if its files are intact."""
-    record = next(store.find(step.name, cache_key=key), None)
-    return None if record is None else record.model_copy(update={"reused": True})  # type: ignore[return-value]
 
 
 def _origin(inputs: Mapping[str, Input]) -> Provenance:

@@ -91,14 +91,15 @@ class RunFolder:
         return {note["step"]: note["run_id"] for note in notes}
 
 
-def is_alive(status: RunStatus | None) -> bool:
-    """Return whether the process that carries the run exists; a run of another host counts so."""
-    if status is None:
+def has_died(status: RunStatus) -> bool:
+    """Return whether the run was left running by a process that is gone.
+
+    A run of another host is taken at its word.
+    """
+    if status.state != "running" or status.host != platform.node():
         return False
-    if status.host != platform.node():
-        return True
     try:
         started_at = psutil.Process(status.pid).create_time()
     except psutil.Error:
-        return False
-    return abs(started_at - status.process_started_at) < _START_TIME_TOLERANCE_S
+        return True
+    return abs(started_at - status.process_started_at) > _START_TIME_TOLERANCE_S

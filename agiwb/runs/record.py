@@ -25,6 +25,8 @@ class RunInfo(BaseModel):
     step: str
     folder: Path
     """Where the run's files lie once it has finished."""
+    cache_key: str
+    """SHA-256 of all that decides the result; see ``cache_key`` in execute."""
     started_at: datetime
     finished_at: datetime | None = None
     files: tuple[StoredFile, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -128,7 +129,7 @@ def train(config: TrainConfig, context: Context) -> TrainRecord:
             "test_loss": loss,
             "test_accuracy": accuracy,
         },
-        model_name=config.name or f"{data.name}-{config.architecture}",
+        model_name=config.name or _default_name(data, config),
         model_version=0,
         parameters=model.count_params(),
         classes=data.classes,
@@ -162,3 +163,8 @@ def _spec(config: TrainConfig, data: Dataset) -> ModelSpec:
         dropout=config.dropout,
         l2=config.l2,
     )
+
+
+def _default_name(data: Dataset, config: TrainConfig) -> str:
+    """Return ``<dataset>-<architecture>``, whatever characters a file's name may have."""
+    return re.sub(r"[^\w.-]+", "-", f"{data.name}-{config.architecture}").strip("-.")

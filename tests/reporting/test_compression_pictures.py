@@ -66,7 +66,9 @@ def sweep_of(*candidates: Candidate, chosen: str | None = None) -> SweepRecord:
         machine="",
     )
     return SweepRecord(
-        run=RunInfo(id="0", step="sweep", folder=Path(), started_at=now, provenance=provenance),
+        run=RunInfo(
+            id="0", step="sweep", folder=Path(), cache_key="", started_at=now, provenance=provenance
+        ),
         config=SweepConfig(),
         model_name="digits-cnn",
         dataset="digits",

@@ -14,10 +14,11 @@ from agiwb.errors import CancelledError, DatasetError, NotFoundError, WorkspaceE
 from agiwb.runs import registry
 from agiwb.runs.context import Context
 from agiwb.runs.events import Event
+from agiwb.runs.mlflow_store import MlflowStore
 from agiwb.runs.record import Record
 from agiwb.runs.registry import StepEntry
 from agiwb.runs.step import Step, step
-from agiwb.runs.store import MlflowStore, RunStore, open_store
+from agiwb.runs.store import RunStore, open_store
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +105,37 @@ def test_a_record_of_another_version_is_named_and_not_used_again() -> None:
     with pytest.raises(NotFoundError, match="Another version of agiwb"):
         open_store().get(first.run.id)
     assert count(CountConfig(), listener=quiet).run.id != first.run.id
+
+
+def test_a_known_result_is_read_without_mlflow(workspace: Path) -> None:
+    first = count(CountConfig(), listener=quiet)
+    script = (
+        "import sys; sys.path[:0] = [sys.argv[1]]\n"
+        "from agiwb.runs import registry\n"
+        "registry.STEPS['count'] = registry.StepEntry('test_execute:count', '')\n"
+        "from test_execute import CountConfig, count\n"
+        "record = count(CountConfig())\n"
+        "print(record.run.id, record.reused, 'mlflow' in sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.split() == [first.run.id, "True", "False"]
+
+
+def test_a_model_registered_by_a_run_that_never_finished_counts_for_nothing() -> None:
+    store = open_store()
+    kept = count(CountConfig(), listener=quiet)
+    store.register_model("m", kept)
+    lost = store.start("count", CountConfig(), "key", kept.run.provenance)
+    store.register_model("m", kept.model_copy(update={"run": lost}))
+    assert store.registered_run("m") == kept.run.id
+    for version in ("2", "3", "x"):
+        with pytest.raises(NotFoundError, match=f"no model 'm' version {version}"):
+            store.registered_run("m", version)
 
 
 def test_events_are_told_and_kept(workspace: Path) -> None:
@@ -195,7 +227,7 @@ def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_damaged_history_is_named(workspace: Path) -> None:
     (workspace / "mlflow.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(WorkspaceError, match=r"mlflow\.db cannot be opened"):
-        open_store()
+        open_store().summaries()
 
 
 def test_a_step_knows_its_types() -> None:
