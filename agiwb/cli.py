@@ -147,13 +147,13 @@ def _datasets(words: list[str]) -> int:
 def _lab(words: list[str]) -> int:
     from agiwb.batch.jupyter import open_lab
 
-    return open_lab(words)
+    open_lab(words)
 
 
 def _publish(words: list[str]) -> int:
     from agiwb.batch.jupyter import publish_reports
 
-    return publish_reports(words)
+    publish_reports(words)
 
 
 def _doctor(words: list[str]) -> int:

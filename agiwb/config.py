@@ -41,7 +41,7 @@ class Config(BaseModel):
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Return the config with ``values``; raise ConfigError for a field that does not fit."""
-        return cls(**dict(values))
+        return cls(**{str(name): value for name, value in values.items()})
 
     @classmethod
     def from_yaml(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import shutil
@@ -10,13 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from agiwb.errors import AgiwbError
-from agiwb.runs.provenance import package_versions
 from agiwb.runs.store import require_writable
 from agiwb.settings import Settings
 
 _ENOUGH_DISK_BYTES = 5 * 2**30
 _SERVING_PORT = 8501
+_SETUP = "Install the pins: `make setup`."
 # What a processor's flags mean for a compressed model.
 _VECTOR_FLAGS = {
     "avx2": "fast float kernels",
@@ -48,15 +51,32 @@ def examine() -> int:
 def findings() -> Iterator[Finding]:
     """Yield what matters to agiwb about this machine, nothing of it imported."""
     yield Finding("Python", platform.python_version())
-    for name, version in package_versions().items():
-        missing = version == "not installed"
-        yield Finding(name, version, "Install the pins: `make setup`." if missing else "")
+    yield from _packages()
     yield _workspace()
     yield _disk()
     yield Finding("cores", str(os.cpu_count()))
     yield _processor()
     yield _port()
     yield _program("chromium", "only the browser tests need it: apt-get install chromium")
+
+
+def _packages() -> Iterator[Finding]:
+    """Yield each package that agiwb itself requires, against the versions it allows."""
+    for line in importlib.metadata.requires("agiwb") or ():
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(requirement.name, "not installed", _SETUP)
+            continue
+        fits = requirement.specifier.contains(version, prereleases=True)
+        yield Finding(
+            requirement.name,
+            version,
+            "" if fits else f"agiwb needs {requirement.specifier}. {_SETUP}",
+        )
 
 
 def _workspace() -> Finding:

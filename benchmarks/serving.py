@@ -105,14 +105,20 @@ class Client:
         self._socket.sendall(self._request)
         data = b""
         while b"\r\n\r\n" not in data:
-            data += self._socket.recv(65_536)
+            data += self._receive()
         head, _, body = data.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(data.decode())
         size = int(head.lower().partition(b"content-length:")[2].split()[0])
         while len(body) < size:
-            body += self._socket.recv(65_536)
+            body += self._receive()
         return body
+
+    def _receive(self) -> bytes:
+        data = self._socket.recv(65_536)
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        return data
 
 
 def main() -> int:

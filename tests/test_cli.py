@@ -42,7 +42,7 @@ def test_every_command_is_listed() -> None:
         (["train", "--epochs", "ten"], "`epochs` cannot be 'ten'"),
         (["train", "--epochs", "0"], "greater than or equal to 1"),
         (["train", "--dataset", "digitz"], "Did you mean `digits`?"),
-        (["train", "--dataset", "no/such.npz"], "There is no file no/such.npz"),
+        (["train", "--dataset", "no/such.npz"], "no/such.npz. Check the path."),
         (["train", "--architecture", "rnn"], "should be 'mlp' or 'cnn'"),
         (["train", "--epochs"], "expected one argument"),
         (["trian"], "Did you mean `train`?"),

@@ -38,6 +38,7 @@ class ModelCardState(GuardedState):
     @traitlets.observe("selected")
     @guarded
     def _show(self, change: Any) -> None:
+        self.page = ""
         if change["new"]:
             self.page = sections_html(sections(newest_life_cycle(change["new"], open_store())))
 

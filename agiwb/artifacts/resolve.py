@@ -138,10 +138,9 @@ def _convert_run(reference: str, store: RunStore) -> Record | None:
 
 def _find_record(reference: str, store: RunStore) -> Record:
     if reference == "latest":
-        newest = next(store.find("train"), None)
-        if newest is None:
+        if (newest := store.newest_model()) is None:
             raise NotFoundError("No model has been trained yet.", "`agiwb train` makes one.")
-        return newest
+        return store.get(newest)
     with contextlib.suppress(NotFoundError):
         return store.get(reference)
     name, _, version = reference.partition("/")

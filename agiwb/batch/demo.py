@@ -66,6 +66,7 @@ def demo(config: DemoConfig, context: Context) -> DemoRecord:
     from agiwb.reporting.lifecycle import LifeCycle, write_report
 
     runs: dict[str, str] = {}
+    problems: list[str] = []
     served: PredictionWindow | None = None
     for position, name in enumerate(NOTEBOOKS, start=1):
         started_at = time.monotonic()
@@ -76,6 +77,7 @@ def demo(config: DemoConfig, context: Context) -> DemoRecord:
             cancelled=context.cancelled,
         )
         runs |= record.results
+        problems += record.problems
         if name == "04_serve":
             served = _served_during(record.run, context.store.get(runs["convert"]))
         seconds = time.monotonic() - started_at
@@ -85,7 +87,9 @@ def demo(config: DemoConfig, context: Context) -> DemoRecord:
     write_report(cycle, context.files / REPORT_FILE)
     report = context.run.folder / REPORT_FILE
     context.say(f"The report: {report}")
-    return DemoRecord(run=context.run, config=config, runs=runs, report=report)
+    return DemoRecord(
+        run=context.run, config=config, problems=tuple(problems), runs=runs, report=report
+    )
 
 
 def _parameters(

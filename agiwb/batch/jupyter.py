@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from agiwb.errors import InputError
 from agiwb.settings import Settings, project_root
@@ -14,19 +14,19 @@ _LOOPBACK = "127.0.0.1"
 _IDLE_KERNEL_S = 600
 
 
-def open_lab(arguments: list[str]) -> int:
-    """Return JupyterLab's exit code; ``arguments`` are its own."""
+def open_lab(arguments: list[str]) -> NoReturn:
+    """Become JupyterLab on the notebooks; ``arguments`` are its own."""
     folder = _folder("notebooks")
-    return _run(["jupyterlab", f"--ServerApp.root_dir={folder.parent}",
+    _become(["jupyterlab", f"--ServerApp.root_dir={folder.parent}",
                  f"--LabApp.default_url=/lab/tree/{folder.name}", *arguments])  # fmt: skip
 
 
-def publish_reports(arguments: list[str]) -> int:
-    """Return Voila's exit code; ``arguments`` are its own (``--port``, ``--no-browser``, …).
+def publish_reports(arguments: list[str]) -> NoReturn:
+    """Become Voila on the reports; ``arguments`` are its own (``--port``, ``--no-browser``, …).
 
     Sources and tracebacks stay hidden from viewers, and kernels nobody looks at are stopped.
     """
-    return _run(["voila", *voila_options(), *arguments, str(_folder("reports"))])
+    _become(["voila", *voila_options(), *arguments, str(_folder("reports"))])
 
 
 def voila_options() -> list[str]:
@@ -47,11 +47,7 @@ def _folder(name: str) -> Path:
     return folder
 
 
-def _run(words: list[str]) -> int:
+def _become(words: list[str]) -> NoReturn:
+    """Replace this process by a Python module's, which then hears Ctrl-C itself."""
     environment = {**os.environ, "AGIWB_WORKSPACE": str(Settings().workspace_path)}
-    try:
-        return subprocess.run(
-            [sys.executable, "-m", *words], env=environment, check=False
-        ).returncode
-    except KeyboardInterrupt:  # the usual way to leave a server
-        return 0
+    os.execve(sys.executable, [sys.executable, "-m", *words], environment)  # noqa: S606

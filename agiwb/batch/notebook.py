@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import BeforeValidator, Field
 
-from agiwb.batch.parameters import check_parameters, read_notebook
+from agiwb.batch.parameters import checked_parameters, read_notebook
 from agiwb.config import Config
-from agiwb.errors import NotebookError
+from agiwb.errors import ConfigError, NotebookError
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
@@ -23,13 +25,32 @@ if TYPE_CHECKING:
 EXECUTED_FILE = "executed.ipynb"
 HTML_FILE = "executed.html"
 
+_GATES = ("sweep", "convert", "evaluate")
+
 
 def _from_pairs(value: Any) -> Any:
-    """Return ``NAME=VALUE`` words as a mapping, each value read as YAML, as papermill does."""
+    """Return ``NAME=VALUE`` words as a mapping."""
     if not isinstance(value, (list, tuple)):
         return value
     pairs = (str(word).partition("=") for word in value)
-    return {name: yaml.safe_load(text) for name, _, text in pairs}
+    return {name: _value(text) for name, _, text in pairs}
+
+
+def _value(text: str) -> Any:
+    """Return a word as papermill's command line reads it; brackets make a list or a mapping."""
+    if text in {"True", "False", "None"}:
+        return {"True": True, "False": False, "None": None}[text]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    if text[:1] in {"[", "{"}:
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(
+                f"The value {text!r} is not valid YAML.", "Write a list as `[a, b]`."
+            ) from None
+    return text
 
 
 class RunConfig(Config):
@@ -45,7 +66,11 @@ class RunConfig(Config):
 
 
 class RunRecord(Record):
-    """A notebook carried out: ``results`` has the run that each step of it gave."""
+    """A notebook carried out: ``results`` has the run that each step of it gave.
+
+    Its problems are those of the gates among them (a parity failure, a threshold). An alarm of the
+    monitor is not: it is a finding about the traffic, not about the notebook.
+    """
 
     config: RunConfig
     results: dict[str, str]
@@ -53,7 +78,7 @@ class RunRecord(Record):
 
 def _inputs(config: RunConfig, store: RunStore) -> dict[str, Input]:
     notebook = read_notebook(config.notebook)
-    check_parameters(notebook, config.parameters)
+    checked_parameters(notebook, config.parameters)
     source = "\n".join(cell.source for cell in notebook.cells)
     return {"notebook": Input(hashlib.sha256(source.encode()).hexdigest())}
 
@@ -79,7 +104,8 @@ def run_notebook(config: RunConfig, context: Context) -> RunRecord:
         "AGIWB_PARENT_RUN": context.run.id,
     }
     try:
-        execute_notebook(notebook, executed, config, context, environment)
+        parameters = checked_parameters(notebook, config.parameters)
+        execute_notebook(notebook, executed, parameters, config, context, environment)
     except PapermillExecutionError as error:
         raise _failed_cell(config, error, executed) from None
     except CellTimeoutError as error:
@@ -96,15 +122,19 @@ def run_notebook(config: RunConfig, context: Context) -> RunRecord:
         if executed.is_file():
             write_html(executed, context.files / HTML_FILE)
     results = context.store.folder(context.run.id).results()
-    return RunRecord(run=context.run, config=config, results=results)
+    gates = [context.store.get(results[name]) for name in _GATES if name in results]
+    problems = tuple(problem for gate in gates for problem in gate.problems)
+    return RunRecord(run=context.run, config=config, results=results, problems=problems)
 
 
 def _failed_cell(config: RunConfig, error: Any, executed: Path) -> NotebookError:
     first_line = error.source.strip().splitlines()[0]
-    parameters = "".join(f" -p {name} {value}" for name, value in config.parameters.items())
+    parameters = "".join(
+        f" -p {name} {shlex.quote(str(value))}" for name, value in config.parameters.items()
+    )
     return NotebookError(
         f"Cell {error.exec_count} of {config.notebook.name} failed "
-        f"(`{first_line}`): {error.ename}: {error.evalue}",
+        f"(`{first_line}`): {error.ename}: {' '.join(error.evalue.split())}",
         f"The notebook as far as it came is {executed}. "
         f"Once mended: `agiwb run {config.notebook}{parameters}`.",
     )

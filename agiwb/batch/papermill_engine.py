@@ -65,9 +65,14 @@ class ReportingEngine(NBClientEngine):  # type: ignore[misc]  # papermill is unt
 
 
 def execute_notebook(
-    notebook: Any, executed: Path, config: RunConfig, context: Context, environment: dict[str, str]
+    notebook: Any,
+    executed: Path,
+    parameters: dict[str, Any],
+    config: RunConfig,
+    context: Context,
+    environment: dict[str, str],
 ) -> None:
-    """Run ``notebook`` with the config's parameters and write it, with its outputs, as it goes.
+    """Run ``notebook`` with ``parameters`` and write it, with its outputs, as it goes.
 
     Raises:
         PapermillExecutionError: A cell failed.
@@ -85,7 +90,7 @@ def execute_notebook(
         papermill_execute(
             str(source),
             str(executed),
-            parameters=config.parameters,
+            parameters=parameters,
             engine_name=_ENGINE,
             kernel_name="python3",
             language="python",

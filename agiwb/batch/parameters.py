@@ -16,6 +16,8 @@ from agiwb.config import Config
 from agiwb.errors import ConfigError, InputError, did_you_mean
 
 PARAMETERS_TAG = "parameters"
+UNKNOWN = object()
+"""The value of a parameter whose default is computed, not written down."""
 
 
 def read_notebook(path: Path) -> Any:
@@ -47,27 +49,52 @@ def read_notebook(path: Path) -> Any:
     return notebook
 
 
-def check_parameters(notebook: Any, given: dict[str, Any]) -> None:
-    """Raise ConfigError unless ``given`` are parameters of the notebook, of the right type."""
+def checked_parameters(notebook: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters to inject: ``given``, as the notebook's config understands them.
+
+    A relative path, for one, becomes absolute: the kernel runs in another folder.
+
+    Raises:
+        ConfigError: A name is no parameter of the notebook, or a value does not fit.
+    """
     defaults = declared_parameters(notebook)
     config_type = declared_config(notebook)
     fields = set(config_type.model_fields) if config_type else set()
-    for name in given:
+    for name, value in given.items():
         if name not in defaults and name not in fields:
             raise ConfigError(
                 f"The notebook has no parameter `{name}`.", did_you_mean(name, {*defaults, *fields})
             )
-    if config_type is not None:
-        config_type.from_notebook({**defaults, **given})
+        if name not in fields and not _fits(value, defaults[name]):
+            raise ConfigError(
+                f"`{name}` cannot be {value!r}.", f"The notebook's own value is {defaults[name]!r}."
+            )
+    if config_type is None:
+        return given
+    known = {name: value for name, value in defaults.items() if value is not UNKNOWN}
+    config = config_type.from_notebook({**known, **given}).model_dump(mode="json")
+    return {name: config.get(name, value) for name, value in given.items()}
 
 
 def declared_parameters(notebook: Any) -> dict[str, Any]:
-    """Return the names and default values assigned in the cell tagged ``parameters``."""
+    """Return what the cell tagged ``parameters`` assigns; UNKNOWN for what is no literal.
+
+    Raises:
+        InputError: The cell is not plain Python.
+    """
     values: dict[str, Any] = {}
     for cell in notebook.cells:
         if PARAMETERS_TAG in _tags(cell):
-            for node in ast.parse(cell.source).body:
-                values |= _assignment(node)
+            try:
+                statements = ast.parse(cell.source).body
+            except SyntaxError as error:
+                raise InputError(
+                    f"The notebook's parameters cell is not plain Python: {error.msg} "
+                    f"in line {error.lineno}.",
+                    "It should hold lines such as `epochs = 5`.",
+                ) from None
+            for statement in statements:
+                values |= _assignment(statement)
     return values
 
 
@@ -97,4 +124,15 @@ def _assignment(node: ast.stmt) -> dict[str, Any]:
         name, value = node.target.id, node.value
     else:
         return {}
-    return {name: ast.literal_eval(value)}
+    try:
+        return {name: ast.literal_eval(value)}
+    except ValueError:
+        return {name: UNKNOWN}
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Return whether ``value`` is of the kind of ``default``; an int is fine for a float."""
+    if default is UNKNOWN or default is None:
+        return True
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)

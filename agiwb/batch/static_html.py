@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 # What only a live kernel or the network can show.
 _LIVE_FORMS = ("application/vnd.jupyter.widget-view+json", "application/javascript")
 
+_LOADED_SCRIPT = re.compile(r"<script\b[^>]*\bsrc=.*?</script\s*>", re.IGNORECASE | re.DOTALL)
+
 
 def write_html(executed: Path, destination: Path) -> None:
-    """Write the notebook at ``executed`` as HTML without a link to the outside world.
+    """Write the notebook at ``executed`` as HTML that loads no script from anywhere.
 
     Widgets are dead without a kernel, and nbconvert would load their code from the network; some
     libraries (Apache Beam) print scripts that load more. Only what stands for itself is shown.
@@ -25,6 +28,10 @@ def write_html(executed: Path, destination: Path) -> None:
         for output in cell.get("outputs", []):
             for form in _LIVE_FORMS:
                 output.get("data", {}).pop(form, None)
+            if html := output.get("data", {}).get("text/html"):
+                output["data"]["text/html"] = _LOADED_SCRIPT.sub("", html)
+        if cell.cell_type == "code":
+            cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("data", True)]
     exporter = HTMLExporter(
         exclude_input_prompt=True,
         exclude_output_prompt=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import textwrap
@@ -12,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agiwb.artifacts.manifest import (
+    MANIFEST_FILE,
     MODEL_FILES,
     PARITY_FILE,
     Artifact,
@@ -19,7 +21,7 @@ from agiwb.artifacts.manifest import (
     list_model_files,
     write_artifact,
 )
-from agiwb.artifacts.resolve import REJECTED, ModelSource, resolve_model
+from agiwb.artifacts.resolve import REJECTED, dataset_for, resolve_model
 from agiwb.config import Config
 from agiwb.conversion.parity import (
     ParityReport,
@@ -33,7 +35,7 @@ from agiwb.conversion.parity import (
 from agiwb.conversion.registry import load_converter
 from agiwb.conversion.source import ConversionSource, load_source
 from agiwb.datasets.registry import DatasetName, load_dataset
-from agiwb.errors import AgiwbError, ConfigError
+from agiwb.errors import AgiwbError
 from agiwb.native_chatter import held_back
 from agiwb.runs.context import Context
 from agiwb.runs.files import write_atomic
@@ -88,7 +90,7 @@ class ConvertedArtifact(BaseModel):
 
 
 class ConvertRecord(Record):
-    """A model's artifacts. A format that could not be written is among the problems only."""
+    """A model's artifacts; a format that could not be written or asked is a problem only."""
 
     config: ConvertConfig
     model_name: str
@@ -112,9 +114,10 @@ class _Work:
 
 def _inputs(config: ConvertConfig, store: RunStore) -> dict[str, Input]:
     found = resolve_model(config.model, store)
+    dataset = dataset_for(config.dataset, found.dataset, str(found.path))
     return {
         "model": Input(found.fingerprint, found.run_id),
-        "dataset": Input(load_dataset(_dataset_of(config, found)).fingerprint),
+        "dataset": Input(load_dataset(dataset).fingerprint),
     }
 
 
@@ -123,7 +126,8 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     """Return the record of a model written in ``config.formats``, each checked for parity.
 
     Each format that passes is a folder of its name: the model, ``artifact.json`` and
-    ``parity.json``. What fails is named among the record's problems, and does not stop the others.
+    ``parity.json``. What fails is named among the record's problems, and does not stop the others;
+    what was written before it failed is kept below ``rejected``.
 
     Raises:
         NotFoundError: There is no such model, or its file cannot be loaded.
@@ -131,7 +135,7 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
         WorkError: The model's own outputs are NaN or infinite.
     """
     found = resolve_model(config.model, context.store)
-    dataset = _dataset_of(config, found)
+    dataset = dataset_for(config.dataset, found.dataset, str(found.path))
     data = load_dataset(dataset)
     source = load_source(found, data)
     questions = draw_questions(data, config.samples, config.seed)
@@ -144,12 +148,14 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
         context.progress("convert", done, len(config.formats))
         try:
             artifact, report = _convert_one(wanted, work)
-        except OSError:  # a full disk is the same for every format
-            raise
         except Exception as error:
             # Converters and engines raise anything; the other formats are still wanted.
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise  # a full disk is the same for every format
             logging.getLogger("agiwb").info("The conversion to %s failed.", wanted, exc_info=True)
-            shutil.rmtree(context.files / REJECTED / wanted, ignore_errors=True)
+            draft = context.files / REJECTED / wanted
+            if not (draft / MANIFEST_FILE).is_file():
+                shutil.rmtree(draft, ignore_errors=True)
             problems.append(f"{wanted}: {_in_words(error)}")
             continue
         artifacts.append(artifact)
@@ -159,25 +165,12 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     return ConvertRecord(
         run=context.run,
         config=config,
-        metrics={
-            "test_accuracy": reference.answers.test_accuracy,
-            **{name: value for made in artifacts for name, value in _metrics(made).items()},
-        },
+        metrics={"test_accuracy": reference.answers.test_accuracy},
         problems=tuple(problems),
         model_name=found.name,
         dataset=dataset,
         artifacts=tuple(artifacts),
         reference_accuracy=reference.answers.test_accuracy,
-    )
-
-
-def _dataset_of(config: ConvertConfig, found: ModelSource) -> str:
-    """Return the data set to check parity on; raise ConfigError if nobody knows it."""
-    if dataset := config.dataset or found.dataset:
-        return dataset
-    raise ConfigError(
-        f"`dataset` is needed: nothing tells which data {found.path} was trained on.",
-        "Give a name such as `digits`, or the path of an .npz file.",
     )
 
 
@@ -190,7 +183,6 @@ def _convert_one(wanted: Format, work: _Work) -> tuple[ConvertedArtifact, Parity
         load_converter(wanted)(work.source, draft)
     seconds = time.perf_counter() - started
     runtime = open_runtime(draft)
-    report = compare(wanted, ask(runtime, work.questions), work.reference)
     manifest = Artifact(
         format=wanted,
         name=work.name,
@@ -201,6 +193,7 @@ def _convert_one(wanted: Format, work: _Work) -> tuple[ConvertedArtifact, Parity
         files=list_model_files(draft),
     )
     write_artifact(draft, manifest)
+    report = compare(wanted, ask(runtime, work.questions), work.reference)
     write_atomic(draft / PARITY_FILE, report.model_dump_json(indent=2))
     folder = draft.rename(work.files / wanted) if report.passed else draft
     return _summary(manifest, report, folder.relative_to(work.files).as_posix(), seconds), report
@@ -235,18 +228,14 @@ def _summary(
     )
 
 
-def _metrics(made: ConvertedArtifact) -> dict[str, float]:
-    names = ("max_abs_error", "max_rel_error", "top1_agreement", "test_accuracy", "size_bytes")
-    return {f"{made.format}_{name}": float(getattr(made, name)) for name in names}
-
-
 def _chance_problem(reference: Reference, dataset: str) -> list[str]:
     """Return one sentence if agreement with the model would prove nothing, else none."""
     if reference.beats_chance:
         return []
+    low, high = reference.accuracy
     sentence = (
-        f"The model is no better than chance on {dataset}: its test accuracy is "
-        f"{reference.answers.test_accuracy:.3f}, and always naming the largest class has "
+        f"The model is no better than chance on {dataset}: its validation accuracy is between "
+        f"{low:.3f} and {high:.3f} (95 % interval), and always naming the largest class has "
         f"{reference.chance:.3f}. No artifact of it passes."
     )
     return [sentence]

@@ -2,7 +2,8 @@
 
 The artifact is loaded from its files by the runtime that will serve it, in this process, and asked
 for what the Keras file (loaded anew as well) was asked: real examples of the validation split,
-and edge cases. Two constant answers agree perfectly, so the model must also know more than chance.
+and edge cases. Two constant answers agree perfectly, so the model must also know more than chance,
+by more than luck on the validation split explains.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from agiwb.datasets.dataset import Dataset, Split
 from agiwb.errors import InputError, WorkError
 from agiwb.runtimes.asking import answer_all
 from agiwb.runtimes.runtime import Runtime
+from agiwb.statistics import Interval, wilson_interval
 
 Features = NDArray[np.float32]
 Probabilities = NDArray[np.floating]
@@ -56,10 +58,11 @@ TOLERANCES: dict[Format, Tolerance] = {
 
 @dataclass(frozen=True)
 class Questions:
-    """What the model and its artifacts are asked: real examples, edge cases, the test split."""
+    """What the model and its artifacts are asked; ``real`` are examples of ``validation``."""
 
     real: Features
     edges: dict[str, Features]
+    validation: Split
     test: Split
 
 
@@ -74,15 +77,19 @@ class Answers:
 
 @dataclass(frozen=True)
 class Reference:
-    """The Keras model's own answers, and the accuracy that always naming one class would have."""
+    """The Keras model's own answers, its accuracy, and that of always naming one class.
+
+    ``accuracy`` and ``chance`` are on the validation split: nothing is decided on the test split.
+    """
 
     answers: Answers
+    accuracy: Interval
     chance: float
 
     @property
     def beats_chance(self) -> bool:
         """Whether agreement with this model means anything."""
-        return self.answers.test_accuracy > self.chance
+        return self.accuracy.low > self.chance
 
 
 class ParityReport(BaseModel):
@@ -116,7 +123,7 @@ def draw_questions(data: Dataset, samples: int, seed: int) -> Questions:
         "batch of 1": real[:1],
         f"batch of {LARGE_BATCH}": np.resize(real, (LARGE_BATCH, *data.feature_shape)),
     }
-    return Questions(real, edges, data.test)
+    return Questions(real, edges, data.validation, data.test)
 
 
 def ask(runtime: Runtime, questions: Questions) -> Answers:
@@ -149,8 +156,10 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
             f"and add up to {sums.min():.3g} to {sums.max():.3g}.",
             "End the model with a softmax layer.",
         )
-    chance = np.bincount(questions.test.labels).max() / len(questions.test)
-    return Reference(answers, float(chance))
+    labels = questions.validation.labels
+    named = _probabilities(runtime, questions.validation.features).argmax(axis=1)
+    accuracy = wilson_interval(int((named == labels).sum()), len(labels))
+    return Reference(answers, accuracy, float(np.bincount(labels).max() / len(labels)))
 
 
 def compare(wanted: Format, found: Answers, reference: Reference) -> ParityReport:

@@ -41,6 +41,11 @@ def load_npz(path: Path) -> Dataset:
             train, validation, _ = _carve_validation(train)
     _check_agreement(path, train, validation, test)
     highest = int(max(part.labels.max() for part in (train, validation, test)))
+    if highest >= len(train) + len(validation) + len(test):
+        raise DatasetError(
+            f"In {path}, a label is {highest}, which would make {highest + 1} classes.",
+            "Number the classes from 0 without gaps.",
+        )
     scale = float(np.abs(train.features).max()) or 1.0
     classes = tuple(str(label) for label in range(highest + 1))
     return Dataset(path.stem, classes, scale, train, validation, test)
@@ -65,7 +70,7 @@ def _split(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Split:
                 f"The file {path} has no {kind}: `{name}` is missing among {found}.", _LAYOUT
             )
     features, labels = arrays[f"x{suffix}"], arrays[f"y{suffix}"]
-    if not np.issubdtype(features.dtype, np.number):
+    if features.ndim == 0 or not np.issubdtype(features.dtype, np.number):
         raise DatasetError(f"In {path}, `x{suffix}` holds {features.dtype}, not numbers.", _LAYOUT)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -81,17 +86,32 @@ def _split(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Split:
     if labels.min() < 0:
         row = int(labels.argmin())
         raise DatasetError(f"In {path}, `y{suffix}` is {labels[row]} in row {row}.", _LAYOUT)
+    features = features.astype(np.float32)  # which may turn a huge number into infinity
     if not np.isfinite(features).all():
         row = int(np.argwhere(~np.isfinite(features.reshape(len(features), -1)).all(axis=1))[0][0])
         raise DatasetError(
             f"In {path}, `x{suffix}` holds NaN or infinity in row {row}.", "Clean the data first."
         )
+    columns = _slice_columns(path, arrays, suffix, labels)
+    return Split(features, labels.astype(np.int64), columns)
+
+
+def _slice_columns(
+    path: Path, arrays: dict[str, NDArray[Any]], suffix: str, labels: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
     columns = {
         name.removeprefix("slice_").removesuffix(suffix): values.astype(str)
         for name, values in arrays.items()
-        if name.startswith("slice_") and name.endswith(suffix) and len(values) == len(labels)
+        if name.startswith("slice_") and name.endswith(suffix)
     }
-    return Split(features.astype(np.float32), labels.astype(np.int64), columns)
+    for name, values in columns.items():
+        if values.shape != labels.shape:
+            raise DatasetError(
+                f"In {path}, the slice column `{name}` has shape {values.shape} for "
+                f"{len(labels)} examples.",
+                _LAYOUT,
+            )
+    return columns
 
 
 def _carve_validation(train: Split) -> tuple[Split, Split, Split]:

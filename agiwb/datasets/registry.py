@@ -26,22 +26,26 @@ def _builtin(name: str) -> Callable[[], Dataset]:
 BUILTIN = {name: _builtin(name) for name in ("digits", "mnist5k", "mnist", "fashion_mnist")}
 
 
-def check_dataset_name(reference: str) -> str:
-    """Return ``reference`` if it names a data set or an existing ``.npz``, else raise."""
+def dataset_reference(reference: str) -> str:
+    """Return ``reference`` if it names a data set, or the absolute path of an ``.npz``.
+
+    Whether the file exists is for ``load_dataset`` to say: a record keeps its reference when the
+    file is gone, and means the same file from every folder.
+
+    Raises:
+        DatasetError: It is neither.
+    """
     if reference in BUILTIN:
         return reference
-    path = Path(reference)
-    if path.suffix == ".npz":
-        if not path.is_file():
-            raise DatasetError(f"There is no file {path}.", "Check the path.")
-        return reference
+    if reference.endswith(".npz"):
+        return str(Path(reference).expanduser().absolute())
     raise DatasetError(
         f"There is no data set {reference!r}.",
         f"{did_you_mean(reference, BUILTIN)} Or give the path of an .npz file.",
     )
 
 
-DatasetName = Annotated[str, AfterValidator(check_dataset_name)]
+DatasetName = Annotated[str, AfterValidator(dataset_reference)]
 """A config field that names a data set; a wrong name is refused at once."""
 
 
@@ -51,10 +55,12 @@ def load_dataset(reference: str) -> Dataset:
     Raises:
         DatasetError: There is none, or its file cannot be used.
     """
-    path = Path(check_dataset_name(reference))
+    path = Path(dataset_reference(reference))
     if reference in BUILTIN:
         return _load_builtin(reference)
-    return _load_npz(path.resolve(), path.stat().st_mtime_ns)
+    if not path.is_file():
+        raise DatasetError(f"There is no file {path}.", "Check the path.")
+    return _load_npz(path, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)

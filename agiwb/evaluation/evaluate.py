@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from agiwb.artifacts.manifest import Format
-from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact
+from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset, SplitName
 from agiwb.datasets.registry import DatasetName, load_dataset
-from agiwb.errors import ConfigError, WorkError, did_you_mean
+from agiwb.errors import ConfigError, did_you_mean
+from agiwb.evaluation.answers import answer_split
 from agiwb.evaluation.confusion import macro_scores
 from agiwb.evaluation.tfma_engine import (
     Predictions,
@@ -27,8 +28,6 @@ from agiwb.evaluation.tfma_engine import (
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
-from agiwb.runtimes.asking import answer_all
-from agiwb.runtimes.runtime import open_runtime
 from agiwb.statistics import Interval, wilson_interval
 
 if TYPE_CHECKING:
@@ -137,7 +136,11 @@ def evaluate(config: EvaluateConfig, context: Context) -> EvaluateRecord:
     """
     found = resolve_artifact(config.model, config.format, context.store)
     data = _load_data(config, found)
-    predictions = _predict(config, found, data)
+    predictions = Predictions(
+        labels=data[config.split].labels,
+        probabilities=answer_split(found, data, config.split),
+        slices=_slice_columns(config, data),
+    )
     context.stop_if_cancelled()
     context.say(
         f"evaluating {found.artifact.name} ({found.artifact.format}) on {len(predictions.labels)} "
@@ -164,13 +167,8 @@ def evaluate(config: EvaluateConfig, context: Context) -> EvaluateRecord:
 
 
 def _load_data(config: EvaluateConfig, found: ArtifactSource) -> Dataset:
-    reference = config.dataset or found.artifact.dataset
-    if reference is None:
-        raise ConfigError(
-            f"The artifact {found.artifact.name!r} does not say which data set it belongs to.",
-            "Name one with `dataset`.",
-        )
-    return load_dataset(reference)
+    whose = f"the artifact {found.artifact.name!r}"
+    return load_dataset(dataset_for(config.dataset, found.artifact.dataset, whose))
 
 
 def _slice_columns(config: EvaluateConfig, data: Dataset) -> dict[str, NDArray[Any]]:
@@ -185,25 +183,6 @@ def _slice_columns(config: EvaluateConfig, data: Dataset) -> dict[str, NDArray[A
                 did_you_mean(name, columns),
             )
     return {name: columns[name] for name in wanted}
-
-
-def _predict(config: EvaluateConfig, found: ArtifactSource, data: Dataset) -> Predictions:
-    split = data[config.split]
-    probabilities = answer_all(open_runtime(found.folder), split.features)
-    if probabilities.shape[1:] != (len(data.classes),):
-        raise ConfigError(
-            f"`dataset`: {data.name} has {len(data.classes)} classes, but "
-            f"{found.artifact.name!r} answers with shape {probabilities.shape[1:]}.",
-            "Give the data set that the model was trained on.",
-        )
-    broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
-    if broken:
-        raise WorkError(
-            f"{found.artifact.name!r} ({found.artifact.format}) answers with NaN or infinity for "
-            f"{broken} of {len(split)} examples.",
-            "Train or convert the model again; it cannot be evaluated so.",
-        )
-    return Predictions(split.labels, probabilities, _slice_columns(config, data))
 
 
 def _thresholds(config: EvaluateConfig) -> Thresholds:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact
+from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
+from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.registry import DatasetName, load_dataset
-from agiwb.errors import ConfigError
+from agiwb.evaluation.answers import answer_split
 from agiwb.monitoring.drift import (
     FeatureDrift,
     OutputDrift,
@@ -25,12 +26,10 @@ from agiwb.monitoring.drift import (
 from agiwb.monitoring.estimate import estimate_accuracy
 from agiwb.monitoring.quality import QualityFinding, check_quality
 from agiwb.monitoring.verdict import DriftedFeature, Figures, describe_alarms, describe_window
-from agiwb.monitoring.window import fix_window, take_window
+from agiwb.monitoring.window import fingerprint_of, newest_version, read_window, reread_window
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
-from agiwb.runtimes.asking import answer_all
-from agiwb.runtimes.runtime import open_runtime
 from agiwb.serving.prediction_log import PredictionWindow
 from agiwb.statistics import Interval
 
@@ -60,11 +59,12 @@ class MonitorConfig(Config):
         None, ge=1, description="Rows served last that are compared; by default all."
     )
     false_alarm_rate: float = Field(
-        0.05, gt=0, lt=0.5, description="Share of windows without drift that may alarm."
+        0.05, ge=0.005, lt=0.5, description="Share of windows without drift that may alarm."
     )
+    # Below 0.002 no p-value from the permutations in compare_output would be small enough.
     model_name: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9][\w.-]*$",
+        pattern=SERVED_NAME,
         description="Name under which the model is served; by default the artifact's.",
     )
 
@@ -83,7 +83,9 @@ class MonitorRecord(Record):
     window_start: datetime
     window_end: datetime
     versions: tuple[int, ...]
-    """Versions of the model that answered."""
+    """Versions of the model that answered; only the rows of the newest row's are compared."""
+    rows_left_out: int = 0
+    """Rows that other versions answered; ``rows`` and all that follows is without them."""
     judged: bool
     alarm: bool
     sentences: tuple[str, ...]
@@ -107,10 +109,12 @@ class MonitorRecord(Record):
 def _inputs(config: MonitorConfig, store: RunStore) -> dict[str, Input]:
     found = resolve_artifact(config.model, config.format, store)
     data = _load_data(config, found)
+    window = read_window(_served_name(config, found), config.last_rows, data)
     return {
         "artifact": Input(found.fingerprint, found.run_id),
         "dataset": Input(data.fingerprint),
-        "window": Input(fix_window(_served_name(config, found), config.last_rows, data)),
+        "window": Input(fingerprint_of(window)),
+        "window_end": Input(repr(float(window.times[-1]))),
     }
 
 
@@ -122,33 +126,44 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
 
     Raises:
         ConfigError: The data set is not known, or what was served does not fit it.
+        InputError: The artifact's name is none under which it could be served.
         NotFoundError: There is no such artifact, or nothing was served.
+        WorkError: The model answers the validation split with NaN or infinity, or rows came late
+            into the window while it was read.
     """
     found = resolve_artifact(config.model, config.format, context.store)
     data = _load_data(config, found)
-    window = take_window(context.run.provenance.inputs["window"])
+    name, promised = _served_name(config, found), context.run.provenance.inputs
+    served = reread_window(
+        name, config.last_rows, float(promised["window_end"]), promised["window"]
+    )
+    window = newest_version(served)
+    left_out = len(served) - len(window)
+    aside = (f"Left out are {left_out} rows that other versions answered.",) if left_out else ()
     record = MonitorRecord(
         run=context.run,
         config=config,
         metrics={"window_rows": len(window)},
         dataset=data.name,
-        model_name=_served_name(config, found),
+        model_name=name,
         rows=len(window),
         window_start=datetime.fromtimestamp(window.times.min(), UTC),
         window_end=datetime.fromtimestamp(window.times.max(), UTC),
-        versions=tuple(np.unique(window.versions).tolist()),
+        versions=tuple(np.unique(served.versions).tolist()),
+        rows_left_out=left_out,
         judged=len(window) >= SMALLEST_WINDOW,
         alarm=False,
         sentences=(
             f"Not enough data: {len(window)} rows were served, {SMALLEST_WINDOW} are needed.",
+            *aside,
         ),
         feature_shape=data.feature_shape,
     )
     if not record.judged:
         return record
     context.say(f"comparing {len(window)} served rows with {data.name}")
-    validation = answer_all(open_runtime(found.folder), data.validation.features)
-    return _judge(record, window, data, validation)
+    judged = _judge(record, window, data, answer_split(found, data, "validation"))
+    return judged.model_copy(update={"sentences": (*judged.sentences, *aside)})
 
 
 def _judge(
@@ -196,17 +211,12 @@ def _judge(
 
 
 def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
-    reference = config.dataset or found.artifact.dataset
-    if reference is None:
-        raise ConfigError(
-            f"The artifact {found.artifact.name!r} does not say which data it was trained on.",
-            "Name the data set with `dataset`.",
-        )
-    return load_dataset(reference)
+    whose = f"the artifact {found.artifact.name!r}"
+    return load_dataset(dataset_for(config.dataset, found.artifact.dataset, whose))
 
 
 def _served_name(config: MonitorConfig, found: ArtifactSource) -> str:
-    return config.model_name or found.artifact.name
+    return config.model_name or check_served_name(found.artifact.name)
 
 
 def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:

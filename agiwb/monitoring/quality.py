@@ -56,19 +56,19 @@ def check_quality(
                 QualityFinding(feature=name, kind="not a number", share=share, sentence=sentence)
             )
         if len(finite):
-            findings.extend(_check_range(name, known, finite, limit))
-            findings.extend(_check_variation(name, known, finite, limit))
+            findings.extend(_check_range(name, known, finite, len(served), limit))
+            findings.extend(_check_variation(name, known, finite, len(served), limit))
     return tuple(findings)
 
 
 def _check_range(
-    name: str, known: NDArray[np.float32], served: NDArray[np.float32], limit: float
+    name: str, known: NDArray[np.float32], served: NDArray[np.float32], rows: int, limit: float
 ) -> Iterator[QualityFinding]:
     low, high = float(known.min()), float(known.max())
     margin = _MARGIN * (high - low)
     below, above = int((served < low - margin).sum()), int((served > high + margin).sum())
     if below and _chance_of_extremes(below, len(served), len(known)) < limit:
-        share = below / len(served)
+        share = below / rows
         yield QualityFinding(
             feature=name,
             kind="below range",
@@ -77,7 +77,7 @@ def _check_range(
             f"rows, and as low as {served.min():g}.",
         )
     if above and _chance_of_extremes(above, len(served), len(known)) < limit:
-        share = above / len(served)
+        share = above / rows
         yield QualityFinding(
             feature=name,
             kind="above range",
@@ -88,7 +88,7 @@ def _check_range(
 
 
 def _check_variation(
-    name: str, known: NDArray[np.float32], served: NDArray[np.float32], limit: float
+    name: str, known: NDArray[np.float32], served: NDArray[np.float32], rows: int, limit: float
 ) -> Iterator[QualityFinding]:
     value = served[0]
     if known.min() == known.max():  # nothing to miss
@@ -99,8 +99,8 @@ def _check_variation(
         yield QualityFinding(
             feature=name,
             kind="constant",
-            share=1.0,
-            sentence=f"{name} is {value:g} in every row; in training it varied from "
+            share=len(served) / rows,
+            sentence=f"{name} is {value:g} in every finite row; in training it varied from "
             f"{known.min():g} to {known.max():g}.",
         )
 

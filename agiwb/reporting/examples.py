@@ -35,6 +35,6 @@ def plot_examples(
     for index, (image, caption) in enumerate(zip(features, captions, strict=True)):
         axes = picture.add_subplot(rows, columns, index + 1)
         axes.imshow(image, cmap="gray_r")
-        axes.set_title(caption, fontsize=8)
+        axes.set_title(caption, fontsize=8, parse_math=False)
         axes.set_axis_off()
     return picture

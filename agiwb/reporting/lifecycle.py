@@ -104,7 +104,7 @@ def _training(record: TrainRecord) -> Section:
     low, high = record.test_accuracy_interval
     return Section(
         "Train",
-        f"{record.model_name} version {record.model_version} is a {record.config.architecture} of "
+        f"{record.model_name} is a {record.config.architecture} of "
         f"{record.parameters:,} parameters, trained on {record.examples['train']:,} examples. It "
         f"is right on {record.metrics['test_accuracy']:.1%} of {record.examples['test']:,} test "
         f"examples (95 % interval {low:.1%} to {high:.1%}).",

@@ -71,7 +71,7 @@ class Console:
     def _move_bar(self, event: Event) -> None:
         from tqdm import tqdm
 
-        if self._bar is None or self._bar.desc != f"{event.phase}: ":
+        if self._bar is None or self._bar.desc != event.phase:
             self.close()
             self._bar = tqdm(total=event.total, desc=event.phase, file=self._stream, leave=True)
         self._bar.set_postfix(event.values, refresh=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import traceback
 from collections.abc import Callable, Mapping
 
@@ -13,7 +14,7 @@ from agiwb.errors import CancelledError, InputError, WorkspaceError
 from agiwb.runs.context import Context
 from agiwb.runs.events import Console, Event, EventFile, Listener
 from agiwb.runs.provenance import Provenance, describe_origin
-from agiwb.runs.record import RunInfo
+from agiwb.runs.record import RunInfo, RunState
 from agiwb.runs.step import C, Input, R, Step
 from agiwb.runs.store import RunStore, open_store
 from agiwb.settings import Settings
@@ -39,6 +40,7 @@ def execute(
     else:
         run = store.start(step.name, config, key, provenance)
         record = _carry_out(step, config, run, store, listener, cancelled)
+    step.publish(record, store)
     if caller := provenance.parents.get(CALLER):
         store.folder(caller).note_result(step.name, record.run.id)
     return record
@@ -92,10 +94,10 @@ def _carry_out(
         store.discard(run.id)
         raise
     except (CancelledError, KeyboardInterrupt):
-        store.close(run.id, "cancelled")
+        _close(store, run, "cancelled")
         raise CancelledError(f"Run {run.id[:8]} ({step.name}) was cancelled.") from None
     except OSError as error:
-        store.close(run.id, "failed", traceback.format_exc(limit=-5))
+        _close(store, run, "failed", traceback.format_exc(limit=-5))
         if error.errno == errno.ENOSPC:
             raise WorkspaceError(
                 f"The disk is full: run {run.id[:8]} ({step.name}) could not write its files.",
@@ -103,10 +105,20 @@ def _carry_out(
             ) from error
         raise
     except Exception:
-        store.close(run.id, "failed", traceback.format_exc(limit=-5))
+        _close(store, run, "failed", traceback.format_exc(limit=-5))
         raise
     finally:
         history.close()
+
+
+def _close(store: RunStore, run: RunInfo, state: RunState, error: str = "") -> None:
+    """Give the run its last state; a history that cannot be written must not hide the cause."""
+    try:
+        store.close(run.id, state, error)
+    except Exception:  # noqa: BLE001  whatever the database raises, the next look marks it as lost
+        logging.getLogger("agiwb").warning(
+            "Run %s could not be closed as %s; it will be shown as lost.", run.id[:8], state
+        )
 
 
 def _reuse_notice(step: str, run: RunInfo) -> str:

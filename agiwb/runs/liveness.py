@@ -99,7 +99,8 @@ def has_died(status: RunStatus) -> bool:
     if status.state != "running" or status.host != platform.node():
         return False
     try:
-        started_at = psutil.Process(status.pid).create_time()
+        process = psutil.Process(status.pid)
+        started_at, is_zombie = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return True
-    return abs(started_at - status.process_started_at) > _START_TIME_TOLERANCE_S
+    return is_zombie or abs(started_at - status.process_started_at) > _START_TIME_TOLERANCE_S

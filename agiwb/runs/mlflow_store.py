@@ -57,6 +57,7 @@ class MlflowStore:
             run_name=f"{step} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
             tags={
                 "agiwb.step": step,
+                "agiwb.workspace": str(self.workspace),
                 "agiwb.cache_key": cache_key,
                 "agiwb.code": provenance.code_sha256,
                 "mlflow.source.git.commit": provenance.git_commit or "",
@@ -86,11 +87,11 @@ class MlflowStore:
         write_atomic(unfinished / RECORD_FILE, record.model_dump_json(indent=2))
         run.folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(unfinished, run.folder)
-        write_atomic(self._index(run.cache_key), run.id)
         for name, value in record.metrics.items():
             self._client.log_metric(run.id, name, value)
         self._client.set_tag(run.id, "agiwb.problems", " ".join(record.problems))
         self.close(run.id, "finished")
+        write_atomic(self._index(run.cache_key), run.id)
         return record
 
     def close(self, run_id: str, state: RunState, error: str = "") -> None:
@@ -166,48 +167,50 @@ class MlflowStore:
         statuses = [status for folder in folders if (status := folder.read()) is not None]
         gone = {status.run_id for status in statuses if has_died(status)}
         for run_id in gone:
-            self.close(run_id, "lost", "The process was gone without a word.")
+            self._close_lost_run(run_id)
         return [run for run in self.summaries() if run.id in gone] if gone else []
 
     def folder(self, run_id: str) -> RunFolder:
         """Return the folder that holds what is alive about a run."""
         return RunFolder(self.workspace / "jobs" / run_id)
 
-    def register_model(self, name: str, record: Record) -> int:
-        """Return the new version number under which ``record``'s model is registered."""
+    def register_model(self, name: str, record: Record) -> None:
+        """Make ``record``'s model the newest version of ``name``, unless it is that already."""
         from mlflow.exceptions import MlflowException
 
         with contextlib.suppress(MlflowException):  # the name exists already
             self._client.create_registered_model(name)
-        version = self._client.create_model_version(
-            name, source=str(record.run.folder), run_id=record.run.id
-        )
-        return int(version.version)
+        versions = self._versions(name)
+        if not versions or versions[max(versions)] != record.run.id:
+            self._client.create_model_version(
+                name, source=str(record.run.folder), run_id=record.run.id
+            )
 
     def registered_run(self, name: str, version: str | None = None) -> str:
         """Return the id of the run that made a registered model's version, by default the last."""
-        from mlflow.exceptions import MlflowException
-
-        by_number: dict[int, str] = {}
-        with contextlib.suppress(MlflowException):  # not even a possible name
-            for entry in self._client.search_model_versions(f"name = '{name}'"):
-                by_number[int(entry.version)] = str(entry.run_id)
-        # A run that was killed after it registered its model has no record, and counts for nothing.
-        finished = {n: run_id for n, run_id in by_number.items() if self._has_record(run_id)}
-        last = str(max(finished, default=0))
+        versions = self._versions(name)
+        last = str(max(versions, default=0))
         wanted = int(text) if (text := version or last).isdecimal() else 0
-        if wanted not in finished:
+        if wanted not in versions:
             raise NotFoundError(
                 f"The workspace {self.workspace} has no model {name!r}"
                 + (f" version {version}." if version else "."),
                 f"Registered: {', '.join(self.registered_names()) or 'none yet'}. "
                 "`agiwb train` makes one.",
             )
-        return finished[wanted]
+        return versions[wanted]
+
+    def newest_model(self) -> str | None:
+        """Return the id of the run whose model was registered last, under whatever name."""
+        found = self._client.search_model_versions(
+            max_results=1, order_by=["creation_timestamp DESC"]
+        )
+        return str(found[0].run_id) if found else None
 
     def registered_names(self) -> list[str]:
         """Return the names of all registered models, sorted."""
-        return sorted(model.name for model in self._client.search_registered_models())
+        found = self._client.search_registered_models(max_results=_LISTED_RUNS)
+        return sorted(model.name for model in found)
 
     def _experiment(self, step: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -239,7 +242,8 @@ class MlflowStore:
     def _summary(self, run: Run) -> RunSummary:
         tags, info = run.data.tags, run.info
         state = cast("RunState", tags.get("agiwb.state", "running"))
-        if state == "running" and self.folder(info.run_id).read() is None:
+        is_ours = tags.get("agiwb.workspace") == str(self.workspace)
+        if state == "running" and is_ours and self.folder(info.run_id).read() is None:
             state = "lost"  # killed before it could say who carries it
         ended = info.end_time
         return RunSummary(
@@ -253,8 +257,25 @@ class MlflowStore:
             error=tags.get("agiwb.error"),
         )
 
-    def _has_record(self, run_id: str) -> bool:
-        return any(self.workspace.glob(f"artifacts/*/{run_id}/artifacts/{RECORD_FILE}"))
+    def _versions(self, name: str) -> dict[int, str]:
+        """Return the run of each version of a registered model; none if there is no such model."""
+        from mlflow.exceptions import MlflowException
+
+        if "'" in name:  # MLflow's filters know no escape
+            return {}
+        try:
+            found = self._client.search_model_versions(f"name = '{name}'")
+        except MlflowException:
+            return {}
+        return {int(entry.version): str(entry.run_id) for entry in found}
+
+    def _close_lost_run(self, run_id: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.close(run_id, "lost", "The process was gone without a word.")
+        except MlflowException:  # a history that was moved away, or another server's
+            self.folder(run_id).close("lost")
 
     def _index(self, cache_key: str) -> Path:
         """Return the file that names the last run under a cache key."""

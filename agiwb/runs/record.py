@@ -47,7 +47,8 @@ class Record(BaseModel):
     passed (a parity failure, a threshold); it is empty if all is well.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # JSON has no NaN or infinity; as strings they come back as the numbers they were.
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     run: RunInfo
     config: SerializeAsAny[Config]

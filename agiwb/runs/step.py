@@ -27,6 +27,10 @@ class Input:
     run_id: str | None = None
 
 
+def nothing_to_publish(record: Record, store: RunStore) -> None:
+    """Leave a result as it is: what most steps do once it is stored."""
+
+
 @dataclass(frozen=True)
 class Step(Generic[C, R]):
     """A named step. Call it with a config to run it and get its record.
@@ -40,6 +44,8 @@ class Step(Generic[C, R]):
     inputs: Callable[[C, RunStore], Mapping[str, Input]]
     config_type: type[C]
     record_type: type[R]
+    publish: Callable[[R, RunStore], None] = nothing_to_publish
+    """Told each result once it is stored, or used again: what makes it the newest of its kind."""
     reusable: bool = True
     """Whether an earlier run's result may stand for a new one; False for what acts on the world."""
 
@@ -78,13 +84,14 @@ def step(
     name: str,
     inputs: Callable[[C, RunStore], Mapping[str, Input]] = no_inputs,
     *,
+    publish: Callable[[R, RunStore], None] = nothing_to_publish,
     reusable: bool = True,
 ) -> Callable[[Callable[[C, Context], R]], Step[C, R]]:
     """Return a decorator that makes a step of a function from config and context to record."""
 
     def decorate(run: Callable[[C, Context], R]) -> Step[C, R]:
         types = typing.get_type_hints(run)
-        made = Step(name, run, inputs, types["config"], types["return"], reusable)
+        made = Step(name, run, inputs, types["config"], types["return"], publish, reusable)
         object.__setattr__(made, "__doc__", run.__doc__)
         return made
 

@@ -1,8 +1,9 @@
-"""The check every runtime makes before it runs: do these arrays fit the model's signature."""
+"""What the runtimes share: whether arrays fit a model's signature, and errors in one voice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.runtimes.runtime import Tensors
+from agiwb.tensorflow_quietly import import_tensorflow
 
 _TEXT = "OSU"
 """NumPy's kinds of arrays that may hold text: Python objects, bytes and str."""
@@ -35,6 +37,33 @@ def check_inputs(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> Te
     tensors = {spec.name: _fit(spec, np.asarray(inputs[spec.name])) for spec in signature.inputs}
     _check_batch(signature, tensors)
     return tensors
+
+
+def run_in_order(
+    answer: Callable[..., Iterable[Any]], signature: Signature, inputs: Mapping[str, NDArray[Any]]
+) -> Tensors:
+    """Return the outputs by name of a TensorFlow function whose tensors have only an order.
+
+    Raises:
+        InputError: The inputs do not fit the signature.
+    """
+    tf = import_tensorflow()
+    outputs = answer(*map(tf.constant, check_inputs(signature, inputs).values()))
+    names = (spec.name for spec in signature.outputs)
+    return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> InputError:
+    """Return what to raise where an engine cannot load the file as a model of ``kind``."""
+    return InputError(
+        f"The file {path} cannot be run as {kind} model: {first_sentence(error)}",
+        "If it is damaged, convert the model again with `agiwb convert --fresh`.",
+    )
+
+
+def first_sentence(error: Exception) -> str:
+    """Return the first line of an engine's message, with one full stop."""
+    return str(error).strip().partition("\n")[0].rstrip(".") + "."
 
 
 def _fit(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import NotFoundError
 from agiwb.models.loading import load_keras_model
-from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.checking import run_in_order
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -48,13 +48,7 @@ class KerasRuntime:
         return self._signature
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
-        tf = import_tensorflow()
-        tensors = check_inputs(self._signature, inputs)
-        ordered = [tf.constant(tensors[spec.name]) for spec in self._signature.inputs]
-        names = (spec.name for spec in self._signature.outputs)
-        return {
-            name: output.numpy() for name, output in zip(names, self._answer(*ordered), strict=True)
-        }
+        return run_in_order(self._answer, self._signature, inputs)
 
 
 def _signature(model: keras.Model, path: Path) -> Signature:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.native_chatter import held_back
-from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.checking import check_inputs, unreadable
 from agiwb.runtimes.runtime import Tensors
 
 if TYPE_CHECKING:
@@ -39,21 +39,14 @@ class LiteRTRuntime:
         Raises:
             InputError: The file is not a LiteRT model, or needs operators that are not built in.
         """
-        from ai_edge_litert.interpreter import Interpreter
-
+        self._path, self._threads = path, threads
         self._lock = threading.Lock()
         try:
-            with held_back():  # it announces the delegate that computes
-                interpreter = Interpreter(str(path), num_threads=threads)
-                interpreter.allocate_tensors()
-            self._runner = _choose_runner(interpreter)
+            self._runner = _load_runner(path, threads)
             self._inputs = _tensors(self._runner.get_input_details())
             self._outputs = _tensors(self._runner.get_output_details())
         except (ValueError, RuntimeError) as error:
-            raise InputError(
-                f"The file {path} cannot be run as a LiteRT model: {_first_sentence(error)}",
-                "If it is damaged, convert the model again with `agiwb convert --fresh`.",
-            ) from error
+            raise unreadable(path, "a LiteRT", error) from error
         self._signature = Signature(
             inputs=tuple(tensor.spec for tensor in self._inputs.values()),
             outputs=tuple(tensor.spec for tensor in self._outputs.values()),
@@ -75,14 +68,16 @@ class LiteRTRuntime:
         given = {name: self._inputs[name].quantise(array) for name, array in checked.items()}
         if any(array.size == 0 for array in given.values()):
             return self._nothing()
-        try:
-            with self._lock:
+        with self._lock:
+            try:
                 answers = self._runner(**given)
-        except RuntimeError as error:
-            raise InputError(
-                f"The model refuses this batch: {_first_sentence(error)}",
-                "Give one example at a time, or values like those it was trained on.",
-            ) from error
+            except RuntimeError as error:
+                # An interpreter's message holds those of all its former errors: start anew.
+                self._runner = _load_runner(self._path, self._threads)
+                raise InputError(
+                    "The model refuses this batch.",
+                    "Give one example at a time, or values like those it was trained on.",
+                ) from error
         return {name: tensor.dequantise(answers[name]) for name, tensor in self._outputs.items()}
 
     def _nothing(self) -> Tensors:
@@ -158,7 +153,12 @@ class _UnnamedRunner:
         }
 
 
-def _choose_runner(interpreter: Interpreter) -> _Runner:
+def _load_runner(path: Path, threads: int) -> _Runner:
+    from ai_edge_litert.interpreter import Interpreter
+
+    with held_back():  # it announces the delegate that computes
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
     names = list(interpreter.get_signature_list())
     if not names:
         return _UnnamedRunner(interpreter)
@@ -182,7 +182,3 @@ def _tensor(name: str, details: Details) -> _Tensor:
         shape=tuple(None if size < 0 else int(size) for size in sizes),
     )
     return _Tensor(spec, stored, scale, zero_point) if quantised else _Tensor(spec, stored)
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") + "."

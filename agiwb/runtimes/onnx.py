@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
-from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.checking import check_inputs, first_sentence, unreadable
 from agiwb.runtimes.runtime import Tensors
 
 _NUMPY_NAMES = {"float": "float32", "double": "float64", "string": "object"}
@@ -33,7 +33,11 @@ class OnnxRuntime:
             InputError: The file is not an ONNX model that this machine can run.
         """
         import onnxruntime
-        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+        from onnxruntime.capi.onnxruntime_pybind11_state import (
+            Fail,
+            InvalidArgument,
+            RuntimeException,
+        )
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -50,11 +54,8 @@ class OnnxRuntime:
                 outputs=_specs(self._session.get_outputs()),
             )
         except Exception as error:  # its own exceptions share no other base
-            raise InputError(
-                f"The file {path} cannot be run as an ONNX model: {_first_sentence(error)}",
-                "If it is damaged, convert the model again with `agiwb convert --fresh`.",
-            ) from error
-        self._refusal: type[Exception] = InvalidArgument
+            raise unreadable(path, "an ONNX", error) from error
+        self._refusals: tuple[type[Exception], ...] = (Fail, InvalidArgument, RuntimeException)
         self._names = [spec.name for spec in self._signature.outputs]
 
     @property
@@ -67,14 +68,14 @@ class OnnxRuntime:
 
         Raises:
             InputError: A name, dtype or shape does not fit the signature, or the model itself
-                refuses a value, such as an index out of bounds.
+                refuses the batch, such as an index out of bounds.
         """
         try:
             outputs = self._session.run(self._names, check_inputs(self._signature, inputs))
-        except self._refusal as error:
+        except self._refusals as error:
             raise InputError(
-                f"The model refuses these values: {_first_sentence(error)}",
-                "Give values like those it was trained on.",
+                f"The model refuses this batch: {first_sentence(error)}",
+                "Give one example at a time, or values like those it was trained on.",
             ) from error
         return dict(zip(self._names, outputs, strict=True))
 
@@ -97,7 +98,3 @@ def _dtype(kind: str) -> str:
 
 def _shape(sizes: Sequence[int | str | None]) -> tuple[int | None, ...]:
     return tuple(size if isinstance(size, int) else None for size in sizes)
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") + "."

@@ -11,6 +11,7 @@ import itertools
 import logging
 import time
 import uuid
+import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,12 @@ from agiwb.serving.codec import decode_request, describe_inputs, encode_response
 from agiwb.serving.json_text import dump_json
 from agiwb.serving.prediction_log import Prediction, PredictionLog
 from agiwb.serving.routes import Route, find_route
-from agiwb.serving.served_model import ServedModel, describe_metadata, describe_status
+from agiwb.serving.served_model import (
+    ServedModel,
+    count_rows,
+    describe_metadata,
+    describe_status,
+)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,6 +38,11 @@ MAX_BODY_BYTES = 64 << 20
 # A run shorter than this costs less than handing it to a thread and back.
 _LONGEST_INLINE_S = 0.002
 _LONGEST_REQUEST_ID = 128
+# Many clients read no answer before they have sent everything. Of a body that is too large, so many
+# times the limit is read and thrown away.
+_READ_LIMITS = 4
+# The largest window, 15, and 16 for gzip's header.
+_GZIP_WINDOW = 31
 
 
 class _BodyTooLargeError(InputError):
@@ -66,7 +77,9 @@ class PredictApp:
     """Answers for one model, from one event loop.
 
     A run that is expected to be short happens on the loop; a longer one in a thread, so that other
-    requests go on meanwhile. With a log, an answer is sent only once it has been logged.
+    requests go on meanwhile. While it lasts, short ones take threads too: a runtime may hold a
+    lock, and the loop must not wait for it. With a log, an answer is sent only once it has been
+    logged.
     """
 
     def __init__(
@@ -78,6 +91,7 @@ class PredictApp:
         self._model = model
         self._log = log
         self._max_body_bytes = max_body_bytes
+        self._runs_in_threads = 0
         self._status = dump_json(describe_status(model))
         self._metadata = dump_json(describe_metadata(model))
         self._help = describe_inputs(model.signature)
@@ -152,10 +166,14 @@ class PredictApp:
         return answer
 
     async def _run(self, tensors: Tensors) -> Tensors:
-        rows = max((len(array) for array in tensors.values() if array.ndim), default=1)
-        if rows * self._model.seconds_per_row <= _LONGEST_INLINE_S:
+        expected_s = count_rows(tensors) * self._model.seconds_per_row
+        if expected_s <= _LONGEST_INLINE_S and not self._runs_in_threads:
             return self._model.runtime.run(tensors)
-        return await asyncio.to_thread(self._model.runtime.run, tensors)
+        self._runs_in_threads += 1
+        try:
+            return await asyncio.to_thread(self._model.runtime.run, tensors)
+        finally:
+            self._runs_in_threads -= 1
 
     def _request_id(self, scope: Scope) -> str:
         """Return the client's ``X-Request-Id`` if it gave a sensible one, else a new one."""
@@ -166,29 +184,45 @@ class PredictApp:
 
 
 async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """Return the request's body.
+    """Return the request's body, inflated if it came as gzip.
 
     Raises:
-        _BodyTooLargeError: It is, or says it is, longer than ``limit`` bytes.
+        InputError: It is not the gzip it says it is.
+        _BodyTooLargeError: It is longer than ``limit`` bytes, before or after inflating.
         _ClientGoneError: The client closed the connection before the end.
     """
     too_large = _BodyTooLargeError(f"The request body is larger than {limit} bytes.")
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > limit:
-            raise too_large
+    headers = dict(scope["headers"])
+    if int(headers.get(b"content-length", 0)) > _READ_LIMITS * limit:
+        raise too_large
     chunks: list[bytes] = []
-    size = 0
-    while True:
+    size, more = 0, True
+    while more and size <= _READ_LIMITS * limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _ClientGoneError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
+        size += len(message.get("body", b""))
+        if size <= limit:
+            chunks.append(message.get("body", b""))
+        else:
+            chunks.clear()
+        more = message.get("more_body", False)
+    if size > limit:
+        raise too_large
+    body = b"".join(chunks)
+    if headers.get(b"content-encoding") == b"gzip":
+        body = _inflate(body, limit + 1)
+        if len(body) > limit:
             raise too_large
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+    return body
+
+
+def _inflate(body: bytes, most: int) -> bytes:
+    """Return the first ``most`` bytes of what is compressed in ``body``."""
+    try:
+        return zlib.decompressobj(_GZIP_WINDOW).decompress(body, most)
+    except zlib.error:
+        raise InputError("The request body is not gzip, as its Content-Encoding says.") from None
 
 
 def _status_of(error: AgiwbError) -> int:

@@ -4,6 +4,9 @@ Two layouts: rows, ``{"instances": [...]}`` answered by ``{"predictions": [...]}
 ``{"inputs": ...}`` answered by ``{"outputs": ...}``. With one tensor its value stands alone; with
 several, objects name them. NumPy reads a well-formed body at once; only when it cannot is the body
 walked value by value, for the sentence TensorFlow Serving would give.
+
+Strings are text: unlike TensorFlow Serving, ``{"b64": ...}`` is not decoded, nor are outputs whose
+names end in ``_bytes`` encoded that way.
 """
 
 from __future__ import annotations
@@ -15,13 +18,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.json_text import dump_json, load_json, quote_json
 from agiwb.serving.misfits import check_rows, check_value
-
-SIGNATURE_NAME = "serving_default"
 
 Layout = Literal["row", "column"]
 
@@ -100,12 +101,13 @@ def example_body(signature: Signature) -> dict[str, Any]:
 
 
 def describe_inputs(signature: Signature) -> str:
-    """Return, for an error, what the model takes and a body that fits, large arrays cut short."""
+    """Return, for an error, what the model takes and a body that fits, or its form if long."""
     specs = "; ".join(str(spec) for spec in signature.inputs)
     body = example_body(signature)
     text = dump_json(body).decode()
-    shown = text if len(text) <= _LONGEST_EXAMPLE else _sketch(body)
-    return f"The model takes {specs}. A body that fits: {shown}"
+    if len(text) <= _LONGEST_EXAMPLE:
+        return f"The model takes {specs}. A body that fits: {text}"
+    return f"The model takes {specs}. A body of this form: {_sketch(body)}"
 
 
 def _check_signature_name(document: Mapping[str, Any]) -> None:

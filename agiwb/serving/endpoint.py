@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from agiwb.errors import InputError, ServingError
 from agiwb.serving.address import Ready
+from agiwb.serving.app import MAX_BODY_BYTES
 from agiwb.serving.codec import example_body
 from agiwb.serving.json_text import dump_json, load_json
 
@@ -29,6 +30,12 @@ _START_TIMEOUT_S = 20
 _STOP_TIMEOUT_S = 10
 _ANSWER_TIMEOUT_S = 60
 _SHOWN_LINES = 12
+
+_kept_open: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
+"""The servers' stdin; while any process holds one open, its server lives."""
+if sys.platform != "win32":
+    # A forked child may outlive this process.
+    os.register_at_fork(after_in_child=lambda: [pipe.close() for pipe in list(_kept_open)])
 
 
 class Endpoint:
@@ -74,7 +81,8 @@ class Endpoint:
         """Return the model's output for a batch; the first dimension of both is the batch.
 
         Raises:
-            InputError: The features do not fit the model, or it has several inputs or outputs.
+            InputError: The features do not fit the model, are too many for one request, or the
+                model has several inputs or outputs.
             ServingError: The server is gone, or failed.
         """
         if len(self.signature.inputs) != 1 or len(self.signature.outputs) != 1:
@@ -83,7 +91,13 @@ class Endpoint:
                 f"{len(self.signature.inputs)} and {len(self.signature.outputs)}.",
                 f"Post named tensors to {self.url}.",
             )
-        answer = self._post(dump_json({"instances": np.ascontiguousarray(features)}))
+        body = dump_json({"instances": np.ascontiguousarray(features)})
+        if len(body) > MAX_BODY_BYTES:
+            raise InputError(
+                f"The request would be {len(body)} bytes; the server takes {MAX_BODY_BYTES}.",
+                "Ask for fewer examples at a time.",
+            )
+        answer = self._post(body)
         return np.asarray(answer["predictions"], self.signature.outputs[0].dtype)
 
     def curl(self, features: ArrayLike | None = None) -> str:
@@ -136,7 +150,10 @@ class Endpoint:
             answer = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            if reused and self.running:  # the server may have closed what was idle for long
+            # The server may have closed what was idle for long. What it is slow to answer is not
+            # asked again: it would be logged twice.
+            closed = isinstance(error, ConnectionResetError | BrokenPipeError)
+            if reused and closed and self.running:
                 return self._exchange(body)
             raise ServingError(
                 f"The server at {self.address} does not answer: {error or type(error).__name__}.",
@@ -173,6 +190,8 @@ def start_endpoint(flags: Sequence[str], log_file: Path) -> Endpoint:
             stderr=log,
             start_new_session=True,
         )
+    assert process.stdin is not None  # noqa: S101  it was opened as a pipe
+    _kept_open.add(process.stdin)
     try:
         line = _first_line(process)
     except BaseException:

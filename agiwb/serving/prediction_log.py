@@ -126,17 +126,16 @@ def read_predictions(folder: Path, last_rows: int | None = None) -> PredictionWi
     """Return the newest ``last_rows`` predictions logged in ``folder``, or all of them.
 
     Lines that are torn, as a power cut may leave them, are skipped with a warning; a last line that
-    is still being written is skipped without. So are rows whose shapes are not the newest row's:
+    is still being written is skipped without. So are rows whose shapes are not the newest line's:
     they belong to a model with another signature.
     """
     entries: list[_Entry] = []
     for segment in _newest_first(folder):
         if _is_enough(entries, segment, last_rows):
             break
-        entries += _read_tail(segment, last_rows)
+        entries += _read_tail(segment, last_rows, entries[0] if entries else None)
     entries.sort(key=lambda entry: entry.time)
-    alike = [entry for entry in entries if _shapes(entry) == _shapes(entries[-1])]
-    return _window(alike, last_rows)
+    return _window(entries, last_rows)
 
 
 def _newest_first(folder: Path) -> list[Path]:
@@ -153,8 +152,11 @@ def _is_enough(entries: list[_Entry], segment: Path, last_rows: int | None) -> b
     return sum(len(entry.features) for entry in newer) >= last_rows
 
 
-def _read_tail(segment: Path, last_rows: int | None) -> list[_Entry]:
-    """Return the segment's newest entries, enough for ``last_rows`` rows."""
+def _read_tail(segment: Path, last_rows: int | None, like: _Entry | None) -> list[_Entry]:
+    """Return the segment's newest entries, enough for ``last_rows`` rows.
+
+    They have the shapes of ``like``, by default those of the newest.
+    """
     entries: list[_Entry] = []
     rows = damaged = 0
     for line in _lines_backwards(segment):
@@ -163,6 +165,9 @@ def _read_tail(segment: Path, last_rows: int | None) -> list[_Entry]:
         entry = _parse(line)
         if entry is None:
             damaged += 1
+            continue
+        like = like or entry
+        if _shapes(entry) != _shapes(like):
             continue
         entries.append(entry)
         rows += len(entry.features)

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from urllib.parse import unquote
 
 from agiwb.errors import InputError, NotFoundError
+from agiwb.serving.versions import LARGEST_VERSION
 
 Resource = Literal["health", "status", "metadata", "predict", "classify", "regress"]
 
@@ -18,7 +19,6 @@ _GET = re.compile(rf"/v1/models/{_NAME_AND_VERSION}(?:/(metadata))?", re.IGNOREC
 _ALL_MODELS = re.compile(r"/v1/models/?", re.IGNORECASE)
 _RESOURCES: dict[str, Resource] = {name: name for name in get_args(Resource)}
 _HEALTH = "/v1/healthz"
-_LARGEST_VERSION = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,6 @@ def find_route(method: str, path: str) -> Route:
 
 def _number(version: str) -> int:
     # Digits enough for any int64; int() refuses thousands of them with an error of its own.
-    if len(version.lstrip("0")) > len(str(_LARGEST_VERSION)) or int(version) > _LARGEST_VERSION:
+    if len(version.lstrip("0")) > len(str(LARGEST_VERSION)) or int(version) > LARGEST_VERSION:
         raise InputError(f"Failed to convert version: {version} to numeric.")
     return int(version)

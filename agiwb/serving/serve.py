@@ -14,10 +14,11 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from agiwb.config import Config
-from agiwb.errors import InputError, NotFoundError, ServingError
+from agiwb.errors import InputError, ServingError
+from agiwb.runs.store import open_store, require_writable
 from agiwb.serving.address import is_loopback, listen
 from agiwb.serving.endpoint import Endpoint, start_endpoint
-from agiwb.serving.versions import Latest, Version, choose_version
+from agiwb.serving.versions import Version, choose_version
 from agiwb.settings import Settings
 
 _NAME = r"^[A-Za-z0-9][\w.-]*$"
@@ -65,11 +66,13 @@ def serve(config: ServeConfig) -> Endpoint:
 
     Raises:
         InputError: The port is taken, or there is no such artifact; nothing was published.
+        WorkspaceError: The workspace cannot be written.
         ServingError: The server did not start.
     """
     if config.rest_api_port:
         listen(config.host, config.rest_api_port).close()
     workspace = Settings().workspace_path
+    require_writable(workspace)
     name, version = _find(config, workspace)
     flags = {
         "--model-name": name,
@@ -116,22 +119,15 @@ def _find(config: ServeConfig, workspace: Path) -> tuple[str, Version]:
     """Return the name and the version to serve, publishing the artifact if need be."""
     if config.model_base_path is not None:
         base_path = config.model_base_path.expanduser().resolve()
-        return config.model_name or _checked(base_path.name), choose_version(base_path, Latest())
+        return config.model_name or _checked(base_path.name), choose_version(base_path)
     return _publish(config, workspace)
 
 
 def _publish(config: ServeConfig, workspace: Path) -> tuple[str, Version]:
     from agiwb.artifacts.resolve import resolve_artifact
-    from agiwb.runs.store import open_store
     from agiwb.serving.publish import publish
-    from agiwb.serving.served_model import SERVED_FORMATS
 
     source = resolve_artifact(config.model, config.format, open_store())
-    if source.artifact.format not in SERVED_FORMATS:
-        raise NotFoundError(
-            f"{config.model} is a {source.artifact.format} artifact.",
-            f"These are served: {', '.join(SERVED_FORMATS)}.",
-        )
     name = config.model_name or _checked(source.artifact.name)
     return name, publish(source, workspace / "serving" / name)
 

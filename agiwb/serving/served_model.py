@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format
-from agiwb.artifacts.signature import Signature, TensorSpec
-from agiwb.errors import NotFoundError
+from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
+from agiwb.errors import InputError, NotFoundError
 from agiwb.runtimes.runtime import Runtime, Tensors, open_runtime
-from agiwb.serving.codec import SIGNATURE_NAME
 from agiwb.serving.versions import Version
 
 SERVED_FORMATS: tuple[Format, ...] = ("onnx", "litert")
@@ -30,9 +31,10 @@ _TENSORFLOW_TYPES = {
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One version of a model that has answered a first batch.
+    """One version of a model, warmed.
 
-    ``seconds_per_row`` is how long that batch took once warm, per row.
+    ``seconds_per_row`` is how long a first batch took once warm, per row; infinite if the model
+    refused it.
     """
 
     name: str
@@ -49,6 +51,8 @@ class ServedModel:
 def load_model(name: str, version: Version, threads: int) -> ServedModel:
     """Return the model in ``version``'s folder, loaded and warmed with one batch of zeros.
 
+    The zeros may be refused, as by convolutions larger than an image of one pixel; it is logged.
+
     Raises:
         InputError: The folder holds no model that is served here, or it cannot be loaded.
     """
@@ -60,8 +64,17 @@ def load_model(name: str, version: Version, threads: int) -> ServedModel:
         )
     runtime = open_runtime(version.folder, threads)
     batch = _zero_batch(runtime.signature)
-    rows = max((len(array) for array in batch.values() if array.ndim), default=1)
-    return ServedModel(name, version.number, runtime, _fastest_run(runtime, batch) / max(rows, 1))
+    try:
+        seconds_per_row = _fastest_run(runtime, batch) / max(count_rows(batch), 1)
+    except InputError as error:
+        logging.getLogger("agiwb").warning("%s is not warmed: %s", name, error)
+        seconds_per_row = math.inf
+    return ServedModel(name, version.number, runtime, seconds_per_row)
+
+
+def count_rows(tensors: Tensors) -> int:
+    """Return the rows of a batch: the largest first dimension, or 1 if there is none."""
+    return max((len(array) for array in tensors.values() if array.ndim), default=1)
 
 
 def describe_status(model: ServedModel) -> dict[str, Any]:

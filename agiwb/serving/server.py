@@ -22,7 +22,7 @@ from agiwb.serving.address import Ready, is_loopback, listen, url_of
 from agiwb.serving.app import PredictApp
 from agiwb.serving.prediction_log import PredictionLog
 from agiwb.serving.served_model import load_model
-from agiwb.serving.versions import Latest, Specific, choose_version
+from agiwb.serving.versions import choose_version
 
 # Clients in notebooks pause between cells; a connection is cheaper kept than made anew.
 _IDLE_CONNECTION_S = 75
@@ -47,8 +47,7 @@ def _serve(options: argparse.Namespace) -> None:
             f"The host {options.host} can be reached from other machines.",
             "Authentication comes with a later version: serve on 127.0.0.1 until then.",
         )
-    policy = Latest() if options.model_version is None else Specific(options.model_version)
-    version = choose_version(options.model_base_path, policy)
+    version = choose_version(options.model_base_path, options.model_version)
     model = load_model(options.model_name, version, options.threads)
     log = PredictionLog(options.log_folder) if options.log_folder else None
     listener = listen(options.host, options.rest_api_port)
@@ -105,7 +104,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model-base-path", required=True, type=Path)
     parser.add_argument("--model-version", type=int, help="by default the highest")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--rest-api-port", "--port", type=int, default=8501)
+    parser.add_argument("--rest-api-port", type=int, default=8501)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--log-folder", type=Path, help="by default predictions are not logged")
     parser.add_argument("--stop-with-stdin", action="store_true")

@@ -7,13 +7,12 @@ other names are ignored.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agiwb.errors import NotFoundError
 
-_LARGEST = 2**63 - 1
+LARGEST_VERSION = 2**63 - 1
 """TensorFlow Serving keeps versions as int64."""
 
 
@@ -23,29 +22,6 @@ class Version:
 
     number: int
     folder: Path
-
-
-@dataclass(frozen=True)
-class Latest:
-    """Serve the highest version."""
-
-    def choose(self, versions: Sequence[Version]) -> Version | None:
-        """Return the version to serve, or None if there is none."""
-        return max(versions, default=None)
-
-
-@dataclass(frozen=True)
-class Specific:
-    """Serve one version, even if there are newer ones."""
-
-    number: int
-
-    def choose(self, versions: Sequence[Version]) -> Version | None:
-        """Return the version to serve, or None if it is not there."""
-        return next((version for version in versions if version.number == self.number), None)
-
-
-Policy = Latest | Specific
 
 
 def find_versions(base_path: Path) -> tuple[Version, ...]:
@@ -69,22 +45,22 @@ def find_versions(base_path: Path) -> tuple[Version, ...]:
     return tuple(sorted(found.values()))
 
 
-def choose_version(base_path: Path, policy: Policy) -> Version:
-    """Return the version that ``policy`` chooses below ``base_path``.
+def choose_version(base_path: Path, number: int | None = None) -> Version:
+    """Return version ``number`` below ``base_path``, or the highest.
 
     Raises:
         NotFoundError: There is none.
     """
     versions = find_versions(base_path)
-    chosen = policy.choose(versions)
-    if chosen is None:
+    fitting = [version for version in versions if number in {None, version.number}]
+    if not fitting:
         listed = ", ".join(str(version.number) for version in versions) or "none"
-        wanted = f"version {policy.number}" if isinstance(policy, Specific) else "version"
+        wanted = "version" if number is None else f"version {number}"
         raise NotFoundError(
             f"There is no {wanted} below {base_path}; there is: {listed}.",
             "A model's folder holds numbered folders, such as 1/model.onnx.",
         )
-    return chosen
+    return fitting[-1]
 
 
 def _parse(name: str) -> int | None:
@@ -92,4 +68,4 @@ def _parse(name: str) -> int | None:
     if not (name.isascii() and name.isdigit()):
         return None
     number = int(name)
-    return number if number <= _LARGEST else None
+    return number if number <= LARGEST_VERSION else None

@@ -64,7 +64,6 @@ class TrainRecord(Record):
 
     config: TrainConfig
     model_name: str
-    model_version: int
     parameters: int
     classes: tuple[str, ...]
     examples: dict[str, int]
@@ -77,7 +76,11 @@ def _inputs(config: TrainConfig, store: RunStore) -> dict[str, Input]:
     return {"dataset": Input(load_dataset(config.dataset).fingerprint)}
 
 
-@step("train", inputs=_inputs)
+def _register(record: TrainRecord, store: RunStore) -> None:
+    store.register_model(record.model_name, record)
+
+
+@step("train", inputs=_inputs, publish=_register)
 def train(config: TrainConfig, context: Context) -> TrainRecord:
     """Return the record of a model trained on ``config.dataset`` and saved as ``model.keras``.
 
@@ -118,7 +121,7 @@ def train(config: TrainConfig, context: Context) -> TrainRecord:
     model.save(context.files / MODEL_FILE)
     loss, accuracy = model.evaluate(data.test.features, data.test.labels, verbose=0)
     last = report.curves[-1]
-    record = TrainRecord(
+    return TrainRecord(
         run=context.run,
         config=config,
         metrics={
@@ -130,15 +133,12 @@ def train(config: TrainConfig, context: Context) -> TrainRecord:
             "test_accuracy": accuracy,
         },
         model_name=config.name or _default_name(data, config),
-        model_version=0,
         parameters=model.count_params(),
         classes=data.classes,
         examples={name: len(split) for name, split in data.splits.items()},
         curves=tuple(report.curves),
         test_accuracy_interval=wilson_interval(round(accuracy * len(data.test)), len(data.test)),
     )
-    version = context.store.register_model(record.model_name, record)
-    return record.model_copy(update={"model_version": version})
 
 
 def compile_classifier(model: keras.Model, optimizer: str, learning_rate: float) -> None:

@@ -6,8 +6,9 @@ import nbformat
 import pytest
 
 import agiwb
+from agiwb.batch.notebook import RunConfig
 from agiwb.batch.parameters import (
-    check_parameters,
+    checked_parameters,
     declared_config,
     declared_parameters,
     read_notebook,
@@ -26,7 +27,7 @@ def test_every_parameters_cell_makes_the_notebooks_config(path: Path) -> None:
     assert config_type is not None
     names = set(declared_parameters(notebook))
     assert names - set(config_type.model_fields) == EXTRAS.get(path.stem, set())
-    check_parameters(notebook, {})
+    checked_parameters(notebook, {})
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -48,32 +49,83 @@ def notebook_with(parameters: str, config: str | None = "TrainConfig") -> nbform
 
 def test_a_misspelt_parameter_gets_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no parameter `epoch`\. Did you mean `epochs`"):
-        check_parameters(notebook_with("epochs = 3"), {"epoch": 5})
+        checked_parameters(notebook_with("epochs = 3"), {"epoch": 5})
 
 
 def test_a_value_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"`epochs` cannot be 2\.5"):
-        check_parameters(notebook_with("epochs = 3"), {"epochs": 2.5})
+        checked_parameters(notebook_with("epochs = 3"), {"epochs": 2.5})
 
 
 def test_a_default_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="`epochs` cannot be 0"):
-        check_parameters(notebook_with("epochs: int = 0"), {})
+        checked_parameters(notebook_with("epochs: int = 0"), {})
 
 
 def test_a_field_that_the_cell_leaves_out_may_be_given() -> None:
-    check_parameters(notebook_with("epochs = 3"), {"dropout": 0.5})
+    checked_parameters(notebook_with("epochs = 3"), {"dropout": 0.5})
 
 
 def test_without_a_config_the_names_are_still_checked() -> None:
-    check_parameters(notebook_with("depth = 3", None), {"depth": "any"})
+    assert checked_parameters(notebook_with("depth = 3", None), {"depth": 4}) == {"depth": 4}
     with pytest.raises(ConfigError, match="Did you mean `depth`"):
-        check_parameters(notebook_with("depth = 3", None), {"deptj": 1})
+        checked_parameters(notebook_with("depth = 3", None), {"deptj": 1})
+
+
+@pytest.mark.parametrize(
+    ("cell", "given", "fits"),
+    [
+        ("angle = 30.0", 45, True),
+        ("angle = 30.0", "steep", False),
+        ("angle = 30.0", True, False),
+        ("deep = True", 1, False),
+        ("depth = 1 / 3", "anything", True),
+        ("depth = None", "anything", True),
+    ],
+)
+def test_a_parameter_beside_the_config_is_held_to_its_default(
+    cell: str, given: object, fits: bool
+) -> None:
+    name = cell.partition(" ")[0]
+    notebook = notebook_with(cell, "TrainConfig")
+    if fits:
+        assert checked_parameters(notebook, {name: given}) == {name: given}
+    else:
+        with pytest.raises(ConfigError, match=f"`{name}` cannot be"):
+            checked_parameters(notebook, {name: given})
+
+
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = checked_parameters(notebook_with("dataset = 'digits'"), {"dataset": "mine.npz"})
+    assert given == {"dataset": str(tmp_path / "mine.npz")}
+
+
+def test_a_parameters_cell_that_is_not_python_is_told() -> None:
+    with pytest.raises(InputError, match="parameters cell is not plain Python"):
+        checked_parameters(notebook_with("%matplotlib inline"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5), ("012", 12), ("1e-3", 0.001), ("True", True), ("None", None), ("no", "no"),
+        ("12:30", "12:30"), ("[onnx, litert]", ["onnx", "litert"]), ("@home", "@home"),
+    ],
+)  # fmt: skip
+def test_values_are_read_as_papermill_reads_them(text: str, value: object) -> None:
+    config = RunConfig(notebook=Path("n.ipynb"), parameters=[f"a={text}"])  # type: ignore[arg-type]
+    assert config.parameters == {"a": value}
+
+
+def test_a_list_that_does_not_end_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"'\[x' is not valid YAML"):
+        RunConfig(notebook=Path("n.ipynb"), parameters=["a=[x"])  # type: ignore[arg-type]
 
 
 def test_a_config_that_does_not_exist_is_named() -> None:
     with pytest.raises(InputError, match=r"names the config `TrainConfg`\. Did you mean"):
-        check_parameters(notebook_with("epochs = 3", "TrainConfg"), {})
+        checked_parameters(notebook_with("epochs = 3", "TrainConfg"), {})
 
 
 def test_what_a_former_run_left_is_dropped(tmp_path: Path) -> None:

@@ -135,3 +135,23 @@ class RuntimeConformance:
         (copy / MODEL_FILES[self.format]).write_bytes(b"This was a model once.")
         with pytest.raises(InputError, match=str(copy)):
             open_runtime(copy)
+
+
+class RefusalConformance:
+    """Runs a graph of ``x`` (?, 2, 2) to ``y`` (1, 4) that itself refuses a second example."""
+
+    @pytest.fixture
+    def one_at_a_time(self) -> Runtime:
+        raise NotImplementedError
+
+    def test_a_batch_the_graph_refuses_is_an_input_error_that_never_grows(
+        self, one_at_a_time: Runtime
+    ) -> None:
+        one, two = np.ones((1, 2, 2), np.float32), np.ones((2, 2, 2), np.float32)
+        refusals = set()
+        for _ in range(50):
+            with pytest.raises(InputError, match="The model refuses this batch") as caught:
+                one_at_a_time.run({"x": two})
+            refusals.add(str(caught.value))
+        assert len(refusals) == 1
+        assert one_at_a_time.run({"x": one})["y"].tolist() == [[1, 1, 1, 1]]

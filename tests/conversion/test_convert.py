@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format, read_artifact
@@ -18,7 +22,13 @@ from agiwb.conversion.convert import ConvertConfig, ConvertRecord, convert
 from agiwb.conversion.keras_file import write_keras
 from agiwb.conversion.parity import TOLERANCES, ParityReport
 from agiwb.conversion.source import ConversionSource
-from agiwb.errors import CancelledError, ConfigError, InputError, NotFoundError
+from agiwb.errors import (
+    CancelledError,
+    ConfigError,
+    InputError,
+    NotFoundError,
+    WorkspaceError,
+)
 from agiwb.runs.events import Event
 from agiwb.runs.files import damaged_files, sha256_of_file
 from agiwb.runs.record import Record
@@ -59,8 +69,8 @@ def test_every_format_agrees_with_the_model(run: str, request: pytest.FixtureReq
         assert made.max_abs_error <= TOLERANCES[made.format].max_abs_error
         assert made.top1_agreement == 1
         assert made.test_accuracy == record.reference_accuracy
-        assert record.metrics[f"{made.format}_max_abs_error"] == made.max_abs_error
     assert [(event.done, event.total) for event in events] == [(done, 6) for done in range(7)]
+    assert record.metrics == {"test_accuracy": record.reference_accuracy}
     assert not record.file("rejected").exists()
 
 
@@ -157,13 +167,30 @@ def test_nothing_is_printed_on_stdout(
 
 def _write_wrong(source: ConversionSource, folder: Path) -> None:
     """Write a model whose classes came out in another order, as a faulty converter might."""
+    _write_changed(source, folder, lambda kernel: kernel[:, ::-1])
+
+
+def _write_nan(source: ConversionSource, folder: Path) -> None:
+    """Write a model that answers nothing but NaN."""
+    _write_changed(source, folder, lambda kernel: np.nan * kernel)
+
+
+def _write_changed(source: ConversionSource, folder: Path, change: Callable[[Any], Any]) -> None:
     import keras
 
     faulty = keras.models.clone_model(source.model)
     faulty.set_weights(source.model.get_weights())
     kernel, bias = faulty.layers[-1].get_weights()
-    faulty.layers[-1].set_weights([kernel[:, ::-1], bias])
-    write_keras(ConversionSource(faulty, faulty, source.classes, source.sha256), folder)
+    faulty.layers[-1].set_weights([change(kernel), bias])
+    write_keras(replace(source, model=faulty), folder)
+
+
+def _without_permission(source: ConversionSource, folder: Path) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def _with_a_full_disk(source: ConversionSource, folder: Path) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @slow
@@ -188,6 +215,34 @@ def test_a_faulty_format_is_a_problem_and_is_kept_apart(
         resolve_artifact(record.run.id, "keras", open_store())
     with pytest.raises(NotFoundError, match="Make one with"):
         resolve_artifact(record.run.id, "onnx", open_store())
+
+
+@slow
+def test_an_artifact_that_answers_nan_is_kept_apart(
+    digits_run: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._HOMES, "keras", f"{__name__}:_write_nan")
+    record = convert(ConvertConfig(model=digits_run.run.id, formats=("keras",)), reuse=False)
+    assert len(record.problems) == 1
+    assert "NaN" in record.problems[0]
+    assert read_artifact(record.file("rejected/keras")).format == "keras"
+    with pytest.raises(NotFoundError, match="did not pass its parity check"):
+        resolve_artifact(record.run.id, "keras", open_store())
+
+
+@slow
+def test_only_a_full_disk_stops_the_other_formats(
+    digits_run: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._HOMES, "keras", f"{__name__}:_without_permission")
+    config = ConvertConfig(model=digits_run.run.id, formats=("keras", "h5"))
+    record = convert(config, reuse=False)
+    assert record.problems == ("keras: PermissionError: [Errno 13] Permission denied",)
+    assert [made.format for made in record.artifacts] == ["h5"]
+
+    monkeypatch.setitem(registry._HOMES, "keras", f"{__name__}:_with_a_full_disk")
+    with pytest.raises(WorkspaceError, match="The disk is full"):
+        convert(config, reuse=False)
 
 
 @slow

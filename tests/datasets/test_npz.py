@@ -54,6 +54,10 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
         ({"x": X, "y": Y - 1}, "`y` is -1 in row 0"),
         ({"x": np.where(X == 9, np.nan, X), "y": Y}, "NaN or infinity in row 2"),
         ({"x": X[:6], "y": Y[:6]}, "cannot be split by class"),
+        ({"x": np.float32(3), "y": Y}, "`x` holds float32"),
+        ({"x": X * 1e39, "y": Y}, "NaN or infinity in row"),
+        ({"x": X, "y": Y * 1000}, "a label is 3000, which would make 3001 classes"),
+        ({"x": X, "y": Y, "slice_half": Y[:9]}, "slice column `half` has shape"),
         (
             {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
             "the splits have examples of shapes",
@@ -87,5 +91,5 @@ def test_a_misspelt_name_gets_the_nearest() -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(DatasetError, match=r"no file missing\.npz"):
+    with pytest.raises(DatasetError, match=r"no file .*/missing\.npz"):
         load_dataset("missing.npz")

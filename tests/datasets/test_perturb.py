@@ -34,6 +34,18 @@ def test_colours_are_turned_and_blurred_alike(images):
     np.testing.assert_allclose(blur(coloured, 1)[..., 1], 2 * blur(images, 1), atol=1e-4)
 
 
+def test_blur_spreads_a_point_as_a_gaussian():
+    point = np.zeros((1, 21, 21), np.float32)
+    point[0, 10, 10] = 100
+    sigma = 1.5
+    blurred = blur(point, sigma)[0]
+    assert blurred.sum() == pytest.approx(100, rel=1e-4)
+    np.testing.assert_allclose(blurred, blurred.T, atol=1e-5)
+    for away in (1, 2, 3):
+        share = blurred[10, 10 + away] / blurred[10, 10]
+        assert share == pytest.approx(np.exp(-(away**2) / (2 * sigma**2)), rel=1e-4)
+
+
 def test_blur_keeps_each_image_apart_and_smooths_it(images):
     blurred = blur(images, 1.0)
     assert blurred.shape == images.shape
@@ -41,6 +53,14 @@ def test_blur_keeps_each_image_apart_and_smooths_it(images):
     np.testing.assert_allclose(blurred[3], blur(images[3:4], 1.0)[0], atol=1e-5)
     assert np.abs(np.diff(blurred, axis=2)).mean() < np.abs(np.diff(images, axis=2)).mean()
     np.testing.assert_array_equal(blur(images, 0), images)
+
+
+def test_noise_has_the_given_share_of_the_scale_and_no_bias():
+    features = np.full((100, 10, 10), 50, np.float32)
+    features[0, 0, :2] = 0, 200  # the range, far enough away to cut nothing off
+    noise = (add_noise(features, 0.05, seed=3) - features)[1:]
+    assert noise.mean() == pytest.approx(0, abs=0.5)  # five standard errors
+    assert noise.std() == pytest.approx(0.05 * 200, rel=0.03)
 
 
 def test_noise_stays_within_the_range_and_is_repeatable(images):

@@ -89,21 +89,32 @@ def test_a_failed_threshold_is_named_with_its_figures(converted, record):
     assert verdicts[worst.value] == "failed"
 
 
-def test_small_slices_are_shown_and_not_judged(converted, record):
-    smallest = min(entry.examples for entry in record.slices if entry.column == "label")
-    lenient = evaluate(
+def test_large_slices_are_judged_and_small_ones_only_shown(converted):
+    data = load_dataset("digits")
+    labels = data.test.labels
+    right = answers(converted.file("onnx"), data.test.features).argmax(axis=1) == labels
+    sizes = np.bincount(labels)
+    accuracies = np.bincount(labels, right) / sizes
+    large = sizes > sizes.min()
+    limit = float(np.median(accuracies[large]))
+    expected = {
+        name: ("passed" if accuracy >= limit else "failed") if judged else "too small"
+        for name, accuracy, judged in zip(data.classes, accuracies, large, strict=True)
+    }
+    assert set(expected.values()) == {"passed", "failed", "too small"}
+    mixed = evaluate(
         EvaluateConfig(
             model=converted.run.id,
             slices=("label",),
             min_accuracy=0,
-            min_slice_accuracy=1,
-            min_slice_size=smallest + 1,
+            min_slice_accuracy=limit,
+            min_slice_size=int(sizes.min()) + 1,
         )
     )
-    for entry in lenient.slices:
-        assert (entry.verdict == "too small") == (entry.examples <= smallest)
-        assert entry.judged == (entry.examples > smallest)
-        assert entry.passed == (entry.verdict == "passed")
+    assert {entry.value: entry.verdict for entry in mixed.slices} == expected
+    assert [p.split(" = ")[1].split()[0] for p in mixed.problems] == [
+        name for name, verdict in expected.items() if verdict == "failed"
+    ]
 
 
 def test_an_unknown_slice_column_is_refused_before_a_run_exists(converted):
@@ -112,15 +123,15 @@ def test_an_unknown_slice_column_is_refused_before_a_run_exists(converted):
         evaluate(config)
 
 
-def test_a_missing_format_says_how_to_make_it(converted, digits_run):
+def test_a_missing_format_says_how_to_make_it(converted):
     with pytest.raises(NotFoundError, match=r"agiwb convert --model .* --formats litert"):
-        evaluate(EvaluateConfig(model=digits_run.run.id, format="litert"))
+        evaluate(EvaluateConfig(model=converted.run.id, format="litert"))
 
 
 def test_an_artifact_of_unknown_data_asks_for_the_data_set(converted, tmp_path):
     folder = shutil.copytree(converted.file("onnx"), tmp_path / "onnx")
     write_artifact(folder, read_artifact(folder).model_copy(update={"dataset": None}))
-    with pytest.raises(ConfigError, match="Name one with `dataset`"):
+    with pytest.raises(ConfigError, match="Give it as `dataset`"):
         evaluate(EvaluateConfig(model=str(folder)))
 
 
@@ -142,7 +153,7 @@ def test_answers_that_are_not_numbers_fail_the_run(converted, monkeypatch):
             (features,) = inputs.values()
             return {"probabilities": np.full((len(features), 10), np.nan, np.float32)}
 
-    monkeypatch.setattr("agiwb.evaluation.evaluate.open_runtime", Broken)
+    monkeypatch.setattr("agiwb.evaluation.answers.open_runtime", Broken)
     with pytest.raises(WorkError, match="NaN or infinity for 360 of 360"):
         evaluate(EvaluateConfig(model=converted.run.id), reuse=False)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from agiwb.artifacts.manifest import read_artifact, write_artifact
 from agiwb.datasets.perturb import add_noise, rotate
 from agiwb.datasets.registry import load_dataset
-from agiwb.errors import ConfigError, NotFoundError
+from agiwb.errors import ConfigError, InputError, NotFoundError, WorkError
+from agiwb.monitoring.drift import compare_output
 from agiwb.monitoring.monitor import MonitorConfig, monitor
-from agiwb.monitoring.window import fix_window, take_window
+from agiwb.monitoring.window import fingerprint_of, read_window, reread_window
 from agiwb.serving.prediction_log import Prediction, PredictionLog
 
 pytestmark = pytest.mark.slow
@@ -40,7 +43,7 @@ def serve(ask, trained_workspace, request):
     name = request.node.name.replace("/", "-")
     log = PredictionLog(trained_workspace / "predictions" / name)
 
-    def send(features, start=0, answers=None):
+    def send(features, start=0, answers=None, version=1):
         answers = ask(features) if answers is None else answers
         for index, (row, answer) in enumerate(zip(features, answers, strict=True)):
             log.append(
@@ -48,7 +51,7 @@ def serve(ask, trained_workspace, request):
                     request_id=str(index),
                     time=1.7e9 + start + index,
                     model=name,
-                    version=1,
+                    version=version,
                     inputs={"features": row[None]},
                     outputs={"probabilities": answer[None]},
                     latency_ms=1.0,
@@ -158,13 +161,61 @@ def test_traffic_of_another_shape_is_refused(serve, converted):
         monitor(MonitorConfig(model=converted.run.id, model_name=name))
 
 
-def test_a_run_looks_at_the_window_it_was_promised(serve):
+@pytest.mark.parametrize("last_rows", [None, 20, 3])
+def test_a_run_looks_at_the_window_it_was_promised(serve, last_rows):
     data = load_dataset("digits")
     name = serve(data.test.features[:35])
-    fingerprint = fix_window(name, None, data)
+    window = read_window(name, last_rows, data)
+    end, fingerprint = float(window.times[-1]), fingerprint_of(window)
     serve(data.test.features[35:50], start=1000)  # the server goes on
-    assert len(take_window(fingerprint)) == 35
-    assert fix_window(name, None, data) != fingerprint
+    for _ in range(2):
+        again = reread_window(name, last_rows, end, fingerprint)
+        np.testing.assert_array_equal(again.features, window.features)
+    assert fingerprint_of(read_window(name, last_rows, data)) != fingerprint
+    serve(data.test.features[:1], start=34)  # as if it had been there before
+    with pytest.raises(WorkError, match="changed while they were read"):
+        reread_window(name, last_rows, end, fingerprint)
+
+
+def test_what_other_versions_answered_is_left_out(serve, converted):
+    features = load_dataset("digits").test.features
+    serve(features[:50], answers=np.eye(10, dtype=np.float32)[np.zeros(50, int)], version=1)
+    name = serve(features[50:], start=1000, version=2)
+    record = monitor(MonitorConfig(model=converted.run.id, model_name=name))
+    assert not record.alarm
+    assert (record.rows, record.rows_left_out, record.versions) == (310, 50, (1, 2))
+    assert record.window_start.timestamp() == 1.7e9 + 1000
+    assert record.sentences[-1] == "Left out are 50 rows that other versions answered."
+
+    serve(features[:5], start=2000, version=3)
+    few = monitor(MonitorConfig(model=converted.run.id, model_name=name))
+    assert not few.judged
+    assert few.sentences[-1] == "Left out are 360 rows that other versions answered."
+
+
+def test_an_artifacts_name_is_no_way_out_of_the_predictions(converted, tmp_path):
+    folder = shutil.copytree(converted.file("onnx"), tmp_path / "onnx")
+    write_artifact(folder, read_artifact(folder).model_copy(update={"name": "../../etc"}))
+    with pytest.raises(InputError, match="Give a `model_name`"):
+        monitor(MonitorConfig(model=str(folder)))
+
+
+def test_a_model_that_answers_nan_is_named(serve, converted, monkeypatch):
+    name = serve(load_dataset("digits").test.features[:40])
+    monkeypatch.setattr(
+        "agiwb.evaluation.answers.answer_all",
+        lambda _, features: np.full((len(features), 10), np.nan, np.float32),
+    )
+    with pytest.raises(WorkError, match=r"NaN or infinity for 270 of 270 .* validation split"):
+        monitor(MonitorConfig(model=converted.run.id, model_name=name))
+
+
+def test_a_rate_at_which_nothing_could_alarm_is_refused():
+    with pytest.raises(ConfigError, match="false_alarm_rate"):
+        MonitorConfig(false_alarm_rate=0.0049)
+    each = MonitorConfig(false_alarm_rate=0.005).false_alarm_rate / 4
+    known, served = np.eye(2, dtype=np.float32)[np.repeat([0, 1], 100)].reshape(2, 100, 2)
+    assert compare_output(known, served, each).classes_drifted
 
 
 def test_importing_the_step_loads_nothing_heavy():

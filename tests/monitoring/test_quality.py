@@ -61,6 +61,20 @@ def test_a_sensor_that_hangs_is_found_and_one_that_always_did_is_not(reference, 
     assert set(kinds(reference, window)) == {("c", "constant")}
 
 
+def test_shares_are_of_all_the_rows(reference, window):
+    window[:50] = np.nan
+    window[50:60, 0] = 50
+    window[50:60, 1] = -50
+    window[50:, 2] = 5
+    found = kinds(reference, window)
+    assert found["a", "above range"].share == 0.1
+    assert "in 10.0% of the rows" in found["a", "above range"].sentence
+    assert found["b", "below range"].share == 0.1
+    assert "in 10.0% of the rows" in found["b", "below range"].sentence
+    assert found["c", "constant"].share == 0.5
+    assert found["c", "constant"].sentence.startswith("c is 5 in every finite row;")
+
+
 def test_a_window_of_nothing_but_nan(reference, window):
     found = kinds(reference, np.full_like(window, np.nan))
     assert {kind for _, kind in found} == {"not a number"}

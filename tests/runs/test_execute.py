@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from agiwb.runs.mlflow_store import MlflowStore
 from agiwb.runs.record import Record
 from agiwb.runs.registry import StepEntry
 from agiwb.runs.step import Step, step
-from agiwb.runs.store import RunStore, open_store
+from agiwb.runs.store import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -49,8 +50,12 @@ def count(config: CountConfig, context: Context) -> CountRecord:
     if config.fail == "disk":
         raise OSError(28, "No space left on device")
     numbers = tuple(range(1, config.upto + 1))
+    total = math.nan if config.fail == "nan" else config.upto
     return CountRecord(
-        run=context.run, config=config, counted=numbers, metrics={"test_count": config.upto}
+        run=context.run,
+        config=config,
+        counted=numbers,
+        metrics={"test_count": total},
     )
 
 
@@ -126,18 +131,6 @@ def test_a_known_result_is_read_without_mlflow(workspace: Path) -> None:
     assert answer.stdout.split() == [first.run.id, "True", "False"]
 
 
-def test_a_model_registered_by_a_run_that_never_finished_counts_for_nothing() -> None:
-    store = open_store()
-    kept = count(CountConfig(), listener=quiet)
-    store.register_model("m", kept)
-    lost = store.start("count", CountConfig(), "key", kept.run.provenance)
-    store.register_model("m", kept.model_copy(update={"run": lost}))
-    assert store.registered_run("m") == kept.run.id
-    for version in ("2", "3", "x"):
-        with pytest.raises(NotFoundError, match=f"no model 'm' version {version}"):
-            store.registered_run("m", version)
-
-
 def test_events_are_told_and_kept(workspace: Path) -> None:
     heard: list[Event] = []
     record = count(CountConfig(), listener=heard.append)
@@ -199,14 +192,39 @@ def test_a_killed_run_is_lost_and_nothing_else_is(workspace: Path) -> None:
 
 def test_models_are_registered_by_name_and_version() -> None:
     store = open_store()
+    assert store.newest_model() is None
     first = count(CountConfig(upto=1), listener=quiet)
     second = count(CountConfig(upto=2), listener=quiet)
-    assert store.register_model("m", first) == 1
-    assert store.register_model("m", second) == 2
+    for record in (first, second, second):  # the same again makes no new version
+        store.register_model("m", record)
     assert store.registered_run("m") == second.run.id
     assert store.registered_run("m", "1") == first.run.id
-    with pytest.raises(NotFoundError, match=r"no model 'other'.*Registered: m"):
-        store.registered_run("other")
+    for version in ("3", "x"):
+        with pytest.raises(NotFoundError, match=f"no model 'm' version {version}"):
+            store.registered_run("m", version)
+    for name in ("other", "it's"):
+        with pytest.raises(NotFoundError, match=r"no model .*Registered: m"):
+            store.registered_run(name)
+    store.register_model("m", first)
+    assert store.registered_run("m") == store.newest_model() == first.run.id
+
+
+def test_a_lost_run_that_the_history_does_not_know_stops_no_command(workspace: Path) -> None:
+    record = count(CountConfig(), listener=quiet)
+    folder = open_store().folder(record.run.id)
+    status = folder.read()
+    assert status is not None
+    folder.write(status.model_copy(update={"state": "running", "process_started_at": 0.0}))
+    other = MlflowStore(workspace, f"sqlite:///{workspace / 'other.db'}")
+    assert other.close_lost() == []
+    status = folder.read()
+    assert status is not None
+    assert status.state == "lost"
+
+
+def test_numbers_that_json_lacks_come_back() -> None:
+    record = count(CountConfig(fail="nan"), listener=quiet)
+    assert math.isnan(open_store().get(record.run.id).metrics["test_count"])
 
 
 def test_a_workspace_that_moved_is_read_where_it_is(
@@ -234,8 +252,3 @@ def test_a_step_knows_its_types() -> None:
     assert isinstance(count, Step)
     assert (count.config_type, count.record_type) == (CountConfig, CountRecord)
     assert count.__doc__ == "Return the numbers from one, one file for each."
-
-
-def test_the_store_fulfils_its_contract(workspace: Path) -> None:
-    store: RunStore = MlflowStore(workspace)
-    assert store.summaries() == []

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conformance.runtime import RuntimeConformance
+from conformance.runtime import RefusalConformance, RuntimeConformance
 
 from agiwb.artifacts.signature import TensorSpec
 from agiwb.errors import InputError
@@ -13,6 +13,24 @@ ROWS = np.random.default_rng(1).uniform(0, 1, (20, 4)).astype(np.float32)
 
 class TestLiteRT(RuntimeConformance):
     format = "litert"
+
+
+@pytest.mark.slow
+class TestLiteRTRefusal(RefusalConformance):
+    @pytest.fixture
+    def one_at_a_time(self, tmp_path):
+        from agiwb.tensorflow_quietly import import_tensorflow
+
+        tf = import_tensorflow()
+        module = tf.Module()
+        module.run = tf.function(
+            lambda x: {"y": tf.reshape(x, (1, 4))},
+            input_signature=[tf.TensorSpec((None, 2, 2), tf.float32, "x")],
+        )
+        tf.saved_model.save(module, tmp_path / "saved", signatures={"serving_default": module.run})
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+        (tmp_path / "model.tflite").write_bytes(converter.convert())
+        return LiteRTRuntime(tmp_path / "model.tflite")
 
 
 @pytest.fixture(scope="session")

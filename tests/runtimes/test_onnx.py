@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conformance.runtime import RuntimeConformance
-from serving.onnx_models import write_echo, write_half_plus_two, write_lookup, write_two_by_two
+from conformance.runtime import RefusalConformance, RuntimeConformance
+from serving.onnx_models import (
+    write_echo,
+    write_half_plus_two,
+    write_lookup,
+    write_one_at_a_time,
+    write_two_by_two,
+)
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
@@ -12,6 +18,12 @@ from agiwb.runtimes.onnx import OnnxRuntime
 
 class TestOnnx(RuntimeConformance):
     format = "onnx"
+
+
+class TestOnnxRefusal(RefusalConformance):
+    @pytest.fixture
+    def one_at_a_time(self, tmp_path):
+        return OnnxRuntime(write_one_at_a_time(tmp_path) / "model.onnx")
 
 
 def test_the_signature_is_the_files_with_free_dimensions_unnamed(tmp_path):
@@ -54,7 +66,7 @@ def test_threads_are_as_many_as_asked_for_and_do_not_spin(tmp_path):
 def test_a_value_that_the_graph_refuses_is_an_input_error_without_the_path(tmp_path):
     runtime = OnnxRuntime(write_lookup(tmp_path) / "model.onnx")
     assert runtime.run({"index": np.array([2, 0])})["row"].tolist() == [[4, 5], [0, 1]]
-    with pytest.raises(InputError, match="refuses these values") as caught:
+    with pytest.raises(InputError, match="refuses this batch") as caught:
         runtime.run({"index": np.array([7])})
     assert str(tmp_path) not in str(caught.value)
 

@@ -79,6 +79,28 @@ def write_lookup(folder: Path) -> Path:
     )
 
 
+def write_one_at_a_time(folder: Path) -> Path:
+    """Return ``folder`` with a model that flattens ``x`` (?, 2, 2), and fails for two of them."""
+    return _write(
+        folder,
+        [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        {"shape": np.array([1, 4])},
+    )
+
+
+def write_convolution(folder: Path) -> Path:
+    """Return ``folder`` with a model that sums each 3 x 3 window of ``image`` (?, 1, ?, ?)."""
+    return _write(
+        folder,
+        [helper.make_node("Conv", ["image", "kernel"], ["sums"])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, "h", "w"])],
+        [helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["batch", 1, None, None])],
+        {"kernel": np.ones((1, 1, 3, 3), np.float32)},
+    )
+
+
 def write_echo(folder: Path) -> Path:
     """Return ``folder`` with a model that gives the strings it takes."""
     return _write(

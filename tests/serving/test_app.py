@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gzip
 import json
 import logging
 import threading
 from dataclasses import dataclass
 
 import pytest
-from serving.onnx_models import write_half_plus_two, write_lookup
+from serving.onnx_models import (
+    write_convolution,
+    write_half_plus_two,
+    write_lookup,
+    write_one_at_a_time,
+)
 
 from agiwb.serving.app import PredictApp
 from agiwb.serving.prediction_log import PredictionLog, read_predictions
@@ -212,8 +218,35 @@ def test_what_the_model_itself_refuses_is_the_clients_error(tmp_path):
     model = load_model("table", Version(1, write_lookup(tmp_path)), threads=1)
     answer = ask(PredictApp(model), "POST", "/v1/models/table:predict", b'{"instances": [9]}')
     assert answer.status == 400
-    assert "refuses these values" in answer.document["error"]
+    assert "refuses this batch" in answer.document["error"]
     assert str(tmp_path) not in answer.document["error"]
+
+
+def test_a_batch_that_the_graph_refuses_is_the_clients_error(tmp_path):
+    model = load_model("one", Version(1, write_one_at_a_time(tmp_path)), threads=1)
+    two = json.dumps({"instances": [[[1, 1], [1, 1]]] * 2}).encode()
+    answer = ask(PredictApp(model), "POST", "/v1/models/one:predict", two)
+    assert answer.status == 400
+    assert "refuses this batch" in answer.document["error"]
+
+
+def test_a_model_that_refuses_a_batch_of_zeros_is_served(tmp_path, caplog):
+    model = load_model("conv", Version(1, write_convolution(tmp_path)), threads=1)
+    assert "conv is not warmed: The model refuses this batch" in caplog.text
+    image = json.dumps({"instances": [[[[1] * 3] * 3]]}).encode()
+    answer = ask(PredictApp(model), "POST", "/v1/models/conv:predict", image)
+    assert answer.document == {"predictions": [[[[9]]]]}
+
+
+def test_a_body_of_gzip_is_inflated_up_to_the_limit(model):
+    app = PredictApp(model, max_body_bytes=1000)
+    headers = [("content-encoding", "gzip")]
+    body = gzip.compress(b'{"instances": [1]}')
+    assert ask(app, "POST", PREDICT, body, headers).document == {"predictions": [2.5]}
+    assert ask(app, "POST", PREDICT, gzip.compress(b" " * 1000 + b"{}"), headers).status == 413
+    answer = ask(app, "POST", PREDICT, b'{"instances": [1]}', headers)
+    assert answer.status == 400
+    assert "is not gzip" in answer.document["error"]
 
 
 def test_an_answer_is_sent_only_once_it_is_logged(model, tmp_path):
@@ -252,20 +285,25 @@ def test_an_answer_that_cannot_be_logged_is_not_given(model, tmp_path):
 
 
 def test_a_long_run_does_not_hold_up_other_requests(model):
-    """The slow run waits until a health request that came after it has been answered."""
+    """The long run waits until a health request that came after it has been answered.
+
+    A short run came in between, and waits for the runtime's lock.
+    """
     answered = threading.Event()
+    lock = threading.Lock()
     real = model.runtime
 
     class Slow:
         signature = real.signature
 
         def run(self, inputs):
-            assert answered.wait(10)
-            return real.run(inputs)
+            with lock:
+                assert answered.wait(5)
+                return real.run(inputs)
 
-    app = PredictApp(dataclasses.replace(model, runtime=Slow(), seconds_per_row=1.0))
+    app = PredictApp(dataclasses.replace(model, runtime=Slow(), seconds_per_row=0.001))
 
-    async def both():
+    async def all_three():
         statuses = []
 
         async def request(method, path, body):
@@ -279,11 +317,13 @@ def test_a_long_run_does_not_hold_up_other_requests(model):
             scope = {"type": "http", "method": method, "raw_path": path.encode(), "headers": []}
             await app(scope, receive, send)
 
-        slow = asyncio.create_task(request("POST", PREDICT, b'{"instances": [1]}'))
+        long = asyncio.create_task(request("POST", PREDICT, b'{"instances": [1, 2, 3, 4, 5]}'))
+        await asyncio.sleep(0)
+        short = asyncio.create_task(request("POST", PREDICT, b'{"instances": [1]}'))
         await asyncio.sleep(0)
         await request("GET", "/v1/healthz", b"")
         answered.set()
-        await slow
+        await asyncio.gather(long, short)
         return statuses
 
-    assert asyncio.run(both()) == [("/v1/healthz", 200), (PREDICT, 200)]
+    assert asyncio.run(all_three()) == [("/v1/healthz", 200), (PREDICT, 200), (PREDICT, 200)]

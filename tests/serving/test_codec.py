@@ -220,4 +220,6 @@ def test_a_large_example_is_cut_short():
     image = Signature(
         inputs=(TensorSpec(name="x", dtype="float32", shape=(None, 28, 28)),), outputs=()
     )
-    assert describe_inputs(image).endswith('{"instances":[[[0.0,0.0,...],[0.0,0.0,...],...]]}')
+    assert describe_inputs(image).endswith(
+        'A body of this form: {"instances":[[[0.0,0.0,...],[0.0,0.0,...],...]]}'
+    )

@@ -20,13 +20,18 @@ from urllib.parse import urlsplit
 import numpy as np
 import psutil
 import pytest
+import uvicorn
 from serving.onnx_models import write_half_plus_two, write_mlp, write_two_by_two
 
 from agiwb.errors import InputError, ServingError
 from agiwb.runtimes.onnx import OnnxRuntime
+from agiwb.serving.address import listen, url_of
+from agiwb.serving.app import PredictApp
 from agiwb.serving.endpoint import start_endpoint
 from agiwb.serving.prediction_log import read_predictions
 from agiwb.serving.serve import ServeConfig, serve
+from agiwb.serving.served_model import load_model
+from agiwb.serving.versions import Version
 
 pytestmark = pytest.mark.slow
 
@@ -107,6 +112,45 @@ def test_an_announced_body_that_is_too_large_is_refused_unread(half):
             b"Host: x\r\nContent-Length: 99999999999\r\n\r\n"
         )
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_is_too_large_is_refused_once_it_is_sent(models):
+    model = load_model("half", Version(123, models / "half" / "00000123"), threads=1)
+    app = PredictApp(model, max_body_bytes=4 << 20)
+    server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off"))
+    listener = listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        status, document = post(f"{url_of(listener)}/v1/models/half:predict", b" " * (15 << 20))
+    finally:
+        server.should_exit = True
+        thread.join()
+    assert status == 413
+    assert document == {"error": f"The request body is larger than {4 << 20} bytes."}
+
+
+def test_too_many_features_are_an_input_error_before_they_are_sent(half, monkeypatch):
+    monkeypatch.setattr("agiwb.serving.endpoint.MAX_BODY_BYTES", 20)
+    with pytest.raises(InputError, match="Ask for fewer examples at a time"):
+        half.predict([1.0, 2.0, 3.0])
+
+
+def test_a_request_that_times_out_is_not_sent_again(models, module_workspace):
+    config = ServeConfig(model_base_path=models / "half", model_name="slow", rest_api_port=0)
+    with serve(config) as endpoint:
+        endpoint.predict([1.0])
+        endpoint._idle[-1].sock.settimeout(0.2)
+        server = psutil.Process(endpoint.process_id)
+        server.suspend()
+        resume = threading.Timer(1, server.resume)
+        resume.start()
+        with pytest.raises(ServingError, match="timed out"):
+            endpoint.predict([2.0])
+        resume.join()
+        endpoint.predict([3.0])
+    logged = read_predictions(module_workspace / "predictions" / "slow").features.tolist()
+    assert logged == [1, 2, 3]
 
 
 def test_the_curl_command_works_as_it_is(half, mlp):
@@ -231,9 +275,10 @@ def test_every_acknowledged_row_is_in_the_log_after_kill_9(models, module_worksp
     for thread in threads:
         thread.join()
     endpoint.stop()
-    logged = read_predictions(module_workspace / "predictions" / "killed").features[:, 0]
+    logged = read_predictions(module_workspace / "predictions" / "killed").features[:, 0].tolist()
     assert len(acknowledged) > 300
-    assert set(acknowledged) <= set(logged.tolist())
+    assert set(acknowledged) <= set(logged)
+    assert len(logged) == len(set(logged))
 
 
 def test_predictions_are_not_logged_if_not_wanted(models, module_workspace):
@@ -292,6 +337,28 @@ sys.stdin.read()
         else:
             parent.stdin.close()
     wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_the_server_ends_with_its_parent_though_a_forked_child_lives(models, module_workspace):
+    code = """
+import os, sys, time
+from agiwb.serving.serve import ServeConfig, serve
+endpoint = serve(ServeConfig(model_base_path=sys.argv[1], rest_api_port=0))
+child = os.fork()
+if child:
+    print(endpoint.process_id, child, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, models / "half"], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        server, child = map(psutil.Process, map(int, parent.stdout.readline().split()))
+        parent.kill()
+        try:
+            wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+            assert child.is_running()
+        finally:
+            child.kill()
 
 
 def test_a_model_that_does_not_load_is_told_with_the_servers_words(tmp_path, module_workspace):

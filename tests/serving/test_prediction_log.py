@@ -124,6 +124,13 @@ def test_rows_of_another_signature_are_left_out(tmp_path):
     assert read_predictions(tmp_path).times.tolist() == [2, 3]
 
 
+def test_rows_of_another_signature_do_not_count(tmp_path):
+    old = [prediction(time, width=3) for time in (4, 5, 6)]
+    write(tmp_path, prediction(1), prediction(2), *old, prediction(7), seen_at=7.1)
+    write(tmp_path, *(prediction(time, width=3) for time in (3, 3.5, 6.5)), seen_at=6.6)
+    assert read_predictions(tmp_path, 3).times.tolist() == [1, 2, 7]
+
+
 def test_nan_and_infinity_come_back(tmp_path):
     entry = prediction(1)
     entry.inputs["features"] = np.array([[np.nan, np.inf]])

@@ -13,9 +13,17 @@ import psutil
 import pytest
 from serving.onnx_models import make_artifact, write_half_plus_two
 
-from agiwb.errors import ConfigError, InputError, NotFoundError
+from agiwb.errors import ConfigError, InputError, NotFoundError, WorkspaceError
+from agiwb.serving import server
 from agiwb.serving.address import is_loopback
 from agiwb.serving.serve import ServeConfig, serve
+
+
+def test_the_rest_port_has_one_name(capsys):
+    """In TensorFlow Serving ``--port`` is another one, gRPC's."""
+    with pytest.raises(SystemExit):
+        server.main(["--model-name", "m", "--model-base-path", "/", "--port", "8500"])
+    assert "unrecognized arguments: --port" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -67,6 +75,15 @@ def test_a_taken_port_is_told_with_its_holder_before_anything_is_published(
     assert not bare_workspace.exists()
 
 
+def test_a_workspace_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path / "file"))
+    write_half_plus_two(tmp_path / "half" / "1")
+    with pytest.raises(WorkspaceError, match="cannot be written") as caught:
+        serve(ServeConfig(model_base_path=tmp_path / "half", rest_api_port=0))
+    assert caught.value.exit_code == 2
+
+
 def test_a_base_path_without_versions_is_told(tmp_path, bare_workspace):
     with pytest.raises(NotFoundError, match="numbered folders"):
         serve(ServeConfig(model_base_path=tmp_path, rest_api_port=0))
@@ -83,7 +100,7 @@ def test_an_artifact_of_another_format_is_refused(tmp_path, workspace):
     artifact = make_artifact(tmp_path / "artifact")
     manifest = artifact / "artifact.json"
     manifest.write_text(manifest.read_text().replace('"onnx"', '"saved_model"'))
-    with pytest.raises(NotFoundError, match=r"saved_model artifact.*onnx, litert"):
+    with pytest.raises(NotFoundError, match="saved_model artifact, and onnx is wanted"):
         serve(ServeConfig(model=str(artifact), rest_api_port=0))
 
 

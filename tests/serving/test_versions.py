@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agiwb.errors import NotFoundError
-from agiwb.serving.versions import Latest, Specific, Version, choose_version, find_versions
+from agiwb.serving.versions import Version, choose_version, find_versions
 
 
 @pytest.fixture
@@ -49,19 +49,19 @@ def test_a_missing_folder_has_no_versions(tmp_path):
     assert find_versions(tmp_path / "gone") == ()
 
 
-def test_latest_is_the_highest_number(base_path):
-    assert choose_version(base_path, Latest()).number == 123
+def test_the_highest_number_is_chosen(base_path):
+    assert choose_version(base_path).number == 123
 
 
-def test_specific_is_that_number(base_path):
-    assert choose_version(base_path, Specific(10)).folder == base_path / "10"
+def test_a_number_asked_for_is_chosen(base_path):
+    assert choose_version(base_path, 10).folder == base_path / "10"
 
 
 def test_a_version_that_is_not_there_is_told_with_those_that_are(base_path):
     with pytest.raises(NotFoundError, match=r"no version 5 below .* there is: 2, 10, 123"):
-        choose_version(base_path, Specific(5))
+        choose_version(base_path, 5)
 
 
 def test_no_versions_at_all_is_told_with_the_layout(tmp_path):
     with pytest.raises(NotFoundError, match=r"1/model\.onnx"):
-        choose_version(tmp_path, Latest())
+        choose_version(tmp_path)
