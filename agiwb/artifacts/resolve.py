@@ -108,9 +108,10 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
                 f"The {wanted} artifact of {reference!r} did not pass its parity check.",
                 f"`agiwb runs show {record.run.id[:8]}` tells why.",
             )
+    model_name = getattr(made.config, "model", reference) if made else reference
     raise NotFoundError(
         f"There is no {wanted} artifact of {reference!r}.",
-        f"Make one with `agiwb convert --model {reference} --formats {wanted}`.",
+        f"Make one with `agiwb convert --model {model_name} --formats {wanted}`.",
     )
 
 

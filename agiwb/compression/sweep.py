@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from agiwb.artifacts.resolve import ModelSource, resolve_model
+from agiwb.artifacts.resolve import dataset_for, resolve_model
 from agiwb.compression.candidate import Candidate, Measurements
 from agiwb.compression.frontier import choose
 from agiwb.compression.recipe import BASELINE, parse_recipe
 from agiwb.config import Config
 from agiwb.datasets.registry import DatasetName, load_dataset
-from agiwb.errors import ConfigError
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
@@ -103,7 +102,7 @@ class SweepRecord(Record):
 
 def _inputs(config: SweepConfig, store: RunStore) -> dict[str, Input]:
     source = resolve_model(config.model, store)
-    data = load_dataset(_dataset_of(config, source))
+    data = load_dataset(dataset_for(config.dataset, source.dataset, source.name))
     return {
         "model": Input(source.fingerprint, source.run_id),
         "dataset": Input(data.fingerprint),
@@ -135,7 +134,8 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     from agiwb.models.loading import load_classifier
 
     source = resolve_model(config.model, context.store)
-    dataset = _dataset_of(config, source)
+    context.confirm("model", source.fingerprint)
+    dataset = dataset_for(config.dataset, source.dataset, source.name)
     data = load_dataset(dataset)
     workshop = Workshop(
         model=load_classifier(source.path, data),
@@ -165,16 +165,6 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
         chosen=choice.name,
         choice_reason=choice.reason,
     )
-
-
-def _dataset_of(config: SweepConfig, source: ModelSource) -> str:
-    dataset = config.dataset or source.dataset
-    if dataset is None:
-        raise ConfigError(
-            f"It is not known which data set the model {source.name} learned from.",
-            "Give it as `dataset`.",
-        )
-    return dataset
 
 
 def _metrics(candidates: Sequence[Candidate]) -> dict[str, float]:

@@ -135,6 +135,7 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
         WorkError: The model's own outputs are NaN or infinite.
     """
     found = resolve_model(config.model, context.store)
+    context.confirm("model", found.fingerprint)
     dataset = dataset_for(config.dataset, found.dataset, str(found.path))
     data = load_dataset(dataset)
     source = load_source(found, data)

@@ -135,6 +135,7 @@ def evaluate(config: EvaluateConfig, context: Context) -> EvaluateRecord:
         WorkError: The model answers with NaN or infinity.
     """
     found = resolve_artifact(config.model, config.format, context.store)
+    context.confirm("artifact", found.fingerprint)
     data = _load_data(config, found)
     predictions = Predictions(
         labels=data[config.split].labels,

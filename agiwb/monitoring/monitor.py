@@ -132,6 +132,7 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
             into the window while it was read.
     """
     found = resolve_artifact(config.model, config.format, context.store)
+    context.confirm("artifact", found.fingerprint)
     data = _load_data(config, found)
     name, promised = _served_name(config, found), context.run.provenance.inputs
     served = reread_window(

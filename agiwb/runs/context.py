@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agiwb.errors import CancelledError
+from agiwb.errors import CancelledError, WorkError
 from agiwb.runs.events import Event
 from agiwb.runs.record import RunInfo
 
@@ -44,6 +44,18 @@ class Context:
         """Report ``done`` of ``total`` in ``phase``; raise CancelledError if asked to stop."""
         self._emit(Event(message="", phase=phase, done=done, total=total, values=values))
         self.stop_if_cancelled()
+
+    def confirm(self, name: str, fingerprint: str) -> None:
+        """Raise WorkError unless the input ``name`` is still what it was when the run was made.
+
+        A reference such as ``latest`` may mean another model by the time a step has imported what
+        it needs; its result must not be kept under the former's name.
+        """
+        if self.run.provenance.inputs[name] != fingerprint:
+            raise WorkError(
+                f"The {name} that this run was started on has been replaced meanwhile.",
+                "Start it again.",
+            )
 
     def log_metric(self, name: str, value: float, index: int) -> None:
         """Add one point of a curve (a metric after epoch ``index``) to the run's history."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -29,10 +30,12 @@ def execute(
     cancelled: Callable[[], bool],
 ) -> R:
     """Return the step's record, from an earlier run or a new one; see Step.__call__."""
+    if listener is None:
+        with contextlib.closing(Console()) as console:
+            return execute(step, config, reuse=reuse, listener=console, cancelled=cancelled)
     store = open_store()
     provenance = _origin(step.inputs(config, store))
     key = cache_key(step.name, config, provenance)
-    listener = listener or Console()
     known = store.known(key) if reuse and step.reusable else None
     if known is not None:
         listener(Event(message=_reuse_notice(step.name, known.run)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 import threading
@@ -13,15 +12,15 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
 from agiwb.config import Config
-from agiwb.errors import InputError, ServingError
+from agiwb.errors import ServingError
 from agiwb.runs.store import open_store, require_writable
 from agiwb.serving.address import is_loopback, listen
 from agiwb.serving.endpoint import Endpoint, start_endpoint
 from agiwb.serving.versions import Version, choose_version
 from agiwb.settings import Settings
 
-_NAME = r"^[A-Za-z0-9][\w.-]*$"
 _LOOK_S = 0.5
 _LONGEST_EXAMPLE = 500
 
@@ -34,7 +33,7 @@ class ServeConfig(Config):
     )
     format: Literal["onnx", "litert"] = Field("onnx", description="Format of the artifact.")
     model_name: str | None = Field(
-        None, pattern=_NAME, description="Name in the URL; by default the artifact's."
+        None, pattern=SERVED_NAME, description="Name in the URL; by default the artifact's."
     )
     model_base_path: Path | None = Field(
         None,
@@ -119,7 +118,7 @@ def _find(config: ServeConfig, workspace: Path) -> tuple[str, Version]:
     """Return the name and the version to serve, publishing the artifact if need be."""
     if config.model_base_path is not None:
         base_path = config.model_base_path.expanduser().resolve()
-        return config.model_name or _checked(base_path.name), choose_version(base_path)
+        return config.model_name or check_served_name(base_path.name), choose_version(base_path)
     return _publish(config, workspace)
 
 
@@ -128,14 +127,8 @@ def _publish(config: ServeConfig, workspace: Path) -> tuple[str, Version]:
     from agiwb.serving.publish import publish
 
     source = resolve_artifact(config.model, config.format, open_store())
-    name = config.model_name or _checked(source.artifact.name)
+    name = config.model_name or check_served_name(source.artifact.name)
     return name, publish(source, workspace / "serving" / name)
-
-
-def _checked(name: str) -> str:
-    if not re.fullmatch(_NAME, name):
-        raise InputError(f"The name {name!r} does not fit in a URL.", "Give a `model_name`.")
-    return name
 
 
 @contextmanager

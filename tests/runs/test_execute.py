@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import subprocess
@@ -11,10 +12,16 @@ from pathlib import Path
 import pytest
 
 from agiwb.config import Config
-from agiwb.errors import CancelledError, DatasetError, NotFoundError, WorkspaceError
+from agiwb.errors import (
+    CancelledError,
+    DatasetError,
+    NotFoundError,
+    WorkError,
+    WorkspaceError,
+)
 from agiwb.runs import registry
 from agiwb.runs.context import Context
-from agiwb.runs.events import Event
+from agiwb.runs.events import Console, Event
 from agiwb.runs.mlflow_store import MlflowStore
 from agiwb.runs.record import Record
 from agiwb.runs.registry import StepEntry
@@ -129,6 +136,27 @@ def test_a_known_result_is_read_without_mlflow(workspace: Path) -> None:
         check=True,
     )
     assert answer.stdout.split() == [first.run.id, "True", "False"]
+
+
+def test_an_input_that_was_replaced_meanwhile_is_not_taken_for_the_first() -> None:
+    record = count(CountConfig(), listener=quiet)
+    provenance = record.run.provenance.model_copy(update={"inputs": {"model": "old"}})
+    run = record.run.model_copy(update={"provenance": provenance})
+    context = Context(run, open_store(), record.run.folder, quiet)
+    context.confirm("model", "old")
+    with pytest.raises(WorkError, match="The model that this run was started on"):
+        context.confirm("model", "new")
+
+
+def test_a_terminal_shows_each_phase_as_one_moving_line() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    count(CountConfig(upto=50), listener=Console(terminal))
+    assert "50/50" in terminal.getvalue()
+    assert terminal.getvalue().count("\n") == 1
 
 
 def test_events_are_told_and_kept(workspace: Path) -> None:
