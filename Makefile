@@ -57,12 +57,12 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/nbstripout --verify notebooks/*.ipynb reports/*.ipynb
+	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb reports/*.ipynb
 
 format: setup-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout notebooks/*.ipynb reports/*.ipynb
+	$(BIN)/nbstripout --keep-id notebooks/*.ipynb reports/*.ipynb
 
 benchmarks: setup-dev
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -15,7 +15,6 @@ from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset, SplitName
 from agiwb.datasets.registry import DatasetName, load_dataset
 from agiwb.errors import ConfigError, did_you_mean
-from agiwb.evaluation.answers import answer_split
 from agiwb.evaluation.confusion import macro_scores
 from agiwb.evaluation.tfma_engine import (
     Predictions,
@@ -28,6 +27,7 @@ from agiwb.evaluation.tfma_engine import (
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
+from agiwb.runtimes.answers import answer_split
 from agiwb.statistics import Interval, wilson_interval
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifac
 from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.registry import DatasetName, load_dataset
-from agiwb.evaluation.answers import answer_split
 from agiwb.monitoring.drift import (
     FeatureDrift,
     OutputDrift,
@@ -30,6 +29,7 @@ from agiwb.monitoring.window import fingerprint_of, newest_version, read_window,
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
+from agiwb.runtimes.answers import answer_split
 from agiwb.serving.prediction_log import PredictionWindow
 from agiwb.statistics import Interval
 

@@ -203,7 +203,7 @@ def test_an_artifacts_name_is_no_way_out_of_the_predictions(converted, tmp_path)
 def test_a_model_that_answers_nan_is_named(serve, converted, monkeypatch):
     name = serve(load_dataset("digits").test.features[:40])
     monkeypatch.setattr(
-        "agiwb.evaluation.answers.answer_all",
+        "agiwb.runtimes.answers.answer_all",
         lambda _, features: np.full((len(features), 10), np.nan, np.float32),
     )
     with pytest.raises(WorkError, match=r"NaN or infinity for 270 of 270 .* validation split"):
