@@ -14,9 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "test-results"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; without it the tests are skipped, but never in CI."""
+    """Chromium; without it the tests are skipped, but never in CI.
+
+    Closed after each module: while Playwright runs, its event loop keeps other tests from theirs.
+    """
     path = shutil.which("chromium")
     if path is None:
         reason = "chromium is not installed: apt-get install chromium"
@@ -25,7 +28,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        yield playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
