@@ -60,6 +60,8 @@ class Section:
     table: str = ""
     """HTML, put into the page as it is."""
     passed: bool = True
+    details: tuple[str, ...] = ()
+    """Further sentences, one a line."""
 
 
 def newest_life_cycle(train_run_id: str, store: RunStore) -> LifeCycle:
@@ -151,19 +153,21 @@ def _evaluation(record: EvaluateRecord) -> Section:
     verdict = "Blessed: every threshold holds." if record.blessed else "Not blessed."
     return Section(
         "Evaluate",
-        " ".join([verdict, *record.problems]),
+        verdict,
         plot_slices(record).html(),
         slice_table(record).html(),
         record.blessed,
+        record.problems,
     )
 
 
 def _monitoring(record: MonitorRecord) -> Section:
     return Section(
         "Monitor",
-        " ".join(record.sentences),
+        record.sentences[0],
         plot_drift(record).html(),
         passed=not record.alarm,
+        details=record.sentences[1:],
     )
 
 
