@@ -55,13 +55,16 @@ def _image_dataset(
 
 
 def _keras_dataset(name: str, classes: tuple[str, ...]) -> Dataset:
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    import_tensorflow()
     import keras
 
     try:
         train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises bare Exception for a failed download
         raise DatasetError(
-            f"The data set {name} could not be downloaded: {error}",
+            f"The data set {name} could not be downloaded: {error}.",
             "Connect this machine once, or use `mnist5k` or `digits`, which are embedded.",
         ) from error
     whole = Split(train[0].astype(np.float32), train[1].astype(np.int64))
