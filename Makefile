@@ -46,7 +46,7 @@ publish: setup
 	$(BIN)/agiwb publish
 
 test: setup-dev
-	sh tests/browser/ensure_chromium.sh
+	sh tests/ensure_debian_packages.sh
 	$(BIN)/pytest
 
 test-fast: setup-dev

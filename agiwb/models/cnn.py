@@ -4,51 +4,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agiwb.errors import ConfigError
+from agiwb.models.convolution import convolution_blocks
+from agiwb.models.families import default_family
+from agiwb.models.head import head
+from agiwb.models.hidden import penalty
+from agiwb.models.preprocessing import comparable, raw_features, with_channel
 from agiwb.models.specification import ModelSpec
 
 if TYPE_CHECKING:
     import keras
 
-_SMALLEST_SIDE = 4  # two poolings by two must leave a pixel
-_MOMENTUM = 0.9  # Keras' 0.99 needs thousands of batches; small data sets have hundreds
+_BLOCKS = 2
 
 
 def build_cnn(spec: ModelSpec) -> keras.Model:
-    """Return rescale → two convolution blocks with batch norm → dense → dropout → softmax.
+    """Return convolution blocks with batch norm → dense → dropout → answer.
 
     Input ``features``: float32 ``(batch, height, width[, channels])`` in the data's own units.
-    Output ``probabilities``: float32 ``(batch, classes)``.
+    Output: see ``head``. Of the size, ``units``, ``layers`` (2 blocks by default), ``dropout``,
+    ``l1`` and ``l2`` count.
 
     Raises:
-        ConfigError: The examples are not images of at least 4 x 4 pixels.
+        ConfigError: The examples are not images, or too small for so many blocks.
     """
     import keras
     from keras import layers
 
-    height_width = spec.feature_shape[:2]
-    if len(spec.feature_shape) not in (2, 3) or min(height_width) < _SMALLEST_SIDE:
-        raise ConfigError(
-            f"`architecture` cnn needs images; these examples have shape {spec.feature_shape}.",
-            "Use `architecture: mlp`.",
-        )
-    regularizer = keras.regularizers.L2(spec.l2)
-    features = keras.Input(spec.feature_shape, name="features")
-    x = layers.Rescaling(1 / spec.scale, name="rescale")(features)
-    if len(spec.feature_shape) == 2:  # grey images: add the channel
-        x = layers.Reshape((*spec.feature_shape, 1), name="channel")(x)
-    for block, filters in enumerate((spec.units // 4, spec.units // 2), start=1):
-        x = layers.Conv2D(
-            max(1, filters), 3, padding="same", use_bias=False,
-            kernel_regularizer=regularizer, name=f"convolution_{block}",
-        )(x)  # fmt: skip
-        x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"batch_norm_{block}")(x)
-        x = layers.ReLU(name=f"relu_{block}")(x)
-        x = layers.MaxPooling2D(name=f"pool_{block}")(x)
+    blocks = spec.size.layers or _BLOCKS
+    require_images("cnn", spec, smallest_side=2**blocks)  # each block halves the sides
+    features = raw_features(spec)
+    x = with_channel(spec, comparable(spec, features))
+    x = convolution_blocks(spec.size, x, blocks)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(spec.units, activation="relu", kernel_regularizer=regularizer, name="hidden")(
-        x
+    x = layers.Dense(
+        spec.size.units, activation="relu", kernel_regularizer=penalty(spec.size), name="hidden"
+    )(x)
+    x = layers.Dropout(spec.size.dropout, name="dropout")(x)
+    return keras.Model(features, head(spec, x), name="cnn")
+
+
+def require_images(family: str, spec: ModelSpec, smallest_side: int = 1) -> None:
+    """Raise ConfigError unless the examples are images with sides of ``smallest_side`` pixels."""
+    are_images = spec.kind in {"image", "array"} and len(spec.feature_shape) in (2, 3)
+    spec.require(family, are_images, "images", default_family(spec.kind, spec.task))
+    spec.require(
+        family,
+        min(spec.feature_shape[:2]) >= smallest_side,
+        f"images of at least {smallest_side} x {smallest_side} pixels for so many layers",
+        "mlp",
     )
-    x = layers.Dropout(spec.dropout, name="dropout")(x)
-    outputs = layers.Dense(spec.classes, activation="softmax", name="probabilities")(x)
-    return keras.Model(features, outputs, name="cnn")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import ConfigError, InputError, NotFoundError
@@ -12,6 +13,9 @@ from agiwb.tensorflow_quietly import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
+
+_OWN = ("keras", "builtins")
+"""Packages that a saved model may name: their code is there whenever it is loaded."""
 
 
 def load_keras_model(path: Path) -> keras.Model:
@@ -51,7 +55,7 @@ def load_classifier(path: Path, data: Dataset) -> keras.Model:
             "Give a model with one input and one output.",
         )
     taken, given = tuple(inputs[0].shape[1:]), tuple(outputs[0].shape[1:])
-    if not _admits(taken, data.feature_shape) or given != (len(data.classes),):
+    if not admits(taken, data.feature_shape) or given != (len(data.classes),):
         raise ConfigError(
             f"`dataset` {data.name} does not fit the model {path}: examples have shape "
             f"{data.feature_shape} and the model takes {taken}; there are {len(data.classes)} "
@@ -61,7 +65,40 @@ def load_classifier(path: Path, data: Dataset) -> keras.Model:
     return model
 
 
-def _admits(taken: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+def foreign_part(model: keras.Model) -> str | None:
+    """Return a part of ``model`` that ``load_keras_model`` could not load, or None.
+
+    A file names its layers, operations and functions; the code of those that are not Keras' own is
+    not there when it is loaded, and a Lambda's is not run.
+    """
+    import keras
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a lambda, which we report
+            return _foreign(keras.saving.serialize_keras_object(model))
+    except (NotImplementedError, TypeError, ValueError) as error:  # no usable get_config
+        return f"a part that cannot be saved ({' '.join(str(error).split())})"
+
+
+def _foreign(config: Any) -> str | None:
+    """Return the first foreign part in a model's serialised config, however deep."""
+    if isinstance(config, list | tuple):
+        return next(filter(None, map(_foreign, config)), None)
+    if not isinstance(config, dict):
+        return None
+    kind = config.get("class_name")
+    if kind in {"Lambda", "__lambda__"} or config.keys() == {"value"}:  # of an activation
+        return "a lambda"
+    if kind == "function":
+        return f"the function {config.get('config')!r}"
+    if "module" in config and "registered_name" in config:
+        package = str(config["module"]).partition(".")[0]  # None for what users register
+        if package not in _OWN and not str(config["registered_name"]).startswith("agiwb>"):
+            return f"a {kind}"
+    return _foreign(list(config.values()))
+
+
+def admits(taken: tuple[int | None, ...], shape: tuple[int | None, ...]) -> bool:
     """Return whether a model that takes ``taken``, None being any size, takes ``shape``."""
     return len(taken) == len(shape) and all(
         size in (None, actual) for size, actual in zip(taken, shape, strict=True)
