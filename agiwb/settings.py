@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,6 +22,20 @@ class Settings(BaseSettings):
     )
     parent_run: str | None = Field(
         None, description="Run that started this process; recorded as the parent of its runs."
+    )
+    jobs: int = Field(
+        1, ge=1, description="Detached jobs that run at once in a workspace; others wait."
+    )
+    warm: bool = Field(
+        True, description="Keep a process ready that has the heavy libraries imported, for jobs."
+    )
+    job: str | None = Field(
+        None, description="Job that started this process; jobs from inside it share its place."
+    )
+    optuna_storage: SecretStr | None = Field(
+        None,
+        description="URL of the database that keeps searches, which may have a password; by "
+        "default SQLite inside the workspace.",
     )
 
     @property

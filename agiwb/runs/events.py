@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_LEAST_PAUSE_S = 0.1
+_TAIL_BYTES = 16_384
 
 Listener = Callable[["Event"], None]
 
@@ -35,16 +40,69 @@ class Event(BaseModel):
 
 
 class EventFile:
-    """Appends each event as one JSON line; a reader may follow the file while it grows."""
+    """Appends each event as one JSON line; a reader may follow the file while it grows.
+
+    Half a line, left by a process that was killed as it wrote, is cut off first.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("a", encoding="utf-8", buffering=1)
+        self._stream = path.open("ab", buffering=0)
+        written = path.read_bytes()
+        self._stream.truncate(written.rfind(b"\n") + 1)
 
     def __call__(self, event: Event) -> None:
-        self._stream.write(event.model_dump_json() + "\n")
+        self._stream.write(event.model_dump_json().encode() + b"\n")
 
     def close(self) -> None:
         self._stream.close()
+
+
+def read_events(path: Path, since: int = 0) -> tuple[list[Event], int]:
+    """Return the events after byte ``since`` of an event file, and where to go on next time.
+
+    Only complete lines are read; a line that is no event (from a full disk) is passed over.
+    """
+    try:
+        with path.open("rb") as stream:
+            stream.seek(since)
+            written = stream.read()
+    except FileNotFoundError:
+        return [], since
+    complete = written[: written.rfind(b"\n") + 1]
+    events = []
+    for line in complete.splitlines():
+        with contextlib.suppress(ValidationError):
+            events.append(Event.model_validate_json(line))
+    return events, since + len(complete)
+
+
+def last_progress(path: Path) -> Event | None:
+    """Return the last event of an event file that tells of progress, or None."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return None
+    events, _ = read_events(path, max(0, size - _TAIL_BYTES))
+    return next((event for event in reversed(events) if event.total is not None), None)
+
+
+class Pace:
+    """Says which progress is worth an event: the first and last of a phase, and ten a second.
+
+    Reporting must not slow down the work; a step may report each batch.
+    """
+
+    def __init__(self) -> None:
+        self._phase: str | None = None
+        self._next_at = 0.0
+
+    def allows(self, phase: str, done: int, total: int) -> bool:
+        """Return whether to tell of ``done`` of ``total`` in ``phase`` now."""
+        now = time.monotonic()
+        if phase == self._phase and now < self._next_at and done < total:
+            return False
+        self._phase, self._next_at = phase, now + _LEAST_PAUSE_S
+        return True
 
 
 class Console:

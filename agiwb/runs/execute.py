@@ -14,9 +14,10 @@ from agiwb.config import Config
 from agiwb.errors import CancelledError, InputError, WorkspaceError
 from agiwb.runs.context import Context
 from agiwb.runs.events import Console, Event, EventFile, Listener
+from agiwb.runs.liveness import CancelRequest, RunFolder
 from agiwb.runs.provenance import Provenance, describe_origin
 from agiwb.runs.record import RunInfo, RunState
-from agiwb.runs.step import C, Input, R, Step
+from agiwb.runs.step import C, R, Step
 from agiwb.runs.store import RunStore, open_store
 from agiwb.settings import Settings
 
@@ -24,26 +25,31 @@ from agiwb.settings import Settings
 def execute(
     step: Step[C, R],
     config: C,
-    *,
     reuse: bool,
     listener: Listener | None,
     cancelled: Callable[[], bool],
+    job: RunFolder | None,
 ) -> R:
     """Return the step's record, from an earlier run or a new one; see Step.__call__."""
     if listener is None:
         with contextlib.closing(Console()) as console:
-            return execute(step, config, reuse=reuse, listener=console, cancelled=cancelled)
+            return execute(step, config, reuse, console, cancelled, job)
+    record: R
     store = open_store()
-    provenance = _origin(step.inputs(config, store))
+    provenance = origin(step, config, store)
     key = cache_key(step.name, config, provenance)
-    known = store.known(key) if reuse and step.reusable else None
-    if known is not None:
-        listener(Event(message=_reuse_notice(step.name, known.run)))
-        record: R = known.model_copy(update={"reused": True})  # type: ignore[assignment]
+    begun = job.run() if job is not None else None
+    if begun is not None:
+        require_unchanged(begun, config, provenance)
+        run = store.reopen(begun.id)
+        record = _complete(step, config, run, store, listener, cancelled, resumed=True)
+    elif reuse and step.reusable and (known := store.known(key)) is not None:
+        _tell_of_reuse(known.run, listener, job)
+        record = known.model_copy(update={"reused": True})  # type: ignore[assignment]
+        step.publish(record, store)
     else:
-        run = store.start(step.name, config, key, provenance)
-        record = _carry_out(step, config, run, store, listener, cancelled)
-    step.publish(record, store)
+        run = store.start(step.name, config, key, provenance, job)
+        record = _complete(step, config, run, store, listener, cancelled, resumed=False)
     if caller := provenance.parents.get(CALLER):
         store.folder(caller).note_result(step.name, record.run.id)
     return record
@@ -67,12 +73,68 @@ def cache_key(step: str, config: Config, provenance: Provenance) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def _origin(inputs: Mapping[str, Input]) -> Provenance:
+def origin(step: Step[C, R], config: C, store: RunStore) -> Provenance:
+    """Return the provenance of a run of ``step`` that would start now.
+
+    Raises:
+        InputError: Something that the step would read is missing or malformed.
+    """
+    inputs = step.inputs(config, store)
     parents = {name: found.run_id for name, found in inputs.items() if found.run_id}
     if caller := Settings().parent_run:
         parents[CALLER] = caller
     fingerprints = {name: found.fingerprint for name, found in inputs.items()}
     return describe_origin(fingerprints, parents)
+
+
+def require_unchanged(run: RunInfo, config: Config, now: Provenance) -> None:
+    """Raise InputError unless ``run`` can go on: all that decides its result is as it was."""
+    if cache_key(run.step, config, now) == run.cache_key:
+        return
+    then = run.provenance
+    changes = [f"the {name}" for name in _differing(then.inputs, now.inputs)]
+    changes += [
+        f"the version of {name} ({then.packages.get(name)}, now {now.packages.get(name)})"
+        for name in _differing(then.packages, now.packages)
+    ]
+    if then.code_sha256 != now.code_sha256:
+        changes.append("the code of agiwb")
+    if then.python != now.python:
+        changes.append(f"the version of Python ({then.python}, now {now.python})")
+    if then.machine != now.machine:
+        changes.append(f"the machine ({then.machine}, now {now.machine})")
+    raise InputError(
+        f"Run {run.id[:8]} ({run.step}) cannot go on, because this has changed since it was "
+        f"started: {', '.join(changes) or 'its config'}.",
+        f"Start it anew: `agiwb {run.step}` with the same fields.",
+    )
+
+
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+
+
+def _complete(
+    step: Step[C, R],
+    config: C,
+    run: RunInfo,
+    store: RunStore,
+    listener: Listener,
+    cancelled: Callable[[], bool],
+    *,
+    resumed: bool,
+) -> R:
+    """Return the record of ``run``, carried out and published; its folder says how it ended."""
+    folder = store.folder(run.id)
+    try:
+        with folder.beating():
+            record = _carry_out(step, config, run, store, listener, cancelled, resumed)
+            step.publish(record, store)
+    except BaseException as error:
+        folder.close_after(error)
+        raise
+    folder.close("finished", 0 if record.passed else 1)
+    return record
 
 
 def _carry_out(
@@ -82,25 +144,35 @@ def _carry_out(
     store: RunStore,
     listener: Listener,
     cancelled: Callable[[], bool],
+    resumed: bool,
 ) -> R:
     folder = store.folder(run.id)
-    history = EventFile(folder.events)
+    history, asked = EventFile(folder.events), CancelRequest(folder)
 
     def emit(event: Event) -> None:
         history(event)
         listener(event)
 
+    def stopped() -> bool:
+        return asked() or cancelled()
+
+    context = Context(run, store, folder.unfinished, emit, stopped, resumed=resumed)
     try:
-        context = Context(run, store, folder.unfinished, emit, cancelled)
-        return store.finish(step.run(config, context))  # type: ignore[return-value]
+        record = step.run(config, context)
+        context.flush()
+        return store.finish(record)  # type: ignore[return-value]
     except InputError:
-        store.discard(run.id)
+        if resumed:  # what the former process kept is still of use
+            _close(context, "failed", traceback.format_exc(limit=-5))
+        else:
+            store.discard(run.id)
         raise
     except (CancelledError, KeyboardInterrupt):
-        _close(store, run, "cancelled")
+        _close(context, "cancelled")
+        folder.drop_unfinished()
         raise CancelledError(f"Run {run.id[:8]} ({step.name}) was cancelled.") from None
     except OSError as error:
-        _close(store, run, "failed", traceback.format_exc(limit=-5))
+        _close(context, "failed", traceback.format_exc(limit=-5))
         if error.errno == errno.ENOSPC:
             raise WorkspaceError(
                 f"The disk is full: run {run.id[:8]} ({step.name}) could not write its files.",
@@ -108,25 +180,31 @@ def _carry_out(
             ) from error
         raise
     except Exception:
-        _close(store, run, "failed", traceback.format_exc(limit=-5))
+        _close(context, "failed", traceback.format_exc(limit=-5))
         raise
     finally:
         history.close()
 
 
-def _close(store: RunStore, run: RunInfo, state: RunState, error: str = "") -> None:
+def _close(context: Context, state: RunState, error: str = "") -> None:
     """Give the run its last state; a history that cannot be written must not hide the cause."""
+    run = context.run
     try:
-        store.close(run.id, state, error)
+        context.flush()
+        context.store.close(run.id, state, error)
     except Exception:  # noqa: BLE001  whatever the database raises, the next look marks it as lost
         logging.getLogger("agiwb").warning(
             "Run %s could not be closed as %s; it will be shown as lost.", run.id[:8], state
         )
 
 
-def _reuse_notice(step: str, run: RunInfo) -> str:
+def _tell_of_reuse(run: RunInfo, listener: Listener, job: RunFolder | None) -> None:
     when = run.started_at.astimezone()
-    return (
-        f"{step}: nothing has changed since run {run.id[:8]} of {when:%Y-%m-%d %H:%M}, "
-        "so its result is used again."
+    event = Event(
+        message=f"{run.step}: nothing has changed since run {run.id[:8]} of "
+        f"{when:%Y-%m-%d %H:%M}, so its result is used again."
     )
+    listener(event)
+    if job is not None:
+        with contextlib.closing(EventFile(job.events)) as history:
+            history(event)

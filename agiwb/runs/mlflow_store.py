@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import logging
-import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
 from agiwb.config import Config
-from agiwb.errors import AgiwbError, NotFoundError, WorkspaceError
+from agiwb.errors import AgiwbError, NotFoundError
 from agiwb.runs.files import damaged_files, list_files, write_atomic
-from agiwb.runs.liveness import RunFolder, has_died
+from agiwb.runs.liveness import RunFolder, exit_code, job_folders, new_status
+from agiwb.runs.mlflow_client import first_line
+from agiwb.runs.mlflow_models import MlflowModels
 from agiwb.runs.provenance import Provenance
-from agiwb.runs.record import Record, RunInfo, RunState, RunSummary
+from agiwb.runs.record import ENDED, MetricPoint, Record, RunInfo, RunState, RunSummary, title
 from agiwb.runs.store import require_writable
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
 
 RECORD_FILE = "record.json"
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
@@ -33,7 +31,7 @@ _LISTED_RUNS = 1000
 _MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
 
-class MlflowStore:
+class MlflowStore(MlflowModels):
     """The run store on MLflow; see RunStore for the contract.
 
     MLflow takes seconds to import and is opened when first needed: to start a run or to search the
@@ -42,15 +40,22 @@ class MlflowStore:
 
     def __init__(self, workspace: Path, tracking_uri: str | None = None) -> None:
         require_writable(workspace)
-        self.workspace = workspace
-        self._tracking_uri = tracking_uri or f"sqlite:///{workspace / 'mlflow.db'}"
+        super().__init__(workspace, tracking_uri)
 
-    @functools.cached_property
-    def _client(self) -> MlflowClient:
-        return _open_client(self.workspace, self._tracking_uri)
+    def start(
+        self,
+        step: str,
+        config: Config,
+        cache_key: str,
+        provenance: Provenance,
+        job: RunFolder | None = None,
+    ) -> RunInfo:
+        """Return a new running run, known to MLflow and carried by this process.
 
-    def start(self, step: str, config: Config, cache_key: str, provenance: Provenance) -> RunInfo:
-        """Return a new running run, known to MLflow and carried by this process."""
+        Its folder is that of the ``job``, if there is one, or one of its own.
+        """
+        from mlflow.entities import Param
+
         values = config.model_dump(mode="json")
         run_id = self._client.create_run(
             self._experiment(step),
@@ -65,10 +70,7 @@ class MlflowStore:
                 **{f"agiwb.parent.{name}": value for name, value in provenance.parents.items()},
             },
         ).info.run_id
-        self.folder(run_id).create(run_id, step, values)
-        for name, value in values.items():
-            self._client.log_param(run_id, name, str(value))
-        return RunInfo(
+        run = RunInfo(
             id=run_id,
             step=step,
             folder=self._files(step, run_id),
@@ -76,6 +78,37 @@ class MlflowStore:
             started_at=datetime.now(UTC),
             provenance=provenance,
         )
+        if job is None:
+            job = self.folder(run_id)
+            job.create(values, new_status(step))
+        else:
+            (self.workspace / "jobs" / run_id).symlink_to(job.path.name)
+        job.begin(run)
+        params = [Param(name, str(value)) for name, value in values.items()]
+        self._client.log_batch(run_id, params=params)
+        return run
+
+    def reopen(self, run_id: str) -> RunInfo:
+        """Return a run that did not finish, running again and carried by this process.
+
+        Raises:
+            NotFoundError: The history does not know it.
+        """
+        from mlflow.exceptions import MlflowException
+
+        run = self.folder(run_id).run()
+        if run is None:
+            raise NotFoundError(f"Nothing is left of run {run_id} to go on from.", "Start it anew.")
+        try:
+            self._client.update_run(run_id, status="RUNNING")
+            self._client.set_tag(run_id, "agiwb.state", "running")
+            self._client.set_tag(run_id, "agiwb.error", "")
+        except MlflowException as error:
+            raise NotFoundError(
+                f"The history does not know run {run_id}: {first_line(error)}", "Start it anew."
+            ) from None
+        self.folder(run_id).begin(run)
+        return run
 
     def finish(self, record: Record) -> Record:
         """Return the record as stored: its files moved into place, listed, and the run closed."""
@@ -85,31 +118,44 @@ class MlflowStore:
         )
         record = record.model_copy(update={"run": run})
         write_atomic(unfinished / RECORD_FILE, record.model_dump_json(indent=2))
+        shutil.rmtree(run.folder, ignore_errors=True)  # of an attempt that was killed right here
         run.folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(unfinished, run.folder)
-        for name, value in record.metrics.items():
-            self._client.log_metric(run.id, name, value)
+        shutil.rmtree(self.folder(run.id).checkpoint, ignore_errors=True)
+        at = datetime.now(UTC)
+        self.log_metrics(run.id, [MetricPoint(*item, 0, at) for item in record.metrics.items()])
         self._client.set_tag(run.id, "agiwb.problems", " ".join(record.problems))
         self.close(run.id, "finished")
         write_atomic(self._index(run.cache_key), run.id)
         return record
 
     def close(self, run_id: str, state: RunState, error: str = "") -> None:
-        """Give a run its terminal state."""
+        """Give a run its terminal state in the history."""
         self._client.set_tag(run_id, "agiwb.state", state)
         if error:
             self._client.set_tag(run_id, "agiwb.error", error)
         self._client.set_terminated(run_id, _MLFLOW_STATUS.get(state, "KILLED"))
-        self.folder(run_id).close(state)
 
     def discard(self, run_id: str) -> None:
-        """Forget a run that should never have started."""
+        """Forget a run that should never have started; a job it belongs to stays."""
         self._client.delete_run(run_id)
-        shutil.rmtree(self.folder(run_id).path, ignore_errors=True)
+        folder, link = self.folder(run_id), self.workspace / "jobs" / run_id
+        if link.is_symlink():
+            link.unlink()
+            folder.forget_run()
+        else:
+            shutil.rmtree(folder.path, ignore_errors=True)
 
-    def log_metric(self, run_id: str, name: str, value: float, index: int) -> None:
-        """Add one point of a curve to a run."""
-        self._client.log_metric(run_id, name, value, step=index)
+    def log_metrics(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Add points of curves to a run."""
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(point.name, point.value, int(1000 * point.at.timestamp()), point.index)
+            for point in points
+        ]
+        for first in range(0, len(metrics), _LISTED_RUNS):
+            self._client.log_batch(run_id, metrics=metrics[first : first + _LISTED_RUNS])
 
     def get(self, run_id: str) -> Record:
         """Return the record of the finished run with this id, or with an id that begins so."""
@@ -162,55 +208,26 @@ class MlflowStore:
         return [self._summary(run) for run in self._search([step] if step else None)]
 
     def close_lost(self) -> list[RunSummary]:
-        """Mark as lost each running run whose process is gone; return those just marked."""
-        folders = map(RunFolder, self.workspace.glob("jobs/*"))
-        statuses = [status for folder in folders if (status := folder.read()) is not None]
-        gone = {status.run_id for status in statuses if has_died(status)}
-        for run_id in gone:
-            self._close_lost_run(run_id)
-        return [run for run in self.summaries() if run.id in gone] if gone else []
+        """Close each run and job whose process is gone; return the runs just found to be lost."""
+        lost = set()
+        for folder in job_folders(self.workspace):
+            status = folder.read()
+            if status is None or not folder.has_died(status):
+                continue
+            with folder.locked() as status:
+                if status is None or not folder.has_died(status):  # it was resumed meanwhile
+                    continue
+                state = folder.state_of_dead(status)
+                if status.run_id is not None:
+                    state = self._close_dead_run(status.run_id, state)
+                folder.close(state, exit_code(state))
+            if state == "lost" and status.run_id is not None:
+                lost.add(status.run_id)
+        return [run for run in self.summaries() if run.id in lost] if lost else []
 
     def folder(self, run_id: str) -> RunFolder:
         """Return the folder that holds what is alive about a run."""
-        return RunFolder(self.workspace / "jobs" / run_id)
-
-    def register_model(self, name: str, record: Record) -> None:
-        """Make ``record``'s model the newest version of ``name``, unless it is that already."""
-        from mlflow.exceptions import MlflowException
-
-        with contextlib.suppress(MlflowException):  # the name exists already
-            self._client.create_registered_model(name)
-        versions = self._versions(name)
-        if not versions or versions[max(versions)] != record.run.id:
-            self._client.create_model_version(
-                name, source=str(record.run.folder), run_id=record.run.id
-            )
-
-    def registered_run(self, name: str, version: str | None = None) -> str:
-        """Return the id of the run that made a registered model's version, by default the last."""
-        versions = self._versions(name)
-        last = str(max(versions, default=0))
-        wanted = int(text) if (text := version or last).isdecimal() else 0
-        if wanted not in versions:
-            raise NotFoundError(
-                f"The workspace {self.workspace} has no model {name!r}"
-                + (f" version {version}." if version else "."),
-                f"Registered: {', '.join(self.registered_names()) or 'none yet'}. "
-                "`agiwb train` makes one.",
-            )
-        return versions[wanted]
-
-    def newest_model(self) -> str | None:
-        """Return the id of the run whose model was registered last, under whatever name."""
-        found = self._client.search_model_versions(
-            max_results=1, order_by=["creation_timestamp DESC"]
-        )
-        return str(found[0].run_id) if found else None
-
-    def registered_names(self) -> list[str]:
-        """Return the names of all registered models, sorted."""
-        found = self._client.search_registered_models(max_results=_LISTED_RUNS)
-        return sorted(model.name for model in found)
+        return RunFolder((self.workspace / "jobs" / run_id).resolve())
 
     def _experiment(self, step: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -245,65 +262,33 @@ class MlflowStore:
         is_ours = tags.get("agiwb.workspace") == str(self.workspace)
         if state == "running" and is_ours and self.folder(info.run_id).read() is None:
             state = "lost"  # killed before it could say who carries it
-        ended = info.end_time
+        ended, is_open = info.end_time, state == "running"  # one that was resumed had ended
         return RunSummary(
             id=info.run_id,
             step=tags["agiwb.step"],
             state=state,
             started_at=datetime.fromtimestamp(info.start_time / 1000, UTC),
-            duration_s=None if ended is None else (ended - info.start_time) / 1000,
-            title=" ".join(_title_words(run.data.params)),
+            duration_s=None if ended is None or is_open else (ended - info.start_time) / 1000,
+            title=title(run.data.params),
             metrics=dict(run.data.metrics),
-            error=tags.get("agiwb.error"),
+            error=tags.get("agiwb.error") or None,
         )
 
-    def _versions(self, name: str) -> dict[int, str]:
-        """Return the run of each version of a registered model; none if there is no such model."""
+    def _close_dead_run(self, run_id: str, state: RunState) -> RunState:
+        """Return the history's state of a run whose process is gone; unless closed, ``state``."""
         from mlflow.exceptions import MlflowException
 
-        if "'" in name:  # MLflow's filters know no escape
-            return {}
-        try:
-            found = self._client.search_model_versions(f"name = '{name}'")
-        except MlflowException:
-            return {}
-        return {int(entry.version): str(entry.run_id) for entry in found}
-
-    def _close_lost_run(self, run_id: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.close(run_id, "lost", "The process was gone without a word.")
-        except MlflowException:  # a history that was moved away, or another server's
-            self.folder(run_id).close("lost")
+        # A history that was moved away, or another server's, does not know it.
+        with contextlib.suppress(MlflowException):
+            known = self._client.get_run(run_id).data.tags.get("agiwb.state", "running")
+            if known in ENDED:
+                return next(ended for ended in ENDED if ended == known)
+            self.close(run_id, state, "The process was gone without a word.")
+        return state
 
     def _index(self, cache_key: str) -> Path:
         """Return the file that names the last run under a cache key."""
         return self.workspace / "artifacts" / ".known" / cache_key
-
-
-def _open_client(workspace: Path, uri: str) -> MlflowClient:
-    """Return MLflow's client on ``uri``, its tables made under a lock in the workspace."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from filelock import FileLock
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-    from sqlalchemy.exc import SQLAlchemyError
-
-    for name in ("mlflow", "alembic"):  # after the import, which sets its own level
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-    try:
-        # Two processes that make the tables at once would both fail.
-        with FileLock(workspace / ".mlflow.lock"):
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise WorkspaceError(
-            f"The run history {uri} cannot be opened: {_first_line(error)}",
-            "If the file is damaged, move it away: the workspace then begins a new history.",
-        ) from error
-    return client
 
 
 def _read_record(path: Path) -> Record:
@@ -324,13 +309,3 @@ def _read_record(path: Path) -> Record:
         ) from error
     # The workspace may have been moved since.
     return record.model_copy(update={"run": record.run.model_copy(update={"folder": path.parent})})
-
-
-def _title_words(params: dict[str, Any]) -> Iterator[str]:
-    for name in ("dataset", "architecture", "model", "notebook", "format"):
-        if params.get(name) not in (None, "None"):
-            yield str(params[name])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
@@ -12,8 +14,24 @@ from agiwb.config import Config
 from agiwb.runs.files import StoredFile
 from agiwb.runs.provenance import Provenance
 
-RunState = Literal["running", "finished", "failed", "cancelled", "lost"]
-"""A run whose process is gone without a terminal event is ``lost``, never ``running``."""
+RunState = Literal["queued", "running", "finished", "failed", "cancelled", "killed", "lost"]
+"""A run whose process is gone without a terminal event is ``lost``, never ``running``.
+
+It is ``killed`` if it had been asked to stop: it did not in time, and was made to.
+"""
+
+ENDED: tuple[RunState, ...] = ("finished", "failed", "cancelled", "killed", "lost")
+"""The terminal states. All but ``finished`` can be resumed."""
+
+
+@dataclass(frozen=True)
+class MetricPoint:
+    """One point of a curve: the value of the metric ``name`` after epoch ``index``."""
+
+    name: str
+    value: float
+    index: int
+    at: datetime
 
 
 class RunInfo(BaseModel):
@@ -65,6 +83,12 @@ class Record(BaseModel):
     def file(self, path: str) -> Path:
         """Return where the run's file ``path`` lies."""
         return self.run.folder / path
+
+
+def title(config: Mapping[str, Any]) -> str:
+    """Return what tells one run of a step from another, in a few words of its config."""
+    names = ("dataset", "architecture", "model", "notebook", "format")
+    return " ".join(str(config[name]) for name in names if config.get(name) not in {None, "None"})
 
 
 class RunSummary(BaseModel):

@@ -24,7 +24,19 @@ class StepEntry:
 
 
 STEPS = {
+    "add_dataset": StepEntry(
+        "agiwb.datasets.add:add_dataset", "Read your own data, check them, and give them a name."
+    ),
     "train": StepEntry("agiwb.training.train:train", "Train a Keras model on a data set."),
+    "search": StepEntry(
+        "agiwb.training.search.step:search", "Search for a model's best settings, and fit it."
+    ),
+    "explain": StepEntry(
+        "agiwb.explanation.explain:explain", "Show what a model's answers rest on, and by slice."
+    ),
+    "range_test": StepEntry(
+        "agiwb.training.range_test:range_test", "Find a learning rate by a range test."
+    ),
     "sweep": StepEntry(
         "agiwb.compression.sweep:sweep", "Compress a model in several ways and weigh them up."
     ),

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from agiwb.config import Config
 from agiwb.runs.context import Context
 from agiwb.runs.events import Listener
+from agiwb.runs.liveness import RunFolder
 from agiwb.runs.record import Record
 
 if typing.TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Step(Generic[C, R]):
         reuse: bool = True,
         listener: Listener | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        job: RunFolder | None = None,
     ) -> R:
         """Return the record of this step for ``config``.
 
@@ -65,6 +67,8 @@ class Step(Generic[C, R]):
                 are all unchanged and its files are intact; False always runs anew.
             listener: Told each event; by default they are shown on the terminal.
             cancelled: Asked between batches; if it says True the run ends as cancelled.
+            job: Folder of the job that this process carries, by default the run has one of its
+                own. A run that was begun there, and did not finish, goes on.
 
         Raises:
             InputError: Something given is wrong; no run was made.
@@ -72,7 +76,7 @@ class Step(Generic[C, R]):
         """
         from agiwb.runs.execute import execute
 
-        return execute(self, config, reuse=reuse, listener=listener, cancelled=cancelled)
+        return execute(self, config, reuse, listener, cancelled, job)
 
 
 def no_inputs(config: Config, store: RunStore) -> dict[str, Input]:

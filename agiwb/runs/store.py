@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from agiwb.config import Config
 from agiwb.errors import WorkspaceError
 from agiwb.runs.liveness import RunFolder
 from agiwb.runs.provenance import Provenance
-from agiwb.runs.record import Record, RunInfo, RunState, RunSummary
+from agiwb.runs.record import MetricPoint, Record, RunInfo, RunState, RunSummary
 from agiwb.settings import Settings
 
 
@@ -23,15 +23,23 @@ class RunStore(Protocol):
     Thread safety: every method may be called from any thread and from several processes.
     Atomicity: a run is ``finished`` only once its record and all its files are in place; a
     process killed before that leaves a run that ``close_lost`` marks as ``lost``.
+    Ownership: the store keeps the history. What a run's folder says of its state is written by who
+    carries the run (``execute``, a job's worker), and by ``close_lost`` for whoever is gone.
     """
 
     def start(
-        self, step: str, config: Config, cache_key: str, provenance: Provenance
+        self,
+        step: str,
+        config: Config,
+        cache_key: str,
+        provenance: Provenance,
+        job: RunFolder | None = None,
     ) -> RunInfo: ...
+    def reopen(self, run_id: str) -> RunInfo: ...
     def finish(self, record: Record) -> Record: ...
     def close(self, run_id: str, state: RunState, error: str = "") -> None: ...
     def discard(self, run_id: str) -> None: ...
-    def log_metric(self, run_id: str, name: str, value: float, index: int) -> None: ...
+    def log_metrics(self, run_id: str, points: Sequence[MetricPoint]) -> None: ...
     def get(self, run_id: str) -> Record: ...
     def known(self, cache_key: str) -> Record | None: ...
     def find(self, step: str, **wanted: str) -> Iterator[Record]: ...

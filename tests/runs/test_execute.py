@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -22,6 +23,7 @@ from agiwb.errors import (
 from agiwb.runs import registry
 from agiwb.runs.context import Context
 from agiwb.runs.events import Console, Event
+from agiwb.runs.mlflow_client import open_client
 from agiwb.runs.mlflow_store import MlflowStore
 from agiwb.runs.record import Record
 from agiwb.runs.registry import StepEntry
@@ -162,9 +164,9 @@ def test_a_terminal_shows_each_phase_as_one_moving_line() -> None:
 def test_events_are_told_and_kept(workspace: Path) -> None:
     heard: list[Event] = []
     record = count(CountConfig(), listener=heard.append)
-    assert [event.done for event in heard] == [1, 2, 3]
+    assert [event.done for event in heard] == [1, 3]  # the first of a phase and its last
     lines = (workspace / "jobs" / record.run.id / "events.jsonl").read_text().splitlines()
-    assert [json.loads(line)["done"] for line in lines] == [1, 2, 3]
+    assert [json.loads(line)["done"] for line in lines] == [1, 3]
 
 
 def test_wrong_input_leaves_nothing_behind(workspace: Path) -> None:
@@ -216,6 +218,48 @@ def test_a_killed_run_is_lost_and_nothing_else_is(workspace: Path) -> None:
         process.kill()
     assert [run.state for run in open_store().summaries()] == ["lost", "finished"]
     assert open_store().get(kept.run.id) == kept
+
+
+def test_a_run_whose_process_died_after_the_end_has_finished() -> None:
+    record = count(CountConfig(), listener=quiet)
+    folder = open_store().folder(record.run.id)
+    folder.change(state="running", process_started_at=0.0)
+    assert open_store().summaries()[0].state == "finished"
+    status = folder.read()
+    assert status is not None
+    assert (status.state, status.exit_code) == ("finished", 0)
+
+
+@pytest.mark.parametrize(
+    ("fail", "has_checkpoint", "has_files"),
+    [("", False, False), ("interrupt", True, False), ("bug", True, True)],
+)
+def test_what_is_left_in_a_runs_folder(fail: str, has_checkpoint: bool, has_files: bool) -> None:
+    with contextlib.suppress(CancelledError, ZeroDivisionError):
+        count(CountConfig(fail=fail), listener=quiet)
+    store = open_store()
+    folder = store.folder(store.summaries()[0].id)
+    assert folder.checkpoint.exists() == has_checkpoint
+    assert folder.unfinished.exists() == has_files
+
+
+def test_a_run_that_nobody_knows_is_not_opened_again(workspace: Path) -> None:
+    with pytest.raises(NotFoundError, match="Nothing is left of run abcdef"):
+        open_store().reopen("abcdef")
+    with pytest.raises(CancelledError):
+        count(CountConfig(fail="interrupt"), listener=quiet)
+    (run,) = open_store().summaries()
+    other = MlflowStore(workspace, f"sqlite:///{workspace / 'other.db'}")
+    with pytest.raises(NotFoundError, match="The history does not know run"):
+        other.reopen(run.id)
+
+
+def test_the_points_of_a_curve_reach_the_history(workspace: Path) -> None:
+    record = count(CountConfig(upto=5), listener=quiet)
+    client = open_client(workspace, f"sqlite:///{workspace / 'mlflow.db'}")
+    points = client.get_metric_history(record.run.id, "count")
+    assert [(point.step, point.value) for point in points] == [(n, n) for n in range(1, 6)]
+    assert client.get_run(record.run.id).data.metrics["test_count"] == 5
 
 
 def test_models_are_registered_by_name_and_version() -> None:

@@ -1,0 +1,82 @@
+"""Registered models on MLflow: names, versions, and the run that made each."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agiwb.errors import NotFoundError
+from agiwb.runs.mlflow_client import open_client
+from agiwb.runs.record import Record
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_LISTED_MODELS = 1000
+
+
+class MlflowModels:
+    """The part of the run store that knows models; see RunStore for the contract.
+
+    MLflow takes seconds to import and is opened when first needed.
+    """
+
+    def __init__(self, workspace: Path, tracking_uri: str | None = None) -> None:
+        self.workspace = workspace
+        self._tracking_uri = tracking_uri or f"sqlite:///{workspace / 'mlflow.db'}"
+
+    @functools.cached_property
+    def _client(self) -> MlflowClient:
+        return open_client(self.workspace, self._tracking_uri)
+
+    def register_model(self, name: str, record: Record) -> None:
+        """Make ``record``'s model the newest version of ``name``, unless it is that already."""
+        from mlflow.exceptions import MlflowException
+
+        with contextlib.suppress(MlflowException):  # the name exists already
+            self._client.create_registered_model(name)
+        versions = self._versions(name)
+        if not versions or versions[max(versions)] != record.run.id:
+            self._client.create_model_version(
+                name, source=str(record.run.folder), run_id=record.run.id
+            )
+
+    def registered_run(self, name: str, version: str | None = None) -> str:
+        """Return the id of the run that made a registered model's version, by default the last."""
+        versions = self._versions(name)
+        last = str(max(versions, default=0))
+        wanted = int(text) if (text := version or last).isdecimal() else 0
+        if wanted not in versions:
+            raise NotFoundError(
+                f"The workspace {self.workspace} has no model {name!r}"
+                + (f" version {version}." if version else "."),
+                f"Registered: {', '.join(self.registered_names()) or 'none yet'}. "
+                "`agiwb train` makes one.",
+            )
+        return versions[wanted]
+
+    def newest_model(self) -> str | None:
+        """Return the id of the run whose model was registered last, under whatever name."""
+        found = self._client.search_model_versions(
+            max_results=1, order_by=["creation_timestamp DESC"]
+        )
+        return str(found[0].run_id) if found else None
+
+    def registered_names(self) -> list[str]:
+        """Return the names of all registered models, sorted."""
+        found = self._client.search_registered_models(max_results=_LISTED_MODELS)
+        return sorted(model.name for model in found)
+
+    def _versions(self, name: str) -> dict[int, str]:
+        """Return the run of each version of a registered model; none if there is no such model."""
+        from mlflow.exceptions import MlflowException
+
+        if "'" in name:  # MLflow's filters know no escape
+            return {}
+        try:
+            found = self._client.search_model_versions(f"name = '{name}'")
+        except MlflowException:
+            return {}
+        return {int(entry.version): str(entry.run_id) for entry in found}
