@@ -1,0 +1,1 @@
+"""Which parts of its input a model's answers rest on."""
