@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Interval(NamedTuple):
@@ -39,3 +44,26 @@ def mcnemar_p_value(worse: int, better: int) -> float:
     if disagreements == 0:
         return 1.0
     return float(binomtest(worse, disagreements, 0.5).pvalue)
+
+
+def bootstrap_interval(
+    score: Callable[[NDArray[np.intp]], float],
+    examples: int,
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """Return the 95 % percentile interval of a score (Efron 1979).
+
+    Args:
+        score: Gives the score on the examples at these indices; NaN where it has none.
+        examples: Number of examples to draw from, with replacement.
+        resamples: How many times to draw; a few hundred fix the ends to about a tenth of its width.
+        seed: Equal seeds give equal intervals.
+    """
+    import numpy as np
+
+    draw = np.random.default_rng(seed)
+    scores = [score(draw.integers(examples, size=examples)) for _ in range(resamples)]
+    low, high = np.nanquantile(scores, (0.025, 0.975))
+    return Interval(float(low), float(high))

@@ -11,7 +11,7 @@ import pytest
 
 from agiwb.runs.record import Record
 
-pytest.register_assert_rewrite("conformance.runtime")
+pytest.register_assert_rewrite("conformance.runtime", "conformance.model_family")
 
 
 @pytest.fixture(scope="session", autouse=True)

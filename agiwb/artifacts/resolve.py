@@ -66,10 +66,10 @@ def resolve_model(reference: str, store: RunStore) -> ModelSource:
     record = _find_record(run_reference, store)
     if candidate or record.run.step == "sweep":
         return _candidate(record, candidate)
-    if record.run.step != "train":
+    if record.run.step not in {"train", "search"}:
         raise NotFoundError(
             f"Run {record.run.id[:8]} ({record.run.step}) made no Keras model.",
-            "Name a model, or a run of `agiwb train`.",
+            "Name a model, or a run of `agiwb train` or `agiwb search`.",
         )
     name = str(getattr(record, "model_name", reference))
     return _source(record, record.file(MODEL_FILE), name)

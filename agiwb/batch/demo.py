@@ -10,7 +10,7 @@ from pydantic import Field
 
 from agiwb.batch.notebook import RunConfig, RunRecord, run_notebook
 from agiwb.config import Config
-from agiwb.datasets.registry import DatasetName, load_dataset
+from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
 from agiwb.errors import InputError
 from agiwb.models.registry import Architecture
 from agiwb.runs.context import Context
@@ -53,7 +53,7 @@ def _inputs(config: DemoConfig, store: RunStore) -> dict[str, Input]:
             f"The notebooks {', '.join(missing)} are not in {_notebook(config, '').parent}.",
             "Run this in agiwb's checkout, or give its `notebooks` folder.",
         )
-    return {"dataset": Input(load_dataset(config.dataset).fingerprint)}
+    return {"dataset": Input(load_arrays_of_classes(config.dataset, "The demo").fingerprint)}
 
 
 @step("demo", inputs=_inputs, reusable=False)

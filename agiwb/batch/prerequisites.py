@@ -11,7 +11,8 @@ from agiwb.artifacts.resolve import resolve_artifact, resolve_model
 from agiwb.conversion.convert import ConvertConfig, convert
 from agiwb.errors import NotFoundError
 from agiwb.runs.store import open_store
-from agiwb.training.train import TrainConfig, train
+from agiwb.training.config import TrainConfig
+from agiwb.training.train import train
 
 _LATEST = "latest"
 

@@ -62,7 +62,7 @@ def prune(
     import keras
 
     from agiwb.compression.keras_model import rebuild
-    from agiwb.training.train import compile_classifier
+    from agiwb.training.objectives import compile_classifier
 
     keras.utils.set_random_seed(tuning.seed)
     pruned = rebuild(model)

@@ -12,7 +12,7 @@ from agiwb.compression.candidate import Candidate, Measurements
 from agiwb.compression.frontier import choose
 from agiwb.compression.recipe import BASELINE, parse_recipe
 from agiwb.config import Config
-from agiwb.datasets.registry import DatasetName, load_dataset
+from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
@@ -102,7 +102,9 @@ class SweepRecord(Record):
 
 def _inputs(config: SweepConfig, store: RunStore) -> dict[str, Input]:
     source = resolve_model(config.model, store)
-    data = load_dataset(dataset_for(config.dataset, source.dataset, source.name))
+    data = load_arrays_of_classes(
+        dataset_for(config.dataset, source.dataset, source.name), "A sweep"
+    )
     return {
         "model": Input(source.fingerprint, source.run_id),
         "dataset": Input(data.fingerprint),
@@ -136,7 +138,7 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     source = resolve_model(config.model, context.store)
     context.confirm("model", source.fingerprint)
     dataset = dataset_for(config.dataset, source.dataset, source.name)
-    data = load_dataset(dataset)
+    data = load_arrays_of_classes(dataset, "A sweep")
     workshop = Workshop(
         model=load_classifier(source.path, data),
         training=data.train,

@@ -34,7 +34,7 @@ from agiwb.conversion.parity import (
 )
 from agiwb.conversion.registry import load_converter
 from agiwb.conversion.source import ConversionSource, load_source
-from agiwb.datasets.registry import DatasetName, load_dataset
+from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
 from agiwb.errors import AgiwbError
 from agiwb.native_chatter import held_back
 from agiwb.runs.context import Context
@@ -117,7 +117,7 @@ def _inputs(config: ConvertConfig, store: RunStore) -> dict[str, Input]:
     dataset = dataset_for(config.dataset, found.dataset, str(found.path))
     return {
         "model": Input(found.fingerprint, found.run_id),
-        "dataset": Input(load_dataset(dataset).fingerprint),
+        "dataset": Input(load_arrays_of_classes(dataset, "A conversion").fingerprint),
     }
 
 
@@ -137,7 +137,7 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     found = resolve_model(config.model, context.store)
     context.confirm("model", found.fingerprint)
     dataset = dataset_for(config.dataset, found.dataset, str(found.path))
-    data = load_dataset(dataset)
+    data = load_arrays_of_classes(dataset, "A conversion")
     source = load_source(found, data)
     questions = draw_questions(data, config.samples, config.seed)
     reference = ask_reference(KerasRuntime(found.path), questions)

@@ -13,7 +13,7 @@ from agiwb.artifacts.manifest import Format
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset, SplitName
-from agiwb.datasets.registry import DatasetName, load_dataset
+from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
 from agiwb.errors import ConfigError, did_you_mean
 from agiwb.evaluation.confusion import macro_scores
 from agiwb.evaluation.tfma_engine import (
@@ -169,7 +169,9 @@ def evaluate(config: EvaluateConfig, context: Context) -> EvaluateRecord:
 
 def _load_data(config: EvaluateConfig, found: ArtifactSource) -> Dataset:
     whose = f"the artifact {found.artifact.name!r}"
-    return load_dataset(dataset_for(config.dataset, found.artifact.dataset, whose))
+    return load_arrays_of_classes(
+        dataset_for(config.dataset, found.artifact.dataset, whose), "An evaluation"
+    )
 
 
 def _slice_columns(config: EvaluateConfig, data: Dataset) -> dict[str, NDArray[Any]]:

@@ -13,7 +13,7 @@ from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset
-from agiwb.datasets.registry import DatasetName, load_dataset
+from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
 from agiwb.monitoring.drift import (
     FeatureDrift,
     OutputDrift,
@@ -213,7 +213,9 @@ def _judge(
 
 def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
     whose = f"the artifact {found.artifact.name!r}"
-    return load_dataset(dataset_for(config.dataset, found.artifact.dataset, whose))
+    return load_arrays_of_classes(
+        dataset_for(config.dataset, found.artifact.dataset, whose), "Monitoring"
+    )
 
 
 def _served_name(config: MonitorConfig, found: ArtifactSource) -> str:

@@ -18,7 +18,7 @@ from agiwb.reporting.examples import plot_examples
 from agiwb.reporting.monitoring import plot_drift
 from agiwb.reporting.page import render
 from agiwb.reporting.tables import metrics_table
-from agiwb.reporting.training import plot_training
+from agiwb.reporting.training import plot_training, score_words
 from agiwb.runs.files import write_atomic
 from agiwb.runs.record import Record
 from agiwb.serving.prediction_log import PredictionWindow
@@ -103,13 +103,12 @@ def sections(cycle: LifeCycle) -> list[Section]:
 
 
 def _training(record: TrainRecord) -> Section:
-    low, high = record.test_accuracy_interval
     return Section(
         "Train",
         f"{record.model_name} is a {record.config.architecture} of "
-        f"{record.parameters:,} parameters, trained on {record.examples['train']:,} examples. It "
-        f"is right on {record.metrics['test_accuracy']:.1%} of {record.examples['test']:,} test "
-        f"examples (95 % interval {low:.1%} to {high:.1%}).",
+        f"{record.parameters:,} parameters, trained on {record.examples['train']:,} examples. Its "
+        f"{record.main_metric} on {record.examples['test']:,} test examples is "
+        f"{score_words(record)}.",
         plot_training(record).html(),
         metrics_table(record).html(),
     )

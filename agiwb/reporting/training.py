@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from agiwb.reporting.picture import BLUE, ORANGE, Picture
+from agiwb.training.curves import Epoch
 from agiwb.training.train import TrainRecord
+
+_AXIS_NAMES = {
+    "accuracy": "accuracy (%)",
+    "auc": "area under the ROC curve (%)",
+    "rmse": "root mean squared error (the target's unit)",
+}
+
+_LOSS_NAMES = {
+    "cross_entropy": "cross-entropy (nats)",
+    "mean_squared_error": "mean squared error / variance",
+    "mean_absolute_error": "mean absolute error / deviation",
+}
 
 
 def plot_training(record: TrainRecord) -> Picture:
-    """Return loss and accuracy over the epochs, with the test accuracy and its 95 % interval."""
-    accuracy, interval = record.metrics["test_accuracy"], record.test_accuracy_interval
+    """Return loss and main metric over the epochs, with the test score and its 95 % interval."""
+    score, interval = score_words(record), record.test_interval
     picture = Picture(
         9, 3.2,
-        f"Training curves of {record.model_name}: test accuracy {accuracy:.1%}, "
-        f"95 % interval {interval.low:.1%} to {interval.high:.1%}.",
+        f"Training curves of {record.model_name}: test {record.main_metric} {score}.",
     )  # fmt: skip
-    epochs = [point.epoch for point in record.curves]
     loss, quality = picture.axes_row(2)
-    loss.plot(epochs, [p.train_loss for p in record.curves], color=BLUE, label="training")
-    loss.plot(
-        epochs, [p.validation_loss for p in record.curves], "--", color=ORANGE, label="validation"
-    )
-    loss.set(xlabel="epoch", ylabel="cross-entropy (nats)", yscale="log")
+    _draw_curves(loss, record.curves, "loss", 1)
+    loss.set(ylabel=_LOSS_NAMES.get(record.loss, record.loss.replace("_", " ")))
+    if all(value > 0 for point in record.curves for value in _losses(point)):
+        loss.set(yscale="log")
+    factor = 1 if record.main_metric == "rmse" else 100
     quality.axhspan(
-        100 * interval.low, 100 * interval.high, color="0.9", label="test, 95 % interval"
+        factor * interval.low, factor * interval.high, color="0.9", label="test, 95 % interval"
     )
-    quality.axhline(100 * accuracy, color="0.4", linewidth=1, label="test")
-    quality.plot(epochs, [100 * p.train_accuracy for p in record.curves], color=BLUE)
-    quality.plot(epochs, [100 * p.validation_accuracy for p in record.curves], "--", color=ORANGE)
-    quality.set(xlabel="epoch", ylabel="accuracy (%)")
+    quality.axhline(factor * record.test_score, color="0.4", linewidth=1, label="test")
+    _draw_curves(quality, record.curves, record.main_metric, factor)
+    quality.set(ylabel=_AXIS_NAMES[record.main_metric])
     for axes in (loss, quality):
+        axes.set(xlabel="epoch")
         axes.legend(frameon=False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return picture
+
+
+def score_words(record: TrainRecord) -> str:
+    """Return the test score with its 95 % interval, in the unit it is spoken of."""
+    style = ".4g" if record.main_metric == "rmse" else ".1%"
+    low, high = record.test_interval
+    return f"{record.test_score:{style}} (95 % interval {low:{style}} to {high:{style}})"
+
+
+def _draw_curves(axes: Axes, curves: tuple[Epoch, ...], metric: str, factor: float) -> None:
+    epochs = [point.epoch for point in curves]
+    marker = "o" if len(curves) == 1 else ""
+    for split, line, colour in (("train", "-", BLUE), ("validation", "--", ORANGE)):
+        values = [factor * point.metrics[f"{split}_{metric}"] for point in curves]
+        label = "training" if split == "train" else split
+        axes.plot(epochs, values, line, marker=marker, color=colour, label=label)
+
+
+def _losses(point: Epoch) -> tuple[float, float]:
+    return point.metrics["train_loss"], point.metrics["validation_loss"]

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from agiwb.errors import WorkError
 from agiwb.runs.context import Context
-from agiwb.training.train import Epoch
-
-_METRICS = {
-    "train_loss": "loss",
-    "train_accuracy": "accuracy",
-    "validation_loss": "val_loss",
-    "validation_accuracy": "val_accuracy",
-}
+from agiwb.training.curves import Epoch
+from agiwb.training.diagnosis.nonfinite import Origin
 
 
 class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
@@ -24,26 +20,58 @@ class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
     def __init__(self, context: Context, epochs: int) -> None:
         super().__init__()
         self.curves: list[Epoch] = []
+        self.find_origin: Callable[[int, int], Origin | None] | None = None
+        """Told an epoch and a batch, both from 0, says where the NaN in its loss came from."""
         self._context = context
         self._epochs = epochs
         self._phase = ""
+        self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
         self._phase = f"epoch {epoch + 1} of {self._epochs}"
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        loss = float((logs or {}).get("loss", math.nan))
+        if not math.isfinite(loss):
+            rate = float(self.model.optimizer.learning_rate)
+            what = (
+                f"Training stopped in {self._phase}, batch {batch + 1}: the loss is NaN or "
+                "infinite."
+            )
+            origin = self.find_origin(self._epoch, batch) if self.find_origin else None
+            if origin:
+                raise WorkError(f"{what} {origin.what}", origin.advice)
+            raise WorkError(what, f"Try a smaller `learning_rate` than {rate:g}.")
         steps = self.params["steps"]
         if batch + 1 < steps:  # the last batch is reported with the epoch's figures
-            loss = float((logs or {}).get("loss", math.nan))
             self._context.progress(self._phase, batch + 1, steps, loss=loss)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {name: float((logs or {}).get(key, math.nan)) for name, key in _METRICS.items()}
-        if not all(math.isfinite(value) for value in values.values()):
-            self.model.stop_training = True
-            return
-        self.curves.append(Epoch(epoch=epoch + 1, **values))
+        values = {_record_name(name): float(value) for name, value in (logs or {}).items()}
+        values.pop("train_learning_rate", None)  # ReduceLROnPlateau adds it to the logs
+        rate = float(self.model.optimizer.learning_rate)
+        self.curves.append(Epoch(epoch=epoch + 1, learning_rate=rate, metrics=values))
         for name, value in values.items():
             self._context.log_metric(name, value, epoch + 1)
         steps = self.params["steps"]
         self._context.progress(self._phase, steps, steps, **values)
+
+
+class EpochSpy(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Calls ``told`` with each epoch's number, the first being 1, and its metrics."""
+
+    def __init__(self, told: Callable[[int, dict[str, float]], None]) -> None:
+        super().__init__()
+        self._told = told
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        values = {_record_name(name): float(value) for name, value in (logs or {}).items()}
+        self._told(epoch + 1, values)
+
+
+def _record_name(keras_name: str) -> str:
+    """Return ``train_loss`` for Keras' ``loss``, and ``validation_loss`` for its ``val_loss``."""
+    if keras_name.startswith("val_"):
+        return f"validation_{keras_name.removeprefix('val_')}"
+    return f"train_{keras_name}"

@@ -3,60 +3,30 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING
 
 from agiwb.artifacts.resolve import MODEL_FILE
-from agiwb.config import Config
-from agiwb.datasets.dataset import Dataset
-from agiwb.datasets.registry import DatasetName, load_dataset
-from agiwb.errors import WorkError
-from agiwb.models.registry import Architecture, build_model
-from agiwb.models.specification import ModelSpec
+from agiwb.datasets.dataset import Dataset, Kind, Task
+from agiwb.datasets.registry import load_dataset
+from agiwb.models.registry import architecture_fingerprint
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
-from agiwb.statistics import Interval, wilson_interval
+from agiwb.statistics import Interval
+from agiwb.tensorflow_quietly import import_tensorflow
+from agiwb.training.catalogue_ranking import catalogue_scores
+from agiwb.training.config import TrainConfig
+from agiwb.training.curves import Epoch
+from agiwb.training.diagnosis.finding import Finding
+from agiwb.training.fit import Trial, open_trial
+from agiwb.training.objectives import main_metric, usual_loss
+from agiwb.training.scoring import labels_of, score_interval
+from agiwb.training.strategy import cluster_task, is_chief
 
 if TYPE_CHECKING:
-    import keras
-
     from agiwb.runs.store import RunStore
 
-
-class TrainConfig(Config):
-    """What decides a trained model."""
-
-    dataset: DatasetName = Field(
-        "digits", description="Data set: digits, mnist5k, mnist, fashion_mnist, or an .npz file."
-    )
-    architecture: Architecture = Field("cnn", description="Model family.")
-    units: int = Field(64, ge=4, le=4096, description="Width of the hidden layer.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Share of hidden units dropped.")
-    l2: float = Field(0.0, ge=0, le=1, description="L2 penalty on the kernels.")
-    optimizer: Literal["adam", "sgd", "rmsprop"] = Field("adam", description="Optimiser.")
-    learning_rate: float = Field(0.002, gt=0, le=10, description="Step size of the optimiser.")
-    epochs: int = Field(12, ge=1, le=10_000, description="Passes over the training data.")
-    batch_size: int = Field(32, ge=1, le=65_536, description="Examples in a batch.")
-    seed: int = Field(0, ge=0, lt=2**32, description="Seed of weights, shuffling and dropout.")
-    name: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9][\w.-]*$",
-        description="Name in the registry; by default <dataset>-<architecture>.",
-    )
-
-
-class Epoch(BaseModel):
-    """One point of the training curves."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+CHECKPOINT_FILE = "epoch.npz"
 
 
 class TrainRecord(Record):
@@ -64,107 +34,121 @@ class TrainRecord(Record):
 
     config: TrainConfig
     model_name: str
+    task: Task
+    kind: Kind
     parameters: int
     classes: tuple[str, ...]
     examples: dict[str, int]
     """Number of examples in each split."""
     curves: tuple[Epoch, ...]
-    test_accuracy_interval: Interval
+    loss: str
+    """The loss that was minimised, where the config leaves it to the task."""
+    main_metric: str
+    """The metric this task is first judged by: accuracy, auc or rmse."""
+    test_interval: Interval
+    """95 % interval of the main metric on the test split."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with the training, as far as it shows; problems first."""
+
+    @property
+    def test_score(self) -> float:
+        """The main metric on the test split."""
+        return self.metrics[f"test_{self.main_metric}"]
 
 
 def _inputs(config: TrainConfig, store: RunStore) -> dict[str, Input]:
-    return {"dataset": Input(load_dataset(config.dataset).fingerprint)}
+    inputs = {"dataset": Input(load_dataset(config.dataset).fingerprint)}
+    if fingerprint := architecture_fingerprint(config.architecture):
+        inputs["architecture"] = Input(fingerprint)
+    if config.strategy == "multi_worker":
+        inputs["cluster"] = Input(cluster_task()[1])
+    return inputs
 
 
 def _register(record: TrainRecord, store: RunStore) -> None:
-    store.register_model(record.model_name, record)
+    if is_chief(record.config.strategy):
+        store.register_model(record.model_name, record)
 
 
 @step("train", inputs=_inputs, publish=_register)
 def train(config: TrainConfig, context: Context) -> TrainRecord:
     """Return the record of a model trained on ``config.dataset`` and saved as ``model.keras``.
 
-    The same config and seed on the same machine give the same weights.
+    The same config and seed on the same machine give the same weights, bit for bit, also when the
+    run was killed and resumed. With ``strategy: multi_worker`` every worker runs this step, and
+    each keeps a run and an equal model of its own; the first one registers it.
 
     Raises:
-        ConfigError: The architecture does not fit the data.
+        ConfigError: The architecture, the loss or the class weights do not fit the data.
         WorkError: The loss became NaN or infinite.
     """
-    from agiwb.tensorflow_quietly import import_tensorflow
-
-    tf = import_tensorflow()
-    import keras
-
+    import_tensorflow()
+    from agiwb.training.diagnosis.watch import Watch
     from agiwb.training.progress import EpochReport
-
-    keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
+    from agiwb.training.tensorboard import TensorBoardLog
 
     data = load_dataset(config.dataset)
-    model = build_model(config.architecture, _spec(config, data))
-    compile_classifier(model, config.optimizer, config.learning_rate)
     report = EpochReport(context, config.epochs)
-    model.fit(
-        data.train.features,
-        data.train.labels,
-        validation_data=(data.validation.features, data.validation.labels),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        callbacks=[report, keras.callbacks.TerminateOnNaN()],
-        verbose=0,
+    watch = Watch(context.say, config, data, report)
+    report.find_origin = watch.origin
+    trial = open_trial(config, data)
+    trial.fit(
+        [report, watch, TensorBoardLog(model_name(config, data), context.run.id, report)],
+        context.checkpoint / CHECKPOINT_FILE,
     )
-    if len(report.curves) < config.epochs:
-        raise WorkError(
-            f"Training stopped in epoch {len(report.curves) + 1}: the loss is NaN or infinite.",
-            f"Try a smaller `learning_rate` than {config.learning_rate:g}.",
-        )
+    settled = trial.settled()
+    findings = watch.conclude(settled)
+    return _record(config, settled, tuple(report.curves), findings, context)
+
+
+def _record(
+    config: TrainConfig,
+    trial: Trial,
+    curves: tuple[Epoch, ...],
+    findings: tuple[Finding, ...],
+    context: Context,
+) -> TrainRecord:
+    data = trial.data
+    metric = main_metric(data)
+    test = trial.evaluate(data.test)
+    interval = score_interval(metric, labels_of(data.test), trial.predict(data.test))
+    ranked = catalogue_scores(trial.model, data, context)
+    model = trial.strip()
     model.save(context.files / MODEL_FILE)
-    loss, accuracy = model.evaluate(data.test.features, data.test.labels, verbose=0)
-    last = report.curves[-1]
     return TrainRecord(
         run=context.run,
         config=config,
         metrics={
-            "train_loss": last.train_loss,
-            "train_accuracy": last.train_accuracy,
-            "validation_loss": last.validation_loss,
-            "validation_accuracy": last.validation_accuracy,
-            "test_loss": loss,
-            "test_accuracy": accuracy,
+            **_kept_epoch(config, curves).metrics,
+            **{f"test_{name}": value for name, value in {**test, **ranked}.items()},
         },
-        model_name=config.name or _default_name(data, config),
+        model_name=model_name(config, data),
+        task=data.task,
+        kind=data.kind,
         parameters=model.count_params(),
         classes=data.classes,
         examples={name: len(split) for name, split in data.splits.items()},
-        curves=tuple(report.curves),
-        test_accuracy_interval=wilson_interval(round(accuracy * len(data.test)), len(data.test)),
+        curves=curves,
+        loss=usual_loss(data) if config.loss == "auto" else config.loss,
+        main_metric=metric,
+        test_interval=interval,
+        findings=findings,
     )
 
 
-def compile_classifier(model: keras.Model, optimizer: str, learning_rate: float) -> None:
-    """Prepare ``model`` for training on integer labels with accuracy as its metric."""
-    import keras
-
-    model.compile(
-        optimizer=keras.optimizers.get(
-            {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
-        ),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=["accuracy"],
-    )
+def _kept_epoch(config: TrainConfig, curves: tuple[Epoch, ...]) -> Epoch:
+    """Return the epoch whose weights the model has: the best one under early stopping."""
+    if config.early_stopping is None:
+        return curves[-1]
+    return min(curves, key=lambda epoch: epoch.metrics["validation_loss"])
 
 
-def _spec(config: TrainConfig, data: Dataset) -> ModelSpec:
-    return ModelSpec(
-        feature_shape=data.feature_shape,
-        classes=len(data.classes),
-        scale=data.scale,
-        units=config.units,
-        dropout=config.dropout,
-        l2=config.l2,
-    )
+def model_name(config: TrainConfig, data: Dataset) -> str:
+    """Return the name to register the model by: the config's, or ``<dataset>-<architecture>``.
 
-
-def _default_name(data: Dataset, config: TrainConfig) -> str:
-    """Return ``<dataset>-<architecture>``, whatever characters a file's name may have."""
-    return re.sub(r"[^\w.-]+", "-", f"{data.name}-{config.architecture}").strip("-.")
+    A file's name may have any characters; the registry's have not.
+    """
+    if config.name:
+        return config.name
+    architecture = re.split(r"[/\\]", config.architecture)[-1]
+    return re.sub(r"[^\w.-]+", "-", f"{data.name}-{architecture}").strip("-.")

@@ -14,6 +14,9 @@ from agiwb.runs.store import open_store
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+if os.geteuid() == 0:  # as in a container
+    _FLAGS.append("--allow-root")
 _RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
 
 
@@ -21,10 +24,7 @@ def test_the_convert_notebook_runs_as_it_stands(
     page: Page, digits_run: TrainRecord, trained_workspace: Path
 ) -> None:
     before = {run.id for run in open_store().summaries("convert")}
-    flags = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-    if os.geteuid() == 0:  # as in a container
-        flags.append("--allow-root")
-    with running("/api", lambda port: ["lab", *flags, f"--port={port}"]) as address:
+    with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
         page.goto(f"{address}/lab/tree/notebooks/03_convert.ipynb?reset")
         expect(page.locator(".jp-Notebook")).to_contain_text("3 · Convert", timeout=60_000)
         expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text("Python 3")
@@ -37,3 +37,16 @@ def test_the_convert_notebook_runs_as_it_stands(
         expect(page.locator(".jp-OutputArea-output img").first).to_be_visible()
     made = [run for run in open_store().summaries("convert") if run.id not in before]
     assert [run.state for run in made] == ["finished"]
+
+
+def test_the_launchers_tensorboard_shows_the_curves(
+    page: Page, digits_run: TrainRecord, trained_workspace: Path
+) -> None:
+    with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
+        page.goto(f"{address}/lab?reset")
+        tile = page.locator(".jp-LauncherCard").filter(has_text="TensorBoard")
+        expect(tile).to_be_visible(timeout=60_000)
+        page.goto(f"{address}/tensorboard/#timeseries", timeout=90_000)
+        run = f"{digits_run.model_name}-{digits_run.run.id[:8]}"
+        expect(page.get_by_text(f"{run}/train").first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("epoch_accuracy").first).to_be_visible(timeout=60_000)

@@ -96,7 +96,7 @@ def test_equal_seeds_give_equal_weights(cnn: Any, digits: Any):
 def test_what_is_masked_stays_zero_while_the_rest_trains(cnn: Any, digits: Any):
     from agiwb.compression.keras_model import rebuild
     from agiwb.compression.pruning import Masks, prunable_kernels
-    from agiwb.training.train import compile_classifier
+    from agiwb.training.objectives import compile_classifier
 
     model = rebuild(cnn)
     Masks(prunable_kernels(model)).tighten(0.5)

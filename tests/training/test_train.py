@@ -21,7 +21,7 @@ def test_the_record_says_what_the_model_does(digits_run: TrainRecord) -> None:
     right = (model.predict(data.test.features, verbose=0).argmax(axis=1) == data.test.labels).mean()
     assert digits_run.metrics["test_accuracy"] == pytest.approx(right, abs=1e-6)
     assert right > 0.8
-    low, high = digits_run.test_accuracy_interval
+    low, high = digits_run.test_interval
     assert low < right < high
     assert len(digits_run.curves) == digits_run.config.epochs
     assert digits_run.parameters == model.count_params()
@@ -33,7 +33,7 @@ def test_the_curves_are_in_mlflow(digits_run: TrainRecord, trained_workspace: Pa
     client = MlflowClient(f"sqlite:///{trained_workspace / 'mlflow.db'}")
     history = client.get_metric_history(digits_run.run.id, "validation_accuracy")
     stored = [point.value for point in history if point.step > 0]
-    assert stored == [epoch.validation_accuracy for epoch in digits_run.curves]
+    assert stored == [epoch.metrics["validation_accuracy"] for epoch in digits_run.curves]
     assert client.get_run(digits_run.run.id).data.params["architecture"] == "mlp"
 
 

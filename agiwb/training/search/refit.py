@@ -1,0 +1,90 @@
+"""The final fit: the best trial's settings, on all examples that are not for the test."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from statistics import median_low
+from typing import Any
+
+import numpy as np
+
+from agiwb.datasets.dataset import Dataset
+from agiwb.runs.context import Context
+from agiwb.tensorflow_quietly import import_tensorflow
+from agiwb.training.config import TrainConfig
+from agiwb.training.curves import Epoch
+from agiwb.training.fit import Trial, _class_weights, open_trial
+from agiwb.training.pipeline import is_streamed, steps_in_epoch, training_batches
+from agiwb.training.search.folds import together
+from agiwb.training.search.objective import Outcome
+from agiwb.training.train import CHECKPOINT_FILE, model_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Refit:
+    """A fitted model, its curves, and for how many epochs of which examples it was fitted."""
+
+    trial: Trial
+    curves: tuple[Epoch, ...]
+    epochs: int
+    data: Dataset
+
+
+def refit(config: TrainConfig, best: Outcome, data: Dataset, context: Context) -> Refit:
+    """Return the model of the best trial, fitted to train and validation together.
+
+    Nothing is left to validate on, so that nothing is decided on the way: it takes the median
+    number of epochs that the folds took, with the learning rates that one of those folds had. The
+    same search gives the same weights, bit for bit, also when it was interrupted here.
+
+    Examples that stay on disk are not put together: then the training split is all it gets.
+    """
+    import_tensorflow()
+    from agiwb.training.checkpoint import Checkpoint, epochs_done
+    from agiwb.training.progress import EpochReport
+    from agiwb.training.tensorboard import TensorBoardLog
+
+    epochs = median_low(best.epochs)
+    rates = best.rates[best.epochs.index(epochs)] if config.schedule == "plateau" else ()
+    # The schedule's length stays that of the trial, whose epochs the config has.
+    settings = config.model_copy(update={"schedule": "constant"} if rates else {})
+    whole = data
+    if not is_streamed(data.train):
+        whole = dataclasses.replace(data, train=together(data), validation=_empty(data))
+    trial = open_trial(settings, whole)
+    report = EpochReport(context, epochs)
+    callbacks: list[Any] = [
+        report,
+        TensorBoardLog(model_name(config, data), context.run.id, report),
+    ]
+    if rates:
+        callbacks.insert(0, _replay(rates))
+    checkpoint = context.checkpoint / CHECKPOINT_FILE
+    callbacks.append(Checkpoint(checkpoint, callbacks))
+    done = epochs_done(checkpoint, epochs)
+    train = whole.train
+    with trial.strategy.scope(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trial.model.fit(
+            training_batches(train, config.batch_size, config.seed, range(done, epochs)),
+            steps_per_epoch=steps_in_epoch(train, config.batch_size),
+            initial_epoch=done,
+            epochs=epochs,
+            class_weight=_class_weights(settings, whole),
+            callbacks=callbacks,
+            shuffle=False,  # the pipeline does it
+            verbose=0,
+        )
+    return Refit(trial.settled(), tuple(report.curves), epochs, whole)
+
+
+def _empty(data: Dataset) -> Any:
+    return data.validation.take(np.array([], np.intp))
+
+
+def _replay(rates: tuple[float, ...]) -> Any:
+    """Return what gives each epoch the learning rate it had in the trial."""
+    import keras
+
+    return keras.callbacks.LearningRateScheduler(lambda epoch, _rate: rates[epoch])

@@ -1,0 +1,103 @@
+"""Where studies are kept: SQLite in the workspace, or a database server.
+
+A config is stored with its run, so no password may be in it. ``AGIWB_OPTUNA_STORAGE`` may have
+one; it is used, and never shown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agiwb.errors import ConfigError, WorkspaceError
+from agiwb.settings import Settings
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+    from sqlalchemy.engine import URL
+
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+def storage_without_password(storage: str | None) -> str | None:
+    """Return ``storage`` if it is a URL that may be stored with a run.
+
+    Raises:
+        ValueError: It is none, or has a password in it.
+    """
+    if storage is None:
+        return None
+    url = _parsed(storage)
+    if url.password is not None or "password" in url.query:
+        raise ValueError(
+            "the URL has a password in it, and a config is kept with its run. Leave the password "
+            "out and give it as PGPASSWORD or in ~/.pgpass; or give the whole URL as the "
+            "environment variable AGIWB_OPTUNA_STORAGE instead."
+        )
+    return url.render_as_string(hide_password=False)
+
+
+def storage_url(storage: str | None, workspace: Path, study: str) -> URL:
+    """Return where ``study`` is kept: ``storage``, else what the environment says, else a file."""
+    from sqlalchemy.engine import URL
+
+    secret = Settings().optuna_storage
+    if storage is None and secret is None:
+        folder = workspace / "search"
+        folder.mkdir(parents=True, exist_ok=True)
+        return URL.create("sqlite", database=str(folder / f"{study}.db"))
+    try:
+        return _parsed(storage or (secret.get_secret_value() if secret else ""))
+    except ValueError as error:
+        raise ConfigError(f"`AGIWB_OPTUNA_STORAGE`: {error}") from None
+
+
+def open_storage(url: URL) -> RDBStorage:
+    """Return Optuna's storage at ``url``, its tables made if there are none.
+
+    Raises:
+        WorkspaceError: It cannot be reached or used. The message has no password in it.
+    """
+    from optuna.storages import RDBStorage
+
+    address = url.render_as_string(hide_password=False)
+    try:
+        return RDBStorage(address)
+    except Exception as error:  # noqa: BLE001  each driver raises its own
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        secrets = (url.password, url.query.get("password"))
+        for secret in (word for word in secrets if isinstance(word, str) and word):
+            reason = reason.replace(secret, "***")
+        raise WorkspaceError(
+            f"The storage {shown(url)} cannot be opened: {reason}",
+            "Is the server running, and may this user connect? A password comes from PGPASSWORD, "
+            "~/.pgpass or AGIWB_OPTUNA_STORAGE.",
+        ) from None
+
+
+def shown(url: URL) -> str:
+    """Return ``url`` as it may be shown."""
+    query = {name: value for name, value in url.query.items() if name != "password"}
+    return url.set(query=query).render_as_string(hide_password=True)
+
+
+def _parsed(text: str) -> URL:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    advice = "Write postgresql://USER@HOST:5432/DATABASE, or sqlite:////absolute/path.db."
+    try:
+        url = make_url(text.strip())
+    except (ArgumentError, ValueError):
+        raise ValueError(f"it is not the URL of a database. {advice}") from None
+    if url.drivername not in _DRIVERS:
+        raise ValueError(f"studies cannot be kept in {url.drivername}. {advice}")
+    url = url.set(drivername=_DRIVERS[url.drivername])
+    if url.drivername == "sqlite" and not Path(url.database or "").is_absolute():
+        raise ValueError(f"the path of an SQLite file must be absolute. {advice}")
+    return url

@@ -1,0 +1,147 @@
+"""Studies in a real PostgreSQL, and passwords that are never shown."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agiwb import SearchConfig, search
+from agiwb.errors import CancelledError, ConfigError, WorkspaceError
+from agiwb.runs.events import Event
+from agiwb.training.search.storage import open_storage, shown, storage_url
+
+PASSWORD = "s3cret-of-the-study"  # noqa: S105  of a server that lives as long as this test
+
+
+@dataclass
+class Server:
+    """A PostgreSQL server on loopback."""
+
+    port: int
+
+    def url(self, password: str = PASSWORD) -> str:
+        return f"postgresql://agiwb:{password}@127.0.0.1:{self.port}/postgres"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    programs = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is missing: apt-get install postgresql")
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="agiwb-postgres-"))
+    become: list[str] = []
+    if os.geteuid() == 0:  # it refuses to run as root
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    password.chmod(0o644)
+    subprocess.run(
+        [
+            *become, programs / "initdb", "-D", folder / "data", "-U", "agiwb", "--no-sync",
+            "--auth=scram-sha-256", f"--pwfile={password}",
+        ],
+        check=True, capture_output=True, cwd="/",
+    )  # fmt: skip
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *become, programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder,
+            "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
+        ],
+        stderr=subprocess.PIPE, text=True, cwd="/",
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "ready to accept connections" in line:
+            break
+    try:
+        yield Server(port)
+    finally:
+        process.terminate()
+        process.communicate()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "storage", ["postgresql://me:s3cret@host/db", "postgresql://host/db?password=s3cret"]
+)
+def test_a_config_takes_no_password_and_does_not_repeat_it(storage: str) -> None:
+    with pytest.raises(ConfigError, match="AGIWB_OPTUNA_STORAGE") as caught:
+        SearchConfig(storage=storage)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_postgresql_url_names_the_driver_that_is_installed(tmp_path: Path) -> None:
+    config = SearchConfig(storage="postgres://me@host:5432/db")
+    assert config.storage == "postgresql+psycopg://me@host:5432/db"
+
+
+def test_the_environment_names_the_storage_of_all_searches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert storage_url(None, tmp_path, "mine").database == str(tmp_path / "search" / "mine.db")
+    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", "postgresql://me:s3cret@host/db?password=other")
+    url = storage_url(None, tmp_path, "mine")
+    assert url.password == "s3cret"  # noqa: S105
+    assert shown(url) == "postgresql+psycopg://me:***@host/db"
+    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", "nonsense://s3cret@x")
+    with pytest.raises(ConfigError, match="AGIWB_OPTUNA_STORAGE") as caught:
+        storage_url(None, tmp_path, "mine")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_that_refuses_is_named_without_the_password(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", server.url("wrong-password"))
+    with pytest.raises(WorkspaceError, match=r"agiwb:\*\*\*@127.0.0.1.*authentication") as caught:
+        open_storage(storage_url(None, tmp_path, "mine"))
+    assert "wrong-password" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_through_postgresql_and_the_password_stays_there(
+    server: Server,
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", server.url())
+    config = SearchConfig(
+        architecture="mlp", layers=1, epochs=1, batch_size=512, space=["units=8,16"], sampler="grid"
+    )
+    heard: list[str] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event.message)
+
+    def stop() -> bool:
+        return any(message.startswith("trial 0 ") for message in heard)
+
+    with pytest.raises(CancelledError):
+        search(config, listener=listen, cancelled=stop)
+    heard.clear()
+    record = search(config, listener=listen)
+    assert not stop()
+    assert [trial.state for trial in record.trials] == ["complete"] * 2
+    assert record.storage == f"postgresql+psycopg://agiwb:***@127.0.0.1:{server.port}/postgres"
+    assert not list(workspace.glob("search/*.db"))
+    files = [path for path in workspace.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+    assert PASSWORD not in "".join([*heard, *capfd.readouterr()])
