@@ -7,11 +7,12 @@ validation, so a wrong value meets the same message everywhere.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from agiwb.errors import ConfigError, did_you_mean
@@ -75,6 +76,37 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"The config file {path} holds no fields.", "It should hold lines such as `epochs: 5`."
         )
     return values
+
+
+def _from_pairs(value: Any) -> Any:
+    """Return ``NAME=VALUE`` words as a mapping."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    pairs = (str(word).partition("=") for word in value)
+    return {name: _value(text) for name, _, text in pairs}
+
+
+def _value(text: str) -> Any:
+    """Return a word as papermill's command line reads it; brackets make a list or a mapping."""
+    if text in {"True", "False", "None"}:
+        return {"True": True, "False": False, "None": None}[text]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    if text[:1] in {"[", "{"}:
+        import yaml
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(
+                f"The value {text!r} is not valid YAML.", "Write a list as `[a, b]`."
+            ) from None
+    return text
+
+
+NamedValues = Annotated[dict[str, Any], BeforeValidator(_from_pairs)]
+"""A field of names and values, which a command line writes as ``NAME=VALUE NAME=VALUE``."""
 
 
 def describe_field(field: FieldInfo) -> str:

@@ -66,11 +66,13 @@ def train_in_memory(path: Path) -> dict[str, float]:
 def train_streamed(path: Path) -> dict[str, float]:
     """Train on part of an epoch of the file, which stays on disk."""
     from agiwb.datasets.description import SourceDescription
+    from agiwb.datasets.parquet import load_parquet
     from agiwb.datasets.source import say_nothing
-    from agiwb.datasets.streamed_parquet import load_streamed_parquet
 
-    description = SourceDescription(name="streamed", path=path, task="classification")
-    return fitted(load_streamed_parquet(description, say_nothing, "always").data)
+    description = SourceDescription(
+        name="streamed", path=path, task="classification", stream="always"
+    )
+    return fitted(load_parquet(description, say_nothing).data)
 
 
 def fitted(data: Any) -> dict[str, float]:

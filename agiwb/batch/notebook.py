@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from agiwb.batch.parameters import checked_parameters, read_notebook
-from agiwb.config import Config
-from agiwb.errors import ConfigError, NotebookError
+from agiwb.config import Config, NamedValues
+from agiwb.errors import NotebookError
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
@@ -28,36 +26,11 @@ HTML_FILE = "executed.html"
 _GATES = ("sweep", "convert", "evaluate")
 
 
-def _from_pairs(value: Any) -> Any:
-    """Return ``NAME=VALUE`` words as a mapping."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    pairs = (str(word).partition("=") for word in value)
-    return {name: _value(text) for name, _, text in pairs}
-
-
-def _value(text: str) -> Any:
-    """Return a word as papermill's command line reads it; brackets make a list or a mapping."""
-    if text in {"True", "False", "None"}:
-        return {"True": True, "False": False, "None": None}[text]
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    if text[:1] in {"[", "{"}:
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(
-                f"The value {text!r} is not valid YAML.", "Write a list as `[a, b]`."
-            ) from None
-    return text
-
-
 class RunConfig(Config):
     """Which notebook to run, and with what."""
 
     notebook: Path = Field(description="The notebook to run.")
-    parameters: Annotated[dict[str, Any], BeforeValidator(_from_pairs)] = Field(
+    parameters: NamedValues = Field(
         default_factory=dict, description="Values for its parameters, as NAME=VALUE."
     )
     cell_timeout_s: int = Field(

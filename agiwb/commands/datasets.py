@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agiwb.commands.step import stop_on_sigterm
 from agiwb.datasets.builtin import BUILTIN
 from agiwb.datasets.registered import find_registered, list_registered, remove_registered
-from agiwb.datasets.registry import load_with_notes
+from agiwb.datasets.registry import load_dataset, load_with_notes
 from agiwb.flags import Parser, parse_flags, parser_for
 from agiwb.runs.registry import STEPS
+from agiwb.settings import Settings
 
 if TYPE_CHECKING:
     from agiwb.datasets.add import DatasetRecord
@@ -96,11 +98,22 @@ def _add(words: list[str]) -> int:
     config, options = parse_flags(parser, AddDatasetConfig, [*flags, *words])
     stop_on_sigterm()
     record = add_dataset(config, reuse="fresh" not in options)
-    print(record.model_dump_json(indent=2) if "json" in options else _summary(record))
+    page = _write_page(record)
+    print(record.model_dump_json(indent=2) if "json" in options else _summary(record, page))
     return 0 if record.passed else 1
 
 
-def _summary(record: DatasetRecord) -> str:
+def _write_page(record: DatasetRecord) -> Path:
+    """Write the page with the preview and the quality report; return where it is."""
+    from agiwb.reporting.datasets import write_dataset_page
+
+    name = record.config.name
+    page = Settings().workspace_path / "reports" / "datasets" / f"{name}.html"
+    write_dataset_page(page, load_dataset(name), record.quality, record.notes)
+    return page
+
+
+def _summary(record: DatasetRecord, page: Path) -> str:
     """Return what a person wants to know of a data set just added."""
     about = {
         "kind": f"{record.kind}, {' x '.join(map(str, record.feature_shape))}".rstrip(", "),
@@ -113,7 +126,8 @@ def _summary(record: DatasetRecord) -> str:
     lines = [f"{record.config.name}: added from {record.config.path}"]
     lines += [f"  {name:<10}{value}" for name, value in about.items() if value]
     if record.reused:  # the run that read the data said so then
-        lines += [f"  - {note}" for note in (*record.notes, *record.findings)]
+        lines += [f"  - {note}" for note in (*record.notes, *record.quality.findings)]
+    lines.append(f"Preview and quality report: {page}")
     lines.append(f"Use it by its name: `agiwb train --dataset {record.config.name}`.")
     return "\n".join(lines)
 

@@ -6,13 +6,14 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from agiwb.datasets.builtin import BUILTIN
-from agiwb.datasets.dataset import Dataset, Kind, Task
+from agiwb.datasets.dataset import Kind, Task
 from agiwb.datasets.description import SourceDescription
 from agiwb.datasets.formats import format_of, load_source
+from agiwb.datasets.quality.examine import examine
+from agiwb.datasets.quality.report import QualityReport
 from agiwb.datasets.registered import RegisteredDataset, write_registered
 from agiwb.runs.context import Context
 from agiwb.runs.files import sha256_of_tree
@@ -66,8 +67,8 @@ class DatasetRecord(Record):
     fingerprint: str
     notes: tuple[str, ...]
     """In sentences, what was inferred or left out."""
-    findings: tuple[str, ...]
-    """In sentences, what about the quality of the data a user should know."""
+    quality: QualityReport
+    """What was found of missing values, duplicates, leaks and balance, in numbers and sentences."""
 
 
 def _inputs(config: AddDatasetConfig, store: RunStore) -> dict[str, Input]:
@@ -105,8 +106,9 @@ def add_dataset(config: AddDatasetConfig, context: Context) -> DatasetRecord:
     for note in source.notes:
         context.say(note)
     data = source.data
-    findings = _findings(data)
-    for finding in findings:
+    context.say(f"Examining {sum(map(len, data.splits.values())):,} examples.")
+    quality = examine(data)
+    for finding in quality.findings:
         context.say(finding)
     return DatasetRecord(
         run=context.run,
@@ -121,21 +123,5 @@ def add_dataset(config: AddDatasetConfig, context: Context) -> DatasetRecord:
         slices=tuple(sorted(data.train.slices)),
         fingerprint=data.fingerprint,
         notes=source.notes,
-        findings=findings,
+        quality=quality,
     )
-
-
-def _findings(data: Dataset) -> tuple[str, ...]:
-    """Return in sentences what about the quality of the data a user should know."""
-    shares = {name: _missing_share(data, name) for name in data.columns}
-    return tuple(
-        f"The column `{name}` is missing in {share:.1%} of the examples."
-        for name, share in shares.items()
-        if share
-    )
-
-
-def _missing_share(data: Dataset, column: str) -> float:
-    values = np.concatenate([part.features[column] for part in data.splits.values()])
-    missing = np.isnan(values) if values.dtype.kind == "f" else values == ""
-    return float(missing.mean())

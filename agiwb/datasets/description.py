@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from agiwb.config import Config
 from agiwb.datasets.dataset import Kind, Task
 
-Format = Literal["npz", "csv", "tsv", "jsonl", "parquet", "images", "audio", "texts"]
+Format = Literal["npz", "csv", "tsv", "jsonl", "parquet", "tfrecord", "images", "audio", "texts"]
 """How a source is stored: a file of arrays, a table, or a folder with a folder for each class."""
+
+Streaming = Literal["auto", "always", "never"]
 
 
 def _one_or_more(value: Any) -> Any:
@@ -69,5 +71,15 @@ class SourceDescription(Config):
         le=600,
         description="Length to which recordings are padded or cut; by default the longest, "
         "at most 10 seconds.",
+    )
+    stream: Streaming = Field(
+        "auto",
+        description="Whether the data stay on disk and come in blocks; auto: if they take more "
+        "than an eighth of this machine's memory.",
+    )
+    feature_spec: AbsolutePath | None = Field(
+        None,
+        description="YAML or JSON file that says what the features of TFRecord are; by default "
+        "the first records tell.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of what is drawn: splits, negatives.")

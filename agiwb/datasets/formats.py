@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from agiwb.datasets.description import Format, SourceDescription
 from agiwb.errors import ConfigError, DatasetError
@@ -20,6 +21,7 @@ _TABLE = frozenset(
 )  # fmt: skip
 _ALWAYS = frozenset({"name", "path", "format", "task", "kind", "classes", "seed"})
 _SNIFFED_FILES = 1000
+_SHARD = re.compile(r"-\d+-of-\d+$")
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,12 @@ class FormatEntry:
 
     loader: str
     suffixes: frozenset[str]
-    is_folder: bool = False
+    place: Literal["file", "folder", "file or folder"] = "file"
     options: frozenset[str] = frozenset()
+
+    def fits(self, path: Path) -> bool:
+        """Return whether the format can be what is at ``path``: a file, or a folder."""
+        return ("folder" if path.is_dir() else "file") in self.place
 
 
 FORMATS: dict[Format, FormatEntry] = {
@@ -39,27 +45,38 @@ FORMATS: dict[Format, FormatEntry] = {
     "jsonl": FormatEntry(
         "json_lines:load_json_lines", frozenset({".jsonl", ".ndjson"}), options=_TABLE
     ),
-    "parquet": FormatEntry("parquet:load_parquet", frozenset({".parquet"}), options=_TABLE),
+    "parquet": FormatEntry(
+        "parquet:load_parquet",
+        frozenset({".parquet", ".pq"}),
+        place="file or folder",
+        options=_TABLE | {"stream"},
+    ),
+    "tfrecord": FormatEntry(
+        "tfrecord:load_tfrecord",
+        frozenset({".tfrecord", ".tfrecords", ".tfrec"}),
+        place="file or folder",
+        options=_TABLE | {"stream", "feature_spec"},
+    ),
     "images": FormatEntry(
         "image_folder:load_images",
         frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif"}),
-        is_folder=True,
+        place="folder",
         options=frozenset({"image_size"}),
     ),
     "audio": FormatEntry(
         "audio_folder:load_audio",
         frozenset({".wav"}),
-        is_folder=True,
+        place="folder",
         options=frozenset({"seconds"}),
     ),
-    "texts": FormatEntry("text_folder:load_texts", frozenset({".txt"}), is_folder=True),
+    "texts": FormatEntry("text_folder:load_texts", frozenset({".txt"}), place="folder"),
 }
 
 
 def is_data_file(reference: str) -> bool:
     """Return whether ``reference`` ends as the files of a format do."""
-    suffix = Path(reference).suffix.lower()
-    return any(suffix in entry.suffixes for entry in FORMATS.values() if not entry.is_folder)
+    suffix = _suffix(Path(reference))
+    return any(suffix in entry.suffixes for entry in FORMATS.values() if "file" in entry.place)
 
 
 def load_source(description: SourceDescription, progress: Progress) -> Source:
@@ -95,16 +112,16 @@ def format_of(description: SourceDescription) -> Format:
     path, given = description.path, description.format
     require_existing(path)
     if given is not None:
-        if FORMATS[given].is_folder != path.is_dir():
-            needed = "a folder" if FORMATS[given].is_folder else "a file"
+        if not FORMATS[given].fits(path):
             raise DatasetError(
-                f"The format {given} is {needed}, and {path} is not.", "Check `path` and `format`."
+                f"The format {given} is a {FORMATS[given].place}, and {path} is not.",
+                "Check `path` and `format`.",
             )
         return given
-    suffixes = _suffixes_below(path) if path.is_dir() else Counter([path.suffix.lower()])
+    suffixes = _suffixes_below(path) if path.is_dir() else Counter([_suffix(path)])
     fitting: Counter[Format] = Counter()
     for name, entry in FORMATS.items():
-        if entry.is_folder == path.is_dir():
+        if entry.fits(path):
             fitting[name] = sum(suffixes[suffix] for suffix in entry.suffixes)
     found = [name for name, count in fitting.items() if count]
     if len(found) == 1:
@@ -113,7 +130,7 @@ def format_of(description: SourceDescription) -> Format:
         held = " and ".join(f"{fitting[name]} {name}" for name in found)
         raise DatasetError(f"The folder {path} holds {held}.", "Say which with `format`.")
     what = "folder" if path.is_dir() else "file"
-    known = sorted(s for e in FORMATS.values() if e.is_folder == path.is_dir() for s in e.suffixes)
+    known = sorted(s for e in FORMATS.values() if e.fits(path) for s in e.suffixes)
     raise DatasetError(
         f"The {what} {path} is of no known format.",
         f"Known suffixes: {', '.join(known)}"
@@ -130,7 +147,13 @@ def require_existing(path: Path) -> None:
 
 def _suffixes_below(folder: Path) -> Counter[str]:
     """Count the suffixes of the first files below a folder, which are enough to tell."""
-    return Counter(path.suffix.lower() for path in _first_files(folder))
+    return Counter(_suffix(path) for path in _first_files(folder))
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix that tells the format: ``.tfrecord`` of ``x.tfrecord-0-of-2.gz`` too."""
+    sharded = _SHARD.sub("", path.name.lower())
+    return Path(sharded.removesuffix(".gz")).suffix
 
 
 def _first_files(folder: Path) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agiwb.datasets.coded import CodedColumn
 from agiwb.datasets.columns import label_values, texts_of
 from agiwb.datasets.dataset import Dataset, Kind
-from agiwb.datasets.description import SourceDescription
+from agiwb.datasets.description import SourceDescription, Streaming
 from agiwb.datasets.labels import FEW, Labels, understand_labels
 from agiwb.datasets.source import Place, Source
 from agiwb.datasets.splitting import SPLIT_WORDS, TEST_SHARE, VALIDATION_SHARE
@@ -21,8 +21,6 @@ from agiwb.errors import DatasetError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Streaming = Literal["auto", "always", "never"]
 
 LARGE_SHARE = 8
 _MOST_CLASSES = 100_000

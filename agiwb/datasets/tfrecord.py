@@ -18,7 +18,7 @@ from agiwb.datasets.encoded_images import decoded_images, look_of
 from agiwb.datasets.parts import find_parts
 from agiwb.datasets.roles import Roles, choose_roles
 from agiwb.datasets.source import Place, Progress, Source, require_kind
-from agiwb.datasets.streamed_source import RowScan, Streaming, assemble_streamed, is_too_large
+from agiwb.datasets.streamed_source import RowScan, assemble_streamed, is_too_large
 from agiwb.datasets.table import TableFile, source_of_table
 from agiwb.datasets.tfrecord_parts import Columns, TFRecordParts, TFRecordRows
 from agiwb.datasets.tfrecord_spec import JUDGED_RECORDS, Feature, Spec, infer_spec, read_spec
@@ -35,12 +35,7 @@ _KINDS_BY_DIMENSIONS: dict[int, tuple[Kind, ...]] = {
 }
 
 
-def load_tfrecord(
-    description: SourceDescription,
-    progress: Progress,
-    stream: Streaming = "auto",
-    feature_spec: Path | None = None,
-) -> Source:
+def load_tfrecord(description: SourceDescription, progress: Progress) -> Source:
     """Return the data set in a TFRecord file, or in a folder of them; plain or GZIP.
 
     Records are ``tf.train.Example`` messages. If one of their features is an image or an array of
@@ -50,9 +45,6 @@ def load_tfrecord(
     Args:
         description: What the user said; ``path`` is a file or a folder.
         progress: Told of the pass over files, labels and splits.
-        stream: Whether the data stay on disk; auto: if they are large for this machine's memory.
-        feature_spec: YAML or JSON file that says what the features are, see
-            ``tfrecord_spec.read_spec``; by default the first records tell.
 
     Raises:
         DatasetError: A file is corrupt, or a record lacks a feature or has it of another type; file
@@ -61,7 +53,7 @@ def load_tfrecord(
     """
     found = find_parts(description.path, lambda file: bool(_NAME.search(file.name)))
     parts = TFRecordParts(found, progress)
-    spec, notes = _spec(feature_spec, parts)
+    spec, notes = _spec(description.feature_spec, parts)
     notes = [*found.notes, *notes]
     if parts.splits and (description.split or _SPLIT in spec):
         raise ConfigError(
@@ -70,7 +62,7 @@ def load_tfrecord(
             "Rename the files or the feature, so that one of them decides.",
         )
     array = _array_feature(description, spec)
-    large = is_too_large(found.size_bytes, stream)
+    large = is_too_large(found.size_bytes, description.stream)
     if array is None and not large:
         table = _table(description, parts, spec, None)
         source = source_of_table(description, table)
@@ -85,7 +77,7 @@ def load_tfrecord(
     return assemble_streamed(
         description, rows, scan, kind, notes,
         scale=1.0 if array is None else scale,
-        stays_on_disk=large or is_too_large(in_memory_bytes, stream),
+        stays_on_disk=large or is_too_large(in_memory_bytes, description.stream),
     )  # fmt: skip
 
 

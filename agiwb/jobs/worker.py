@@ -41,8 +41,9 @@ def run_job(path: Path) -> int:
         with folder.beating(), _place(folder):
             return _carry_out(folder, status)
     except BaseException as error:  # noqa: BLE001  whatever ended the job is told to who asks
+        exit_code = _explain(error)
         folder.close_after(error)
-        return _explain(error)
+        return exit_code
 
 
 def stop_on_sigterm() -> None:

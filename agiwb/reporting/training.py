@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from agiwb.reporting.picture import BLUE, ORANGE, Picture
 from agiwb.training.curves import Epoch
+from agiwb.training.search.record import SearchRecord
 from agiwb.training.train import TrainRecord
 
 _AXIS_NAMES = {
@@ -22,7 +23,7 @@ _LOSS_NAMES = {
 }
 
 
-def plot_training(record: TrainRecord) -> Picture:
+def plot_training(record: TrainRecord | SearchRecord) -> Picture:
     """Return loss and main metric over the epochs, with the test score and its 95 % interval."""
     score, interval = score_words(record), record.test_interval
     picture = Picture(
@@ -32,7 +33,7 @@ def plot_training(record: TrainRecord) -> Picture:
     loss, quality = picture.axes_row(2)
     _draw_curves(loss, record.curves, "loss", 1)
     loss.set(ylabel=_LOSS_NAMES.get(record.loss, record.loss.replace("_", " ")))
-    if all(value > 0 for point in record.curves for value in _losses(point)):
+    if min(_values(record.curves, "loss"), default=0) > 0:
         loss.set(yscale="log")
     factor = 1 if record.main_metric == "rmse" else 100
     quality.axhspan(
@@ -48,7 +49,7 @@ def plot_training(record: TrainRecord) -> Picture:
     return picture
 
 
-def score_words(record: TrainRecord) -> str:
+def score_words(record: TrainRecord | SearchRecord) -> str:
     """Return the test score with its 95 % interval, in the unit it is spoken of."""
     style = ".4g" if record.main_metric == "rmse" else ".1%"
     low, high = record.test_interval
@@ -56,13 +57,19 @@ def score_words(record: TrainRecord) -> str:
 
 
 def _draw_curves(axes: Axes, curves: tuple[Epoch, ...], metric: str, factor: float) -> None:
-    epochs = [point.epoch for point in curves]
+    """Draw training and validation; a model that was fitted to all data has no validation."""
     marker = "o" if len(curves) == 1 else ""
     for split, line, colour in (("train", "-", BLUE), ("validation", "--", ORANGE)):
-        values = [factor * point.metrics[f"{split}_{metric}"] for point in curves]
-        label = "training" if split == "train" else split
-        axes.plot(epochs, values, line, marker=marker, color=colour, label=label)
+        points = [point for point in curves if f"{split}_{metric}" in point.metrics]
+        if points:
+            axes.plot(
+                [point.epoch for point in points],
+                [factor * point.metrics[f"{split}_{metric}"] for point in points],
+                line, marker=marker, color=colour,
+                label="training" if split == "train" else split,
+            )  # fmt: skip
 
 
-def _losses(point: Epoch) -> tuple[float, float]:
-    return point.metrics["train_loss"], point.metrics["validation_loss"]
+def _values(curves: tuple[Epoch, ...], metric: str) -> list[float]:
+    names = (f"train_{metric}", f"validation_{metric}")
+    return [point.metrics[name] for point in curves for name in names if name in point.metrics]

@@ -42,14 +42,14 @@ def execute(
     if begun is not None:
         require_unchanged(begun, config, provenance)
         run = store.reopen(begun.id)
-        record = _complete(step, config, run, store, listener, cancelled, resumed=True)
+        record = _complete(step, config, run, store, listener, cancelled, job, resumed=True)
     elif reuse and step.reusable and (known := store.known(key)) is not None:
         _tell_of_reuse(known.run, listener, job)
         record = known.model_copy(update={"reused": True})  # type: ignore[assignment]
         step.publish(record, store)
     else:
         run = store.start(step.name, config, key, provenance, job)
-        record = _complete(step, config, run, store, listener, cancelled, resumed=False)
+        record = _complete(step, config, run, store, listener, cancelled, job, resumed=False)
     if caller := provenance.parents.get(CALLER):
         store.folder(caller).note_result(step.name, record.run.id)
     return record
@@ -121,19 +121,25 @@ def _complete(
     store: RunStore,
     listener: Listener,
     cancelled: Callable[[], bool],
+    job: RunFolder | None,
     *,
     resumed: bool,
 ) -> R:
-    """Return the record of ``run``, carried out and published; its folder says how it ended."""
+    """Return the record of ``run``, carried out and published.
+
+    Its folder says how it ended. That of a job is told by the job's process, as its last word.
+    """
     folder = store.folder(run.id)
     try:
         with folder.beating():
             record = _carry_out(step, config, run, store, listener, cancelled, resumed)
             step.publish(record, store)
     except BaseException as error:
-        folder.close_after(error)
+        if job is None:
+            folder.close_after(error)
         raise
-    folder.close("finished", 0 if record.passed else 1)
+    if job is None:
+        folder.close("finished", 0 if record.passed else 1)
     return record
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from agiwb.config import Config
+from agiwb.config import Config, NamedValues
 from agiwb.datasets.registry import DatasetName
 from agiwb.models.registry import Architecture
 from agiwb.models.specification import Size
@@ -62,7 +62,7 @@ class TrainConfig(Config):
     length: int | None = Field(
         None, ge=1, le=4096, description="Words of a text that are read; by default from the data."
     )
-    options: dict[str, Any] = Field(
+    options: NamedValues = Field(
         {}, description="NAME=VALUE pairs passed on to a builder of your own."
     )
 

@@ -35,9 +35,12 @@ class Trial:
     strategy: Any
 
     def fit(
-        self, callbacks: Sequence[keras.callbacks.Callback] = (), checkpoint: Path | None = None
+        self,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        checkpoint: Path | None = None,
+        epochs: int | None = None,
     ) -> None:
-        """Fit the model to the training split, watching the validation split.
+        """Fit the model to the training split, watching the validation split unless it is empty.
 
         The same config, data and machine give the same weights, bit for bit, whether or not the
         training was interrupted in between.
@@ -46,28 +49,28 @@ class Trial:
             callbacks: Told of every batch and epoch, before early stopping is.
             checkpoint: File that keeps the state; if it exists, the training goes on from there.
                 Several workers keep none: they could not agree on an epoch to go on from.
+            epochs: How many to train for, where it is not all of the config's.
         """
         from agiwb.training.checkpoint import Checkpoint, epochs_done
 
         config, data = self.config, self.data
+        epochs, validated = epochs or config.epochs, len(data.validation) > 0
         if config.strategy == "multi_worker":
             checkpoint = None
-        done = epochs_done(checkpoint, config.epochs) if checkpoint else 0
-        everyone = [*callbacks, *_stoppers(config)]
+        done = epochs_done(checkpoint, epochs) if checkpoint else 0
+        everyone = [*callbacks, *(_stoppers(config) if validated else [])]
         if checkpoint:
             everyone.append(Checkpoint(checkpoint, everyone))
-        batches = training_batches(
-            data.train, config.batch_size, config.seed, range(done, config.epochs)
-        )
-        local = evaluation_batches(data.validation)
-        with self.strategy.scope(), ready_to_fit(self.model, self.strategy, next(iter(local))):
+        batches = training_batches(data.train, config.batch_size, config.seed, range(done, epochs))
+        first = next(iter(evaluation_batches(data.train)))
+        with self.strategy.scope(), ready_to_fit(self.model, self.strategy, first):
             self.model.fit(
                 batches,
                 steps_per_epoch=steps_in_epoch(data.train, config.batch_size),
-                validation_data=local,
+                validation_data=evaluation_batches(data.validation) if validated else None,
                 initial_epoch=done,
-                epochs=config.epochs,
-                class_weight=_class_weights(config, data),
+                epochs=epochs,
+                class_weight=class_weights(config, data),
                 callbacks=everyone,
                 shuffle=False,  # the pipeline does it
                 verbose=0,
@@ -116,7 +119,7 @@ def open_trial(config: TrainConfig, data: Dataset) -> Trial:
 
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    _class_weights(config, data)
+    class_weights(config, data)
     policy = keras.mixed_precision.dtype_policy()
     with strategy.scope():
         try:
@@ -157,7 +160,7 @@ def _stoppers(config: TrainConfig) -> list[keras.callbacks.Callback]:
     return made
 
 
-def _class_weights(config: TrainConfig, data: Dataset) -> dict[int, float] | None:
+def class_weights(config: TrainConfig, data: Dataset) -> dict[int, float] | None:
     """Return each class's weight, the mean over the training examples being 1; None for equal."""
     if config.class_weights == "none":
         return None

@@ -45,7 +45,7 @@ def training_batches(split: Split, batch_size: int, seed: int, epochs: range) ->
     """Return a ``tf.data.Dataset`` of ``(inputs, labels)``, in another order each epoch."""
     tf = import_tensorflow()
     if is_streamed(split):
-        return _for_workers(_streamed(split, epochs, seed).rebatch(batch_size))
+        return _for_workers(_streamed(split, batch_size, epochs, seed))
     whole = _tensors(split)
     rows = tf.range(len(split))
 
@@ -65,7 +65,7 @@ def evaluation_batches(split: Split, batch_size: int = _EVALUATION_BATCH) -> Any
     """Return a ``tf.data.Dataset`` of ``(inputs, labels)`` over ``split``, in order, once."""
     tf = import_tensorflow()
     if is_streamed(split):
-        return _for_workers(_streamed(split, range(1), None).rebatch(batch_size))
+        return _for_workers(_streamed(split, batch_size, range(1), None))
     return _for_workers(tf.data.Dataset.from_tensor_slices(_tensors(split)).batch(batch_size))
 
 
@@ -91,20 +91,26 @@ def _pair(split: Split) -> tuple[Any, NDArray[Any]]:
     return model_inputs(split.features), model_targets(split.labels)
 
 
-def _streamed(split: Split, epochs: range, seed: int | None) -> Any:
-    """Return the blocks of a split on disk, as they come, for each epoch."""
+def _streamed(split: Split, batch_size: int, epochs: range, seed: int | None) -> Any:
+    """Return batches of a split on disk; no batch has rows of two epochs."""
     tf = import_tensorflow()
-
-    def blocks() -> Any:
-        for epoch in epochs:
-            for block in split.blocks(None if seed is None else (seed, epoch)):
-                yield _pair(block)
-
     signature = tf.nest.map_structure(
         lambda array: tf.TensorSpec((None, *array.shape[1:]), tf.as_dtype(_tensor_type(array))),
         _pair(split.sample(1)),
     )
-    return tf.data.Dataset.from_generator(blocks, output_signature=signature)
+
+    def blocks(epoch: Any) -> Any:
+        for block in split.blocks(None if seed is None else (seed, int(epoch))):
+            yield _pair(block)
+
+    def epoch_of_batches(epoch: Any) -> Any:
+        whole = tf.data.Dataset.from_generator(blocks, output_signature=signature, args=(epoch,))
+        return whole.rebatch(batch_size)
+
+    batches = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(epoch_of_batches)
+    # Keras warns of running out of data where it does not know how much there is.
+    count = len(epochs) * steps_in_epoch(split, batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _tensor_type(array: NDArray[Any]) -> Any:

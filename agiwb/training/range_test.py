@@ -155,13 +155,13 @@ def _train_with_growing_rate(
     config: RangeTestConfig, trial: Trial, context: Context
 ) -> tuple[list[float], list[float]]:
     """Return the rates tried and the loss of each one's batch, until the loss diverges."""
-    from agiwb.training.fit import _class_weights
+    from agiwb.training.fit import class_weights
     from agiwb.training.pipeline import steps_in_epoch, training_batches
 
     data, model = trial.data, trial.model
     epochs = math.ceil(config.batches / steps_in_epoch(data.train, config.batch_size))
     batches = training_batches(data.train, config.batch_size, config.seed, range(epochs))
-    weights: dict[int, float] | None = _class_weights(config, data)
+    weights: dict[int, float] | None = class_weights(config, data)
     growth = (config.max_rate / config.min_rate) ** (1 / (config.batches - 1))
     rates: list[float] = []
     losses: list[float] = []

@@ -46,7 +46,7 @@ def test_a_name_means_the_data_and_the_record_says_what_they_are(
     assert shop.fingerprint == data.fingerprint
     assert shop.examples == {"train": 26, "validation": 6, "test": 8}
     assert (shop.columns, shop.slices) == (("age", "city"), ("city",))
-    assert shop.findings == ("The column `age` is missing in 2.5% of the examples.",)
+    assert any("missing of `age`" in finding for finding in shop.quality.findings)
     pointer = json.loads((workspace / "datasets" / "shop.json").read_text())
     assert (pointer["source"]["path"], pointer["fingerprint"]) == (str(table), shop.fingerprint)
     assert list((workspace / "datasets").iterdir()) == [workspace / "datasets" / "shop.json"]
@@ -59,7 +59,7 @@ def test_nothing_changed_means_nothing_to_read_again(shop: DatasetRecord) -> Non
 
 
 def test_it_is_listed_described_and_summed_up(
-    shop: DatasetRecord, table: Path, capsys: pytest.CaptureFixture[str]
+    shop: DatasetRecord, workspace: Path, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["datasets", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -75,7 +75,9 @@ def test_it_is_listed_described_and_summed_up(
     printed = capsys.readouterr()
     assert "again: added from" in printed.out
     assert "26 train, 6 validation, 8 test" in printed.out
-    assert "The column `age` is missing in" in printed.err
+    assert "Values are missing of `age`, in up to 12.5% of a split" in printed.err
+    assert "Preview and quality report: " in printed.out
+    assert (workspace / "reports" / "datasets" / "again.html").is_file()
 
 
 def test_changed_data_are_not_taken_for_what_was_added(

@@ -121,7 +121,7 @@ def test_minus_zero_is_zero() -> None:
 @pytest.mark.parametrize(
     ("column", "finding"),
     [
-        (np.where(np.arange(ROWS) % 4, RANDOM.normal(size=ROWS), np.nan), "missing in `odd`"),
+        (np.where(np.arange(ROWS) % 4, RANDOM.normal(size=ROWS), np.nan), "missing of `odd`"),
         (np.ones(ROWS), "The same value is in each training example: `odd`"),
         (np.full(ROWS, "x", dtype=object), "The same value is in each training example: `odd`"),
         ((np.arange(ROWS) % 500 == 0).astype(float), "share one value of `odd`"),
@@ -208,15 +208,15 @@ def test_data_on_disk_are_examined_too(tmp_path: Path, monkeypatch: pytest.Monke
     from pyarrow import parquet
 
     from agiwb.datasets.description import SourceDescription
+    from agiwb.datasets.parquet import load_parquet
     from agiwb.datasets.source import say_nothing
-    from agiwb.datasets.streamed_parquet import load_streamed_parquet
 
     monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path / "workspace"))
     rows = {"age": RANDOM.normal(size=ROWS), "label": np.array(["no", "yes"])[LABELS]}
     rows["leak"] = LABELS * 2.0
     parquet.write_table(pa.table(rows), tmp_path / "data.parquet", row_group_size=100)
-    description = SourceDescription(name="data", path=tmp_path / "data.parquet")
-    report = examine(load_streamed_parquet(description, say_nothing, "always").data)
+    description = SourceDescription(name="data", path=tmp_path / "data.parquet", stream="always")
+    report = examine(load_parquet(description, say_nothing).data)
     assert "`leak` alone predicts" in report.findings[0]
     assert report.examined == report.examples
     assert report.duplicates.within == {"train": 0, "validation": 0, "test": 0}

@@ -16,9 +16,9 @@ from pyarrow import parquet
 from agiwb.datasets import file_digest, streaming
 from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.description import SourceDescription
+from agiwb.datasets.parquet import load_parquet
 from agiwb.datasets.source import Source, say_nothing
 from agiwb.datasets.stream_order import groups_mixed
-from agiwb.datasets.streamed_parquet import load_streamed_parquet
 from agiwb.datasets.streaming import StreamedSplit, in_memory
 from agiwb.errors import DatasetError
 
@@ -46,9 +46,8 @@ def written(path: Path, group_rows: int = GROUP_ROWS, **columns: Any) -> Path:
 
 
 def loaded(path: Path, **options: Any) -> Source:
-    return load_streamed_parquet(
-        SourceDescription(name="streamed", path=path, **options), say_nothing, "always"
-    )
+    description = SourceDescription(name="streamed", path=path, stream="always", **options)
+    return load_parquet(description, say_nothing)
 
 
 @pytest.fixture

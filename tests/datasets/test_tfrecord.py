@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agiwb.datasets.description import SourceDescription
+from agiwb.datasets.description import SourceDescription, Streaming
 from agiwb.datasets.source import Source, say_nothing
-from agiwb.datasets.streamed_source import Streaming
 from agiwb.datasets.streaming import StreamedSplit, in_memory
 from agiwb.datasets.tfrecord import is_tfrecord, load_tfrecord
 from agiwb.errors import DatasetError
@@ -54,8 +53,10 @@ def written(path: Path, rows: list[dict[str, Any]], compression: str = "") -> Pa
 
 
 def loaded(path: Path, stream: Streaming = "auto", spec: Any = None, **options: Any) -> Source:
-    description = SourceDescription(name="data", path=path, **options)
-    return load_tfrecord(description, say_nothing, stream, spec)
+    description = SourceDescription(
+        name="data", path=path, stream=stream, feature_spec=spec, **options
+    )
+    return load_tfrecord(description, say_nothing)
 
 
 def people(seed: int = 0, count: int = RECORDS) -> list[dict[str, Any]]:

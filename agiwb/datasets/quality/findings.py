@@ -122,10 +122,10 @@ def _columns(columns: Sequence[ColumnQuality]) -> Iterator[str]:
         worst = max(gaps, key=lambda column: max(column.missing.values()))
         share = max(worst.missing.values())
         advice = "Consider leaving it out." if share > _MOSTLY_MISSING else "See if that is meant."
-        yield (
-            f"Values are missing in {_listed([column.name for column in gaps])}; most in "
-            f"`{worst.name}`, {share:.1%} of a split. {advice}"
-        )
+        where = f"`{worst.name}`, in up to {share:.1%} of a split's examples"
+        if len(gaps) > 1:
+            where = f"{_listed([column.name for column in gaps])}; most of them of {where}"
+        yield f"Values are missing of {where}. {advice}"
     constant = [column.name for column in columns if column.distinct < 2]
     if constant:
         yield f"The same value is in each training example: {_listed(constant)}. Leave it out."

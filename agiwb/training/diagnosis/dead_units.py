@@ -37,6 +37,6 @@ def dead_units(seen: Observed) -> Finding | None:
             bars=last.dead_shares,
             levels={"many": _MANY},
         ),
-        advice=f"Try `learning_rate: {seen.rate / 10:g}`, `batch_norm: true`, or in a model of "
-        "your own LeakyReLU or GELU instead of ReLU.",
+        advice=f"Try `learning_rate: {seen.rate / 10:g}`, {seen.batch_norm_advice}fewer `units`, "
+        "or in a model of your own LeakyReLU or GELU instead of ReLU.",
     )

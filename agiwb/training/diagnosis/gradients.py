@@ -31,7 +31,6 @@ def vanishing_gradients(seen: Observed) -> Finding | None:
     first, last = next(iter(sample.gradient_norms)), list(sample.gradient_norms)[-1]
     per_layer = ratio ** (1 / (layers - 1))
     fewer = f", fewer layers (`layers: {max(1, config.layers // 2)}`)" if config.layers else ""
-    batch_norm = "" if config.batch_norm else "`batch_norm: true`, "
     return Finding(
         rule="vanishing_gradients",
         severity="problem",
@@ -39,8 +38,8 @@ def vanishing_gradients(seen: Observed) -> Finding | None:
         f"of that of {last}, the last: from layer to layer it shrinks to {per_layer:.2g}, and "
         "the first layers hardly learn.",
         evidence=_by_layer(sample),
-        advice=f"Try {batch_norm}ReLU instead of sigmoid or tanh in a model of your own, "
-        f"`architecture: resnet` for images{fewer}.",
+        advice=f"Try {seen.batch_norm_advice}ReLU instead of sigmoid or tanh in a model of your "
+        f"own, `architecture: resnet` for images{fewer}.",
     )
 
 
@@ -83,8 +82,8 @@ def exploding_gradients(seen: Observed) -> Finding | None:
         severity="problem",
         what=what,
         evidence=evidence,
-        advice=f"Try `clip_norm: {clip / 10 if clip else 1:g}`, `learning_rate: "
-        f"{seen.rate / 10:g}`, or `batch_norm: true`, and give features of the size of 1.",
+        advice=f"Try `clip_norm: {clip / 10 if clip else 1:g}`, {seen.batch_norm_advice}"
+        f"`learning_rate: {seen.rate / 10:g}`, and give features of the size of 1.",
     )
 
 

@@ -51,6 +51,13 @@ class LabelNoise(BaseModel):
     """Largest margin first."""
     examples: int
 
+    def renumbered(self, rows: NDArray[np.integer]) -> LabelNoise:
+        """Return the same with ``rows[i]`` in the place of row i: those of the whole split."""
+        suspects = tuple(
+            suspect.model_copy(update={"row": int(rows[suspect.row])}) for suspect in self.suspects
+        )
+        return self.model_copy(update={"suspects": suspects})
+
 
 def find_label_noise(
     labels: NDArray[np.integer], probabilities: NDArray[np.floating], classes: Sequence[str]

@@ -43,7 +43,7 @@ class Baseline:
     @classmethod
     def of(cls, config: TrainConfig, data: Dataset) -> Baseline:
         """Return the baseline of a data set, from at most 100,000 training labels."""
-        labels = data.train.sample(_SAMPLED_LABELS).labels
+        labels = _sampled(data.train.labels)
         metric = main_metric(data)
         chosen = usual_loss(data) if config.loss == "auto" else config.loss
         if metric == "rmse":
@@ -135,6 +135,12 @@ class Observed:
         """The learning rate that was asked for."""
         return self.config.learning_rate
 
+    @property
+    def batch_norm_advice(self) -> str:
+        """``batch_norm: true`` where the config can ask for it and does not, as part of a list."""
+        can = self.config.architecture in {"mlp", "tabular", "rnn"}
+        return "`batch_norm: true`, " if can and not self.config.batch_norm else ""
+
     def values(self, name: str) -> list[float]:
         """Return a metric's value after each epoch; empty if there is no such metric."""
         return [point.metrics[name] for point in self.curves if name in point.metrics]
@@ -151,6 +157,12 @@ class Observed:
         if self.config.early_stopping is None:
             return self.curves[-1]
         return min(self.curves, key=lambda epoch: epoch.metrics["validation_loss"])
+
+
+def _sampled(labels: NDArray[Any]) -> NDArray[Any]:
+    if len(labels) <= _SAMPLED_LABELS:
+        return labels
+    return labels[np.linspace(0, len(labels) - 1, _SAMPLED_LABELS).round().astype(np.intp)]
 
 
 def _shares(labels: NDArray[Any], data: Dataset) -> dict[str, float]:

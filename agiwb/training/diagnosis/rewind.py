@@ -16,7 +16,7 @@ from agiwb.training.pipeline import steps_in_epoch, training_batches
 if TYPE_CHECKING:
     import keras
 
-_SHARE_OF_TIME = 0.01
+_SHARE_OF_TIME = 0.005
 _FIRST_COST_S = 0.01
 _LARGEST_BYTES = 512 * 2**20
 
@@ -46,9 +46,10 @@ class Culprit:
 class Rewind:
     """Keeps the state of ``model`` as it was a little while ago, while its weights were sound.
 
-    A copy is made whenever the last one's cost is a hundredth of the time that has passed since, so
-    that what must be repeated takes a hundred times as long as a copy at most: about a second for
-    a small model. States of more than 512 MiB are not kept.
+    A copy is made whenever the last one's cost is half a percent of the time that has passed since,
+    so that what must be repeated takes two hundred times as long as a copy at most: a second or two
+    for a small model. States of more than 512 MiB are not kept. Before the first copy, the state to
+    go back to is the one that config and seed begin with.
     """
 
     def __init__(self, model: keras.Model, config: TrainConfig, data: Dataset) -> None:
@@ -58,20 +59,20 @@ class Rewind:
         self._time = TimeShare(_SHARE_OF_TIME, _FIRST_COST_S)
         self._steps = steps_in_epoch(data.train, config.batch_size)
         self._kept: list[Any] | None = None
+        self._began_with = 0
         self._kept_before = 0  # the batch that comes next, counted over all epochs
 
-    def keep(self, epoch: int, batch: int, *, at_once: bool = False) -> tuple[str, ...]:
-        """Keep the state as it is before ``batch`` of ``epoch``, if it is time.
+    def start(self, epoch: int) -> None:
+        """Begin with ``epoch``, the first being 0: a resumed training begins with a later one."""
+        self._began_with = epoch
 
-        Args:
-            epoch: The first is 0.
-            batch: The first is 0.
-            at_once: Whether it is time in any case.
+    def keep(self, epoch: int, batch: int) -> tuple[str, ...]:
+        """Keep the state as it is before ``batch`` of ``epoch``, both from 0, if it is time.
 
         Returns:
             The layers with weights that are NaN or infinite. Such a state is not kept.
         """
-        if not at_once and not self._time.is_due:
+        if not self._time.is_due:
             return ()
         with self._time.spend():
             if broken := broken_weights(self._model):
@@ -82,18 +83,24 @@ class Rewind:
                 self._kept_before = epoch * self._steps + batch
         return ()
 
+    def broken(self) -> tuple[str, ...]:
+        """Return the layers with weights that are NaN or infinite now."""
+        return broken_weights(self._model)
+
     def find_culprit(self, epoch: int, batch: int) -> Culprit | None:
         """Bring the model to the state before the first batch, up to this one, that goes wrong.
 
         It is the first one that breaks the weights, or ``batch`` of ``epoch`` itself, whose loss is
-        NaN or infinite. None if no state was kept.
+        NaN or infinite. None if there is no state to begin from.
         """
-        from agiwb.training.fit import _class_weights
+        from agiwb.training.fit import class_weights
 
         target = epoch * self._steps + batch
+        if self._kept is None:
+            self._kept = self._begin_again()
         if self._kept is None or self._kept_before > target:
             return None
-        weights = _class_weights(self._config, self._data)
+        weights = class_weights(self._config, self._data)
         self._restore(self._kept)
         for each in self._batches(self._kept_before, target + 1):
             before = [variable.numpy() for variable in self._variables()]
@@ -128,14 +135,28 @@ class Rewind:
         batches = training_batches(rows, config.batch_size, config.seed, epochs)
         return (np.asarray(numbers) for numbers, _ in batches)
 
+    def _begin_again(self) -> list[Any] | None:
+        """Return the state before the first batch, which seed and config decide."""
+        from agiwb.training.fit import open_trial
+
+        if self._began_with:
+            return None
+        trial = open_trial(self._config, self._data)
+        return [variable.numpy() for variable in _variables(trial.model)]
+
     def _variables(self) -> list[Any]:
-        optimizer = self._model.optimizer
-        optimizer.build(self._model.trainable_variables)  # Keras does so in the first step
-        return [*self._model.variables, *optimizer.variables]
+        return _variables(self._model)
 
     def _restore(self, state: list[Any]) -> None:
         for variable, value in zip(self._variables(), state, strict=True):
             variable.assign(value)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Return all that a step depends on: weights, statistics, seeds and the optimiser's."""
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)  # Keras does so in the first step
+    return [*model.variables, *optimizer.variables]
 
 
 def broken_weights(model: keras.Model) -> tuple[str, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from agiwb.datasets.dataset import CLASSIFYING
+from agiwb.datasets.dataset import CLASSIFYING, Split
 from agiwb.errors import WorkError
 from agiwb.training.config import TrainConfig
 from agiwb.training.diagnosis.batch_losses import BatchLosses
@@ -25,6 +27,7 @@ from agiwb.training.diagnosis.observed import Baseline, LayerSample, Observed
 from agiwb.training.diagnosis.rewind import Rewind
 from agiwb.training.diagnosis.rules import judge
 from agiwb.training.diagnosis.time_share import TimeShare
+from agiwb.training.pipeline import is_streamed
 from agiwb.training.scoring import labels_of
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 _PROBED_EXAMPLES = 64
 _JUDGED_EXAMPLES = 2_000
 _COMPARED_EXAMPLES = 1_000
+_COMPARED_VALUES = 100_000
 _LAYERS_SHARE = 0.01
 _LAYERS_FIRST_COST_S = 0.25
 _RULES_SHARE = 0.002
@@ -80,9 +84,11 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
         if self._config.strategy == "one_device":
             self._rewind = Rewind(self.model, self._config, self._data)
         train, validation = self._data.train, self._data.validation
+        values = math.prod(self._data.feature_shape) * max(1, len(self._data.columns))
+        count = min(_COMPARED_EXAMPLES, 1 + _COMPARED_VALUES // max(1, values))
         self._skew = check_input_skew(
-            train.sample(_COMPARED_EXAMPLES).features,
-            validation.sample(_COMPARED_EXAMPLES).features,
+            train.sample(count).features,
+            validation.sample(count).features,
             names=("training data", "validation data"),
         )
         self._tell(self._skew)
@@ -90,7 +96,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._epoch is None:
             self._from_start = epoch == 0
-            self._keep(epoch, 0, at_once=True)
+            if self._rewind:
+                self._rewind.start(epoch)
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -99,7 +106,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
             return
         epoch, steps = self._epoch or 0, self.params["steps"]
         self._losses.add(epoch, batch, steps, loss)
-        self._keep(epoch, batch + 1)
+        if self._rewind and (broken := self._rewind.keep(epoch, batch + 1)):
+            raise self._broken(broken, epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._probe_time.is_due and len(self._samples) < _MOST_SAMPLES:
@@ -112,7 +120,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
         if not self._samples and self._epoch is not None:  # a short training: one must be
             self._sample(self._epoch + 1)
         last = self._config.epochs - 1 if self._epoch is None else self._epoch
-        self._keep(last, self.params["steps"], at_once=True)
+        if self._rewind and (broken := self._rewind.broken()):
+            raise self._broken(broken, last, self.params["steps"])
         self._probe, self._rewind = None, None
 
     def origin(self, epoch: int, batch: int) -> Origin | None:
@@ -166,8 +175,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
         split = self._data.validation.sample(_JUDGED_EXAMPLES)
         labels, outputs = labels_of(split), trial.predict(split)
         classes, config = self._data.classes, self._config
-        rows = np.arange(len(self._data.validation))
-        rows = rows[np.linspace(0, len(rows) - 1, len(split)).round().astype(np.intp)]
+        rows = _rows_of_sample(self._data.validation, len(split))
         if broken := broken_answers(split, rows, outputs):
             return [broken]
         chance = no_better_than_chance(
@@ -178,25 +186,23 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
             answers = outputs.argmax(axis=1)
             found.append(class_imbalance(self._baseline.shares, labels, answers, classes, config))
             if not chance:
-                found.append(label_noise(find_label_noise(labels, outputs, classes)))
+                noise = find_label_noise(labels, outputs, classes)
+                found.append(label_noise(noise.renumbered(rows)))
         return [finding for finding in found if finding]
 
-    def _keep(self, epoch: int, batch: int, *, at_once: bool = False) -> None:
-        """Keep the state before a batch to go back to; raise WorkError if it is beyond repair.
+    def _broken(self, layers: tuple[str, ...], epoch: int, batch: int) -> WorkError:
+        """Return the error for weights found beyond repair after so many batches of an epoch.
 
         The loss may well be finite then: a ReLU makes zero of NaN.
         """
-        if self._rewind is None:
-            return
-        if broken := self._rewind.keep(epoch, batch, at_once=at_once):
-            rate = float(self.model.optimizer.learning_rate)
-            origin = self.origin(epoch, batch - 1)
-            raise WorkError(
-                f"Training stopped in epoch {epoch + 1} of {self._config.epochs}, batch {batch}: "
-                f"weights of {', '.join(broken)} are NaN or infinite."
-                + (f" {origin.what}" if origin else ""),
-                origin.advice if origin else f"Try a smaller `learning_rate` than {rate:g}.",
-            )
+        rate = float(self.model.optimizer.learning_rate)
+        origin = self.origin(epoch, batch - 1)
+        return WorkError(
+            f"Training stopped in epoch {epoch + 1} of {self._config.epochs}, batch {batch}: "
+            f"weights of {', '.join(layers)} are NaN or infinite."
+            + (f" {origin.what}" if origin else ""),
+            origin.advice if origin else f"Try a smaller `learning_rate` than {rate:g}.",
+        )
 
     def _sample(self, epoch: int) -> None:
         if not self._probes_layers:
@@ -216,6 +222,18 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
             if finding.rule not in self._said:
                 self._said.add(finding.rule)
                 self._say(finding.sentence())
+
+
+def _rows_of_sample(split: Split, count: int) -> NDArray[np.intp]:
+    """Return the row in ``split`` of each of a sample of so many examples.
+
+    Of examples on disk, only their places in the sample are known.
+    """
+    if is_streamed(split):
+        return np.arange(count)
+    numbers = Split(np.arange(len(split)), np.zeros(len(split), np.int64))
+    rows: NDArray[np.intp] = numbers.sample(count).features
+    return rows
 
 
 def _one_line(error: Exception) -> str:

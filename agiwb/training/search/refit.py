@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from statistics import median_low
 from typing import Any
 
@@ -14,8 +13,8 @@ from agiwb.runs.context import Context
 from agiwb.tensorflow_quietly import import_tensorflow
 from agiwb.training.config import TrainConfig
 from agiwb.training.curves import Epoch
-from agiwb.training.fit import Trial, _class_weights, open_trial
-from agiwb.training.pipeline import is_streamed, steps_in_epoch, training_batches
+from agiwb.training.fit import Trial, open_trial
+from agiwb.training.pipeline import is_streamed
 from agiwb.training.search.folds import together
 from agiwb.training.search.objective import Outcome
 from agiwb.training.train import CHECKPOINT_FILE, model_name
@@ -41,7 +40,6 @@ def refit(config: TrainConfig, best: Outcome, data: Dataset, context: Context) -
     Examples that stay on disk are not put together: then the training split is all it gets.
     """
     import_tensorflow()
-    from agiwb.training.checkpoint import Checkpoint, epochs_done
     from agiwb.training.progress import EpochReport
     from agiwb.training.tensorboard import TensorBoardLog
 
@@ -49,9 +47,9 @@ def refit(config: TrainConfig, best: Outcome, data: Dataset, context: Context) -
     rates = best.rates[best.epochs.index(epochs)] if config.schedule == "plateau" else ()
     # The schedule's length stays that of the trial, whose epochs the config has.
     settings = config.model_copy(update={"schedule": "constant"} if rates else {})
-    whole = data
-    if not is_streamed(data.train):
-        whole = dataclasses.replace(data, train=together(data), validation=_empty(data))
+    train = data.train if is_streamed(data.train) else together(data)
+    nothing = data.validation.sample(1).take(np.array([], np.intp))
+    whole = dataclasses.replace(data, train=train, validation=nothing)
     trial = open_trial(settings, whole)
     report = EpochReport(context, epochs)
     callbacks: list[Any] = [
@@ -60,27 +58,8 @@ def refit(config: TrainConfig, best: Outcome, data: Dataset, context: Context) -
     ]
     if rates:
         callbacks.insert(0, _replay(rates))
-    checkpoint = context.checkpoint / CHECKPOINT_FILE
-    callbacks.append(Checkpoint(checkpoint, callbacks))
-    done = epochs_done(checkpoint, epochs)
-    train = whole.train
-    with trial.strategy.scope(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trial.model.fit(
-            training_batches(train, config.batch_size, config.seed, range(done, epochs)),
-            steps_per_epoch=steps_in_epoch(train, config.batch_size),
-            initial_epoch=done,
-            epochs=epochs,
-            class_weight=_class_weights(settings, whole),
-            callbacks=callbacks,
-            shuffle=False,  # the pipeline does it
-            verbose=0,
-        )
+    trial.fit(callbacks, context.checkpoint / CHECKPOINT_FILE, epochs)
     return Refit(trial.settled(), tuple(report.curves), epochs, whole)
-
-
-def _empty(data: Dataset) -> Any:
-    return data.validation.take(np.array([], np.intp))
 
 
 def _replay(rates: tuple[float, ...]) -> Any:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-_STARTUP_TRIALS = 10
+_STARTUP_TRIALS = 5
 _SPARED_BY_MEDIAN = 4
 _REDUCTION = 3
 
@@ -28,10 +28,9 @@ def make_sampler(config: SearchConfig, begun: int) -> BaseSampler:
     seed = int(np.random.SeedSequence((config.seed, begun)).generate_state(1)[0])
     if config.sampler != "tpe":
         return RandomSampler(seed)
-    startup = min(_STARTUP_TRIALS, max(1, config.total_trials // 3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constant_liar is called experimental
-        return TPESampler(n_startup_trials=startup, constant_liar=True, seed=seed)
+        return TPESampler(n_startup_trials=_STARTUP_TRIALS, constant_liar=True, seed=seed)
 
 
 def make_pruner(config: SearchConfig) -> BasePruner:

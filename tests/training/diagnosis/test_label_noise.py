@@ -38,6 +38,8 @@ def test_wrong_labels_are_counted_and_listed(share: float) -> None:
     labels, probabilities, wrong = predictions(share)
     noise = find_label_noise(labels, probabilities, "abcd")
     assert noise.rate == pytest.approx(share, abs=0.02)
+    later = noise.renumbered(np.arange(2000) + 500)
+    assert later.suspects[0].row == noise.suspects[0].row + 500
     assert {suspect.row for suspect in noise.suspects} == set(wrong.tolist())
     assert np.array(noise.joint).sum() == pytest.approx(1)
     assert label_noise(noise).severity == "hint"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from watched import Watched, builder, fit_watched, numbers, with_labels
+from watched import Heard, Watched, builder, fit_watched, numbers, with_labels
 
 from agiwb import TrainConfig, TrainRecord, load_dataset
 from agiwb.commands.step import summary
@@ -154,6 +154,43 @@ def test_watching_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found.samples) == 2
     pairs = zip(alone.model.get_weights(), found.weights, strict=True)
     assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_a_resumed_training_is_judged_by_its_whole_curves(tmp_path: Path) -> None:
+    import keras
+
+    from agiwb.training.diagnosis.watch import Watch
+    from agiwb.training.fit import open_trial
+    from agiwb.training.progress import EpochReport
+
+    class Killed(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    data, checkpoint = _separable(), tmp_path / "epoch.npz"
+    config = TrainConfig(architecture="mlp", units=8, epochs=4)
+
+    def begin(*more: keras.callbacks.Callback) -> Watch:
+        report = EpochReport(Heard(), config.epochs)
+        watch = Watch(lambda _: None, config, data, report)
+        open_trial(config, data).fit([report, watch, *more], checkpoint)
+        return watch
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(Killed())
+    seen = begin().observed(finished=True)
+    assert [point.epoch for point in seen.curves] == [1, 2, 3, 4]
+    assert seen.first_loss is None  # the first batch it saw was no untrained model's
+    assert seen.batch_losses.x[0] > 1
+    assert len(seen.samples) == 1
+
+
+def test_a_training_in_16_bits_is_watched_too() -> None:
+    config = TrainConfig(architecture="mlp", units=8, epochs=2, mixed_precision=True)
+    found = fit_watched(config, _separable())
+    assert not [sentence for sentence in found.said if "cannot be" in sentence]
+    assert len(found.samples) == 1
 
 
 @pytest.mark.parametrize("kind", ["text", "table", "pairs"])

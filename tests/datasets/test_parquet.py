@@ -11,10 +11,10 @@ import pytest
 from pyarrow import parquet
 
 from agiwb.datasets.dataset import Dataset
-from agiwb.datasets.description import SourceDescription
+from agiwb.datasets.description import SourceDescription, Streaming
+from agiwb.datasets.parquet import load_parquet
 from agiwb.datasets.source import Source, say_nothing
-from agiwb.datasets.streamed_parquet import load_streamed_parquet
-from agiwb.datasets.streamed_source import Streaming, is_too_large
+from agiwb.datasets.streamed_source import is_too_large
 from agiwb.datasets.streaming import StreamedSplit, in_memory
 from agiwb.errors import ConfigError, DatasetError
 
@@ -46,8 +46,8 @@ def written(path: Path, table: dict[str, Any], **options: Any) -> Path:
 
 
 def loaded(path: Path, stream: Streaming = "always", **options: Any) -> Source:
-    description = SourceDescription(name="data", path=path, **options)
-    return load_streamed_parquet(description, say_nothing, stream)
+    description = SourceDescription(name="data", path=path, stream=stream, **options)
+    return load_parquet(description, say_nothing)
 
 
 def read_all(data: Dataset) -> None:
