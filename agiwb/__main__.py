@@ -1,8 +1,17 @@
-"""``python -m agiwb`` is the command line."""
+"""``agiwb``, or ``python -m agiwb``: the command line as a process."""
 
-import sys
+from __future__ import annotations
+
+from typing import NoReturn
 
 from agiwb.cli import main
+from agiwb.leaving import leave
+
+
+def run() -> NoReturn:
+    """Carry out the command line's words and end the process."""
+    leave(main())
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -30,8 +30,8 @@ _COMMANDS = {
 """Commands that are not steps: ``module:function`` in ``agiwb.commands``, and what they do."""
 
 _COMMAND_ORDER = (
-    "demo", "datasets", "train", "search", "explain", "sweep", "convert", "serve", "evaluate",
-    "monitor", "run", "jobs", "runs", "lab", "publish", "doctor",
+    "demo", "datasets", "train", "range_test", "search", "explain", "sweep", "convert", "serve",
+    "evaluate", "monitor", "run", "jobs", "runs", "lab", "publish", "doctor",
 )  # fmt: skip
 
 

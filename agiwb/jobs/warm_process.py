@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from agiwb.jobs.warm import code_on_disk, lock_of, peer_of, receive
-from agiwb.jobs.worker import leave, run_job
+from agiwb.jobs.worker import run_job
+from agiwb.leaving import leave
 
 _IDLE_S = 15 * 60.0
 _LOOK_S = 5.0

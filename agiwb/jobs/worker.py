@@ -6,7 +6,6 @@ What it prints goes to the job's ``log.txt``.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import math
 import os
@@ -16,10 +15,10 @@ import time
 import traceback
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NoReturn
 
 from agiwb.errors import AgiwbError, CancelledError
 from agiwb.jobs.queue import start_running, turn
+from agiwb.leaving import leave
 from agiwb.runs.liveness import RunFolder, RunStatus
 from agiwb.runs.registry import load_step
 from agiwb.settings import Settings
@@ -91,14 +90,6 @@ def _explain(error: BaseException) -> int:
         return _INTERRUPTED
     traceback.print_exception(error)
     return 1
-
-
-def leave(code: int) -> NoReturn:
-    """End this process now, not once every module and thread of TensorFlow has been torn down."""
-    atexit._run_exitfuncs()  # noqa: SLF001  as multiprocessing does in its children
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {}).get("loss", math.nan))
         if not math.isfinite(loss):
-            rate = float(self.model.optimizer.learning_rate)
+            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
             what = (
                 f"Training stopped in {self._phase}, batch {batch + 1}: the loss is NaN or "
                 "infinite."
@@ -50,7 +50,7 @@ class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         values = {_record_name(name): float(value) for name, value in (logs or {}).items()}
         values.pop("train_learning_rate", None)  # ReduceLROnPlateau adds it to the logs
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.curves.append(Epoch(epoch=epoch + 1, learning_rate=rate, metrics=values))
         for name, value in values.items():
             self._context.log_metric(name, value, epoch + 1)

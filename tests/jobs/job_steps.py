@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from agiwb.config import Config
-from agiwb.errors import WorkError
+from agiwb.errors import InputError, WorkError
 from agiwb.runs.context import Context
 from agiwb.runs.files import sha256_of_file, write_atomic
 from agiwb.runs.record import Record
@@ -56,6 +56,8 @@ def count(config: CountConfig, context: Context) -> CountRecord:
         context.say(f"counted {number}")
         context.progress("counting", number, config.upto)
         time.sleep(config.pause_s)
+    if config.fail == "input":
+        raise InputError("The data is wrong.", "Mend it.")
     if config.fail == "work":
         raise WorkError("It did not work.", "Try again.")
     if config.fail == "bug":

@@ -101,6 +101,14 @@ def test_a_failure_is_told_with_its_traceback(warm_jobs: psutil.Process, tmp_pat
     states = {run.id: run.state for run in open_store().summaries()}
     assert states == {bug.run_id: "failed", work.run_id: "failed"}
 
+    wrong = submit("count", CountConfig(fail="input"))
+    assert wrong.wait(60) == "failed"
+    assert (wrong.status.exit_code, wrong.run_id) == (2, None)
+    with pytest.raises(InputError, match=r"The data is wrong\. Mend it"):
+        wrong.record()
+    assert len(open_store().summaries()) == 2
+    assert all(link.exists() for link in wrong.folder.path.parent.iterdir())
+
     gate = submit("count", CountConfig(fail="gate"))
     assert (gate.wait(60), gate.status.exit_code) == ("finished", 1)
 
