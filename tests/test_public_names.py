@@ -9,7 +9,19 @@ import pytest
 
 import agiwb
 
-HEAVY = {"tensorflow", "keras", "mlflow", "apache_beam", "pandas", "matplotlib", "papermill"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "apache_beam",
+    "pandas",
+    "matplotlib",
+    "papermill",
+    "optuna",
+    "shap",
+    "distributed",
+    "sklearn",
+}
 
 
 def imported_by(code: str) -> set[str]:
@@ -43,7 +55,21 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         "from agiwb.cli import main; main(['--help'])",
         *(
             f"from agiwb.cli import main\ntry: main(['{step}', '--help'])\nexcept SystemExit: pass"
-            for step in ("train", "sweep", "convert", "serve", "evaluate", "monitor", "run", "demo")
+            for step in (
+                "train",
+                "search",
+                "range_test",
+                "explain",
+                "sweep",
+                "convert",
+                "serve",
+                "evaluate",
+                "monitor",
+                "run",
+                "demo",
+                "datasets",
+                "jobs",
+            )
         ),
     ],
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator
 
 from agiwb.artifacts.resolve import MODEL_FILE
+from agiwb.datasets.dataset import Kind, Task
 from agiwb.errors import ConfigError, did_you_mean
 from agiwb.models.families import FAMILIES, Builder, Family, default_family, load_family
 from agiwb.models.specification import ModelSpec
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "FAMILIES", "Architecture", "Builder", "Family", "architecture_fingerprint",
-    "architecture_reference", "build_model", "default_family",
+    "AUTO", "FAMILIES", "Architecture", "Builder", "Family", "architecture_fingerprint",
+    "architecture_reference", "build_model", "chosen_architecture", "default_family",
 ]  # fmt: skip
+
+AUTO = "auto"
+"""The family that is usual for the data; see ``default_family``."""
 
 _SAVED = (".keras", ".h5")
 _FILE_AND_FUNCTION = re.compile(r"(?P<file>.+\.py):(?P<function>[^\W\d]\w*)")
@@ -28,7 +32,7 @@ _MODULE_AND_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def architecture_reference(reference: str) -> str:
-    """Return ``reference`` if it is one of a family, a builder or a saved model; paths absolute.
+    """Return ``reference`` if it is auto, a family, a builder or a saved model; paths absolute.
 
     A builder is written ``package.module:function`` or ``file.py:function``. A saved model is a
     ``.keras`` or ``.h5`` file, or a folder with a ``model.keras`` in it. Whether a file exists is
@@ -38,7 +42,7 @@ def architecture_reference(reference: str) -> str:
     Raises:
         ConfigError: It is none of these.
     """
-    if reference in FAMILIES:
+    if reference == AUTO or reference in FAMILIES:
         return reference
     if reference.endswith(_SAVED):
         return _absolute(reference)
@@ -55,8 +59,15 @@ def architecture_reference(reference: str) -> str:
     )
 
 
-Architecture = Annotated[Family | str, AfterValidator(architecture_reference)]
+Listed = Literal["auto", Family]
+
+Architecture = Annotated[Listed | str, AfterValidator(architecture_reference)]
 """A config field that names a family, a builder or a saved model; others are refused at once."""
+
+
+def chosen_architecture(reference: str, kind: Kind, task: Task) -> str:
+    """Return ``reference``, or the family that ``auto`` stands for with such data."""
+    return default_family(kind, task) if reference == AUTO else reference
 
 
 def build_model(architecture: str, spec: ModelSpec) -> keras.Model:
@@ -68,7 +79,7 @@ def build_model(architecture: str, spec: ModelSpec) -> keras.Model:
         ConfigError: The architecture does not fit the data, or the user's builder fails.
         NotFoundError: The saved model is not there or cannot be loaded.
     """
-    reference = architecture_reference(architecture)
+    reference = architecture_reference(chosen_architecture(architecture, spec.kind, spec.task))
     import_tensorflow()
     if reference in FAMILIES:
         return load_family(reference)(spec)
@@ -94,7 +105,7 @@ def architecture_fingerprint(reference: str) -> str | None:
     from agiwb.runs.files import sha256_of_file
 
     reference = architecture_reference(reference)
-    if reference in FAMILIES:
+    if reference == AUTO or reference in FAMILIES:
         return None
     if reference.endswith(_SAVED):
         return sha256_of_file(saved_file(Path(reference)))

@@ -105,7 +105,7 @@ def sections(cycle: LifeCycle) -> list[Section]:
 def _training(record: TrainRecord) -> Section:
     return Section(
         "Train",
-        f"{record.model_name} is a {record.config.architecture} of "
+        f"{record.model_name} is a {record.architecture} of "
         f"{record.parameters:,} parameters, trained on {record.examples['train']:,} examples. Its "
         f"{record.main_metric} on {record.examples['test']:,} test examples is "
         f"{score_words(record)}.",

@@ -27,9 +27,10 @@ class TrainConfig(Config):
         description="Data set: a name that `agiwb datasets` lists, or the path of your own data.",
     )
     architecture: Architecture = Field(
-        "cnn",
+        "auto",
         description="Model family, a builder of yours (package.module:function or "
-        "file.py:function), or a saved Keras model to start from.",
+        "file.py:function), or a saved Keras model to start from; auto is cnn for images, tabular "
+        "for tables, and so on.",
     )
     epochs: int = Field(12, ge=1, le=10_000, description="Passes over the training data.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples in a batch.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.datasets.dataset import Dataset, Kind, Task
 from agiwb.datasets.registry import load_dataset
-from agiwb.models.registry import architecture_fingerprint
+from agiwb.models.registry import architecture_fingerprint, chosen_architecture
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
@@ -34,6 +34,8 @@ class TrainRecord(Record):
 
     config: TrainConfig
     model_name: str
+    architecture: str
+    """What the model was built by, where the config leaves it to the data."""
     task: Task
     kind: Kind
     parameters: int
@@ -123,6 +125,7 @@ def _record(
             **{f"test_{name}": value for name, value in {**test, **ranked}.items()},
         },
         model_name=model_name(config, data),
+        architecture=chosen_architecture(config.architecture, data.kind, data.task),
         task=data.task,
         kind=data.kind,
         parameters=model.count_params(),
@@ -150,5 +153,6 @@ def model_name(config: TrainConfig, data: Dataset) -> str:
     """
     if config.name:
         return config.name
-    architecture = re.split(r"[/\\]", config.architecture)[-1]
+    chosen = chosen_architecture(config.architecture, data.kind, data.task)
+    architecture = re.split(r"[/\\]", chosen)[-1]
     return re.sub(r"[^\w.-]+", "-", f"{data.name}-{architecture}").strip("-.")

@@ -86,7 +86,8 @@ def test_an_architecture_that_does_not_fit_leaves_nothing(workspace: Path, tmp_p
     np.savez(tmp_path / "vectors.npz", x=x, y=y)
     path = str(tmp_path / "vectors.npz")
     with pytest.raises(ConfigError, match=r"cnn needs images.*mlp"):
-        train(TrainConfig(dataset=path, epochs=1))
+        train(TrainConfig(dataset=path, epochs=1, architecture="cnn"))
     assert open_store().summaries() == []
-    record = train(TrainConfig(dataset=path, epochs=1, architecture="mlp"))
+    record = train(TrainConfig(dataset=path, epochs=1))
+    assert record.architecture == "mlp"
     assert record.model_name == "vectors-mlp"

@@ -156,6 +156,7 @@ def default_space(config: TrainConfig, *, as_grid: bool) -> dict[str, Range]:
         texts = {"learning_rate": "0.0003,0.001,0.003,0.01", "batch_size": "32,128"}
     sized = {"units": "32,64,128"} if as_grid else {"units": "16..128:16", "dropout": "0..0.5:0.1"}
     of_family = {
+        "auto": sized,
         "mlp": {**sized, "layers": "1..3"},
         "tabular": {**sized, "layers": "1..3"},
         "cnn": sized,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import ConfigError, InputError, WorkError
-from agiwb.models.registry import architecture_fingerprint
+from agiwb.models.registry import architecture_fingerprint, chosen_architecture
 from agiwb.runs.context import Context
 from agiwb.runs.step import Input, step
 from agiwb.settings import Settings
@@ -175,6 +175,7 @@ def _record(
             **{f"test_{name}": value for name, value in test.items()},
         },
         model_name=model_name(chosen, data),
+        architecture=chosen_architecture(chosen.architecture, data.kind, data.task),
         task=data.task,
         kind=data.kind,
         parameters=model.count_params(),
