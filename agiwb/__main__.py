@@ -10,7 +10,11 @@ from agiwb.leaving import leave
 
 def run() -> NoReturn:
     """Carry out the command line's words and end the process."""
-    leave(main())
+    try:
+        code = main()
+    except BrokenPipeError:  # as in `agiwb jobs | head`
+        code = 0
+    leave(code)
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def dataset_for(given: str | None, known: str | None, whose: str) -> str:
         return name
     raise ConfigError(
         f"`dataset` is needed: nothing tells which data {whose} was trained on.",
-        "Give it as `dataset`: a name such as `digits`, or the path of an .npz file.",
+        "Give it as `dataset`: a name such as `digits`, or the path of your own data.",
     )
 
 

@@ -118,7 +118,7 @@ def _summary(record: DatasetRecord, page: Path) -> str:
     about = {
         "kind": f"{record.kind}, {' x '.join(map(str, record.feature_shape))}".rstrip(", "),
         "task": record.task,
-        "classes": _some(record.classes),
+        "classes": _some(record.classes) + _positive(record),
         "columns": _some(record.columns),
         "examples": ", ".join(f"{count:,} {name}" for name, count in record.examples.items()),
         "slices": ", ".join(record.slices),
@@ -130,6 +130,13 @@ def _summary(record: DatasetRecord, page: Path) -> str:
     lines.append(f"Preview and quality report: {page}")
     lines.append(f"Use it by its name: `agiwb train --dataset {record.config.name}`.")
     return "\n".join(lines)
+
+
+def _positive(record: DatasetRecord) -> str:
+    """Say which of two classes precision and recall are of, and how to make it the other."""
+    if record.task != "binary":
+        return ""
+    return f" (the positive one is {record.classes[1]}; `--classes` gives another order)"
 
 
 def _some(names: tuple[str, ...]) -> str:

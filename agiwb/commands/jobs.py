@@ -14,6 +14,7 @@ from agiwb.flags import Parser
 from agiwb.jobs.cancel import GRACE_S
 from agiwb.jobs.job import Job, list_jobs, open_job
 from agiwb.runs.events import Console
+from agiwb.runs.listing import aligned
 from agiwb.runs.liveness import exit_code
 from agiwb.runs.record import title
 
@@ -28,6 +29,8 @@ def run(words: list[str], summary: str) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON on stdout (list, show)")
     parser.add_argument("--follow", action="store_true", help="go on until it ends (logs)")
     parser.add_argument("--detach", action="store_true", help="do not follow it (resume)")
+    if words and words[0] not in _ACTIONS and not words[0].startswith("-"):
+        words = ["show", *words]
     options = parser.parse_args(words)
     if options.action == "list":
         return _list(options.json)
@@ -91,23 +94,20 @@ def _list(as_json: bool) -> int:
     if as_json:
         print(json.dumps([describe(job) for job in jobs], indent=2))
     elif jobs:
-        print("\n".join([_HEADER, *map(_row, jobs)]))
+        print(aligned([_HEADER, *map(_row, jobs)]))
     else:
         print("No jobs yet: `agiwb train --detach` makes one.")
     return 0
 
 
-_HEADER = f"{'job':<9} {'step':<9} {'state':<10} {'started':<17} {'progress':<28}  what"
+_HEADER = ("job", "step", "state", "started", "progress", "what")
 
 
-def _row(job: Job) -> str:
+def _row(job: Job) -> tuple[str, ...]:
     status = job.status
     began = status.started_at or status.submitted_at
     when = f"{began.astimezone():%Y-%m-%d %H:%M}" if began else ""
-    return (
-        f"{job.id[:8]:<9} {status.step:<9} {status.state:<10} {when:<17} {_progress(job):<28}  "
-        f"{title(job.config)}"
-    ).rstrip()
+    return (job.id[:8], status.step, status.state, when, _progress(job), title(job.config))
 
 
 def _progress(job: Job) -> str:
@@ -163,7 +163,7 @@ def _cancel(job: Job) -> int:
             f"Job {job.id[:8]} was asked to stop {GRACE_S:.0f} seconds ago and goes on.",
             f"It runs in the foreground of process {job.status.pid}: stop it there.",
         ) from None
-    print(f"Job {job.id[:8]} is {job.state}.")
+    print(f"Job {job.id[:8]} is {job.state}. `agiwb jobs resume {job.id[:8]}` goes on with it.")
     return 0
 
 

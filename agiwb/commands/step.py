@@ -51,7 +51,10 @@ def summary(record: Record) -> str:
         f"{record.run.step}: run {record.run.id[:8]}{' (used again)' if record.reused else ''}"
     ]
     lines += [f"  {name:<32} {value:.4g}" for name, value in record.metrics.items()]
+    if name := getattr(record, "model_name", None):
+        lines.append(f"  registered as {name}")
     lines.append(f"  files in {record.run.folder}")
     lines += [f"  ! {problem}" for problem in record.problems]
-    lines += [f"  ? {finding.sentence()}" for finding in getattr(record, "findings", ())]
+    if record.reused:  # a run says its findings as it makes them
+        lines += [f"  ? {finding.sentence()}" for finding in getattr(record, "findings", ())]
     return "\n".join(lines)

@@ -115,7 +115,7 @@ class ParquetParts:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DatasetError(
                 f"The file {path} is not readable Parquet in rows {where.first_row + 1} to "
-                f"{where.first_row + where.rows}: {' '.join(str(error).split())}.",
+                f"{where.first_row + where.rows}: {' '.join(str(error).split()).rstrip('.')}.",
                 "Write it anew.",
             ) from None
 
@@ -217,7 +217,7 @@ def _metadata(file: Path) -> Any:
             return parquet.read_metadata(stream)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DatasetError(
-            f"The file {file} is not readable Parquet: {' '.join(str(error).split())}.",
+            f"The file {file} is not readable Parquet: {' '.join(str(error).split()).rstrip('.')}.",
             "Write it anew.",
         ) from None
 

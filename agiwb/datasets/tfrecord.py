@@ -273,8 +273,3 @@ def _with_split(frame: Any, parts: TFRecordParts, group: int) -> Any:
     if parts.splits:
         frame[_SPLIT] = parts.split_of(group)
     return frame
-
-
-def is_tfrecord(path: Path) -> bool:
-    """Return whether a file is named as TFRecord files are."""
-    return bool(_NAME.search(path.name))

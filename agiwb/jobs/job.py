@@ -188,6 +188,8 @@ class Job:
             InputError: It has not ended, it has finished, or the code or the packages have changed
                 since. If it is its inputs that have, the job itself fails, and says so.
         """
+        if self.state == "lost":
+            open_store()  # it may have finished and died before it could say so here
         with self.folder.locked():
             status = self.status
             if status.state not in ENDED:
@@ -216,7 +218,11 @@ class Job:
             start_worker(self.folder, again)
 
     def _how_to_resume(self) -> str:
-        return f"`agiwb jobs resume {self.id[:8]}` goes on from its checkpoint."
+        kept = self.folder.checkpoint
+        how = (
+            "goes on from its checkpoint" if kept.is_dir() and any(kept.iterdir()) else "repeats it"
+        )
+        return f"`agiwb jobs resume {self.id[:8]}` {how}."
 
 
 def submit(step: str, config: Config, *, reuse: bool = True) -> Job:

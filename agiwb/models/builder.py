@@ -144,9 +144,9 @@ def _failure(
     elif not lines and inspect.isfunction(function):  # it could not even be called
         lines = [function.__code__.co_firstlineno]
     where = f"{path}:{lines[-1]}" if lines else str(path)
-    message = " ".join(str(error).split())
+    message = " ".join(str(error).split()).rstrip(".")
     return ConfigError(
-        f"{what} {type(error).__name__} at {where}{f': {message}' if message else ''}",
+        f"{what} {type(error).__name__} at {where}{f': {message}' if message else ''}.",
         "A builder takes one ModelSpec and returns a Keras model.",
     )
 

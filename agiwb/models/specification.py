@@ -74,6 +74,12 @@ class ModelSpec:
             options=options or {},
         )
 
+    @property
+    def examples(self) -> str:
+        """What the examples are, in words."""
+        words = {"text": "texts", "table": "rows of a table", "pairs": "pairs of user and item"}
+        return words.get(self.kind, f"{self.kind} of shape {self.feature_shape}")
+
     def require(self, family: str, fits: bool, needs: str, instead: str) -> None:
         """Raise ConfigError unless ``fits``.
 
@@ -85,7 +91,6 @@ class ModelSpec:
         """
         if not fits:
             raise ConfigError(
-                f"`architecture` {family} needs {needs}; these examples are {self.kind} of shape "
-                f"{self.feature_shape}.",
+                f"`architecture` {family} needs {needs}; these examples are {self.examples}.",
                 f"Use `architecture: {instead}`.",
             )

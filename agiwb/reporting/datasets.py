@@ -7,6 +7,7 @@ from pathlib import Path
 from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.quality.examine import examine
 from agiwb.datasets.quality.report import QualityReport
+from agiwb.datasets.registry import load_dataset
 from agiwb.reporting.page import render
 from agiwb.reporting.picture import Picture
 from agiwb.reporting.previews import draw_balance, draw_preview
@@ -17,13 +18,14 @@ _WIDTH, _HEIGHT = 10.0, 4.2
 _SHOWN_CLASSES = 30
 
 
-def plot_dataset(data: Dataset, report: QualityReport | None = None) -> Picture:
+def plot_dataset(data: Dataset | str, report: QualityReport | None = None) -> Picture:
     """Return some training examples as they look, and how many there are of each class.
 
     Args:
         data: Any data set; of one that stays on disk a sample is read.
         report: Its examination; by default its labels are counted anew.
     """
+    data = load_dataset(data) if isinstance(data, str) else data
     report = report or examine(data)
     sizes = ", ".join(f"{count:,} {name}" for name, count in report.examples.items())
     picture = Picture(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
     from agiwb.reporting.lifecycle import Section
 
@@ -16,9 +17,20 @@ def templates() -> Environment:
     """Return the templates of this package; everything put into them is escaped."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("agiwb.reporting"), autoescape=select_autoescape(), trim_blocks=True
     )
+    environment.filters["code"] = _with_code
+    return environment
+
+
+def _with_code(sentence: str) -> Markup:
+    """Return a sentence as HTML, what stands between backticks in it as code."""
+    from markupsafe import Markup, escape
+
+    parts = enumerate(sentence.split("`"))
+    marked = (f"<code>{escape(part)}</code>" if n % 2 else str(escape(part)) for n, part in parts)
+    return Markup("".join(marked))  # noqa: S704  each part is escaped
 
 
 def render(name: str, **values: Any) -> str:

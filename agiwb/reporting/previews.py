@@ -132,8 +132,10 @@ def _sounds(figure: SubFigure, data: Dataset, sample: Split) -> None:
         wave.set_title(_short(_label(data, sample, row), 18), fontsize=8, parse_math=False)
         window = min(256, len(sound))
         spectrum.specgram(
-            sound + 1e-10, NFFT=window, Fs=rate, noverlap=window // 2, cmap="magma", scale="dB"
-        )
+            # Silence, such as the padding at the end, is drawn as that: 100 dB below full scale.
+            sound + np.random.default_rng(0).normal(scale=1e-5, size=len(sound)),
+            NFFT=window, Fs=rate, noverlap=window // 2, cmap="magma", vmin=-130, vmax=-20,
+        )  # fmt: skip
         spectrum.set_xlabel("time (s)", fontsize=8)
         if column == 0:
             wave.set_ylabel("amplitude", fontsize=8)

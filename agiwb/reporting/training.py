@@ -13,7 +13,7 @@ from agiwb.training.train import TrainRecord
 _AXIS_NAMES = {
     "accuracy": "accuracy (%)",
     "auc": "area under the ROC curve (%)",
-    "rmse": "root mean squared error (the target's unit)",
+    "rmse": "RMSE (unit of the target)",
 }
 
 _LOSS_NAMES = {

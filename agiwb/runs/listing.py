@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from agiwb.runs.record import RunSummary
 from agiwb.runs.store import open_store
 
-_SHOWN_METRICS = ("test_accuracy", "validation_accuracy")
+_SHOWN_METRICS = ("test_accuracy", "test_auc", "test_rmse", "validation_accuracy")
+_MOST_SHOWN = 2
 
 
 def print_runs(run_id: str | None, step: str | None, as_json: bool) -> None:
@@ -20,21 +22,27 @@ def print_runs(run_id: str | None, step: str | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps([summary.model_dump(mode="json") for summary in summaries], indent=2))
     elif summaries:
-        print("\n".join([_HEADER, *(_row(summary) for summary in summaries)]))
+        print(aligned([_HEADER, *map(_row, summaries)]))
     else:
         print("No runs yet: `agiwb train` makes one.")
 
 
-_HEADER = f"{'run':<9} {'step':<9} {'state':<10} {'started':<17} {'seconds':>8}  what"
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of words as lines whose columns are as wide as their longest word."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
 
 
-def _row(summary: RunSummary) -> str:
+_HEADER = ("run", "step", "state", "started", "seconds", "what")
+
+
+def _row(summary: RunSummary) -> tuple[str, ...]:
     started = summary.started_at.astimezone()
     seconds = "" if summary.duration_s is None else f"{summary.duration_s:.1f}"
-    figures = " ".join(
-        f"{name}={summary.metrics[name]:.4f}" for name in _SHOWN_METRICS if name in summary.metrics
-    )
+    shown = [name for name in _SHOWN_METRICS if name in summary.metrics][:_MOST_SHOWN]
+    figures = [f"{name}={summary.metrics[name]:.4g}" for name in shown]
     return (
-        f"{summary.id[:8]:<9} {summary.step:<9} {summary.state:<10} {started:%Y-%m-%d %H:%M}  "
-        f"{seconds:>8}  {summary.title} {figures}"
-    )
+        summary.id[:8], summary.step, summary.state, f"{started:%Y-%m-%d %H:%M}", seconds,
+        " ".join([summary.title, *figures]),
+    )  # fmt: skip

@@ -87,7 +87,7 @@ class Record(BaseModel):
 
 def title(config: Mapping[str, Any]) -> str:
     """Return what tells one run of a step from another, in a few words of its config."""
-    names = ("dataset", "architecture", "model", "notebook", "format")
+    names = ("dataset", "architecture", "model", "notebook", "path", "format")
     return " ".join(
         str(config[name]) for name in names if config.get(name) not in {None, "None", "auto"}
     )

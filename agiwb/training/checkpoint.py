@@ -35,8 +35,8 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
     """Keeps the state after an epoch in ``path``, and restores it when a training begins.
 
     It must come last among the callbacks, for the others forget everything as training begins.
-    Writing takes at most a fiftieth of the time: after a fast epoch it is left out, and a resumed
-    training repeats that epoch. A checkpoint is whole or is the former one.
+    Writing takes at most a fiftieth of the time: after fast epochs it is left out, and a resumed
+    training repeats those. A checkpoint is whole or is the former one.
     """
 
     def __init__(self, path: Path, peers: Sequence[keras.callbacks.Callback]) -> None:
@@ -54,7 +54,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
             self._restore(_read(self._path))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise WorkError(
-                f"The checkpoint {self._path} cannot be used: {error}.",
+                f"The checkpoint {self._path} cannot be used: {str(error).rstrip('.')}.",
                 "Delete it, and start the training anew.",
             ) from error
 
@@ -63,6 +63,8 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         began = time.monotonic()
         if self._cost_s > _LARGEST_SHARE_OF_TIME * (began - self._written_at):
             return
+        if report := self._peers.get("EpochReport"):
+            report.log()
         stream = io.BytesIO()
         np.savez(stream, allow_pickle=False, **self._collect(epoch + 1))
         write_atomic(self._path, stream.getvalue())
@@ -70,7 +72,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         self._cost_s = self._written_at - began
 
     def _collect(self, epochs_done: int) -> dict[str, Any]:
-        arrays = {f"variable_{i}": value.numpy() for i, value in enumerate(self._variables())}
+        arrays = {f"variable_{i}": _storable(value) for i, value in enumerate(self._variables())}
         notes: dict[str, dict[str, Any]] = {}
         for name, peer in self._peers.items():
             notes[name] = {}
@@ -113,6 +115,12 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         optimizer = self.model.optimizer
         optimizer.build(self.model.trainable_variables)
         return [*self.model.variables, *optimizer.variables]
+
+
+def _storable(variable: Any) -> Any:
+    """Return a variable's value in a type that NumPy can store; bfloat16 fits into float32."""
+    value = variable.numpy()
+    return value.astype(np.float32) if value.dtype.kind == "V" else value
 
 
 def epochs_done(path: Path, epochs: int) -> int:

@@ -62,8 +62,7 @@ class Trial:
         if checkpoint:
             everyone.append(Checkpoint(checkpoint, everyone))
         batches = training_batches(data.train, config.batch_size, config.seed, range(done, epochs))
-        first = next(iter(evaluation_batches(data.train)))
-        with self.strategy.scope(), ready_to_fit(self.model, self.strategy, first):
+        with self.strategy.scope(), ready_to_fit(self.model, self.strategy, data.train):
             self.model.fit(
                 batches,
                 steps_per_epoch=steps_in_epoch(data.train, config.batch_size),
@@ -169,8 +168,6 @@ def class_weights(config: TrainConfig, data: Dataset) -> dict[int, float] | None
             f"`class_weights` needs one class an example; the task of {data.name} is {data.task}.",
             "Leave it at none.",
         )
-    counts = np.zeros(len(data.classes))
-    for block in data.train.blocks():
-        counts += np.bincount(block.labels, minlength=len(data.classes))
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
     weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return {index: float(weight) for index, weight in enumerate(weights)}

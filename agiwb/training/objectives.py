@@ -145,8 +145,10 @@ def _metrics(task: Task) -> list[Any]:
             of_positive_class(metrics.Recall)(name="recall"),
         ]
     if task == "multilabel":
+        from agiwb.training.multilabel_auc import multilabel_auc
+
         return [
-            metrics.AUC(name="auc", multi_label=True),
+            multilabel_auc(name="auc"),
             metrics.BinaryAccuracy(name="binary_accuracy"),
             metrics.F1Score(name="f1_macro", average="macro", threshold=0.5),
         ]

@@ -17,14 +17,16 @@ from agiwb.training.diagnosis.nonfinite import Origin
 class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """Reports to ``context`` and stops at the next batch if the run is cancelled."""
 
-    def __init__(self, context: Context, epochs: int) -> None:
+    def __init__(self, context: Context, epochs: int, main_metric: str = "accuracy") -> None:
         super().__init__()
         self.curves: list[Epoch] = []
         self.find_origin: Callable[[int, int], Origin | None] | None = None
         """Told an epoch and a batch, both from 0, says where the NaN in its loss came from."""
         self._context = context
         self._epochs = epochs
+        self._shown = ("_loss", f"_{main_metric}")  # the rest is in the curves
         self._phase = ""
+        self._unlogged: list[tuple[str, float, int]] = []
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -52,10 +54,24 @@ class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
         values.pop("train_learning_rate", None)  # ReduceLROnPlateau adds it to the logs
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.curves.append(Epoch(epoch=epoch + 1, learning_rate=rate, metrics=values))
-        for name, value in values.items():
-            self._context.log_metric(name, value, epoch + 1)
+        self._unlogged += [(name, value, epoch + 1) for name, value in values.items()]
         steps = self.params["steps"]
-        self._context.progress(self._phase, steps, steps, **values)
+        shown = {name: value for name, value in values.items() if name.endswith(self._shown)}
+        self._context.progress(self._phase, steps, steps, **shown)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.log()
+
+    def log(self) -> None:
+        """Write to the run's history what is not there yet.
+
+        A checkpoint calls it just before it is written: a training that goes on from there has the
+        points of all epochs behind it, and logs those of the epochs before it.
+        """
+        for name, value, epoch in self._unlogged:
+            self._context.log_metric(name, value, epoch)
+        self._unlogged.clear()
+        self._context.flush()
 
 
 class EpochSpy(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agiwb.datasets.dataset import Split
 from agiwb.errors import ConfigError
 from agiwb.tensorflow_quietly import import_tensorflow
+from agiwb.training.pipeline import evaluation_batches
 
 if TYPE_CHECKING:
     import keras
@@ -65,13 +67,13 @@ def is_chief(name: Strategy) -> bool:
 
 
 @contextmanager
-def ready_to_fit(model: keras.Model, strategy: Any, batch: Any) -> Iterator[None]:
+def ready_to_fit(model: keras.Model, strategy: Any, training: Split) -> Iterator[None]:
     """Give a time in which ``model.fit`` works under ``strategy``.
 
     Keras 3 cannot fit under several workers by itself (keras-team/keras#20585): to build the
     model it reduces a batch that lies on several workers, and to report a metric, a scalar, it
-    reduces along an axis that scalars do not have. Here the model is built on ``batch``, a local
-    one, and metrics are averaged over the workers as they are.
+    reduces along an axis that scalars do not have. Here the model is built on some examples
+    that are all here, and metrics are averaged over the workers as they are.
     """
     tf = import_tensorflow()
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
@@ -85,6 +87,7 @@ def ready_to_fit(model: keras.Model, strategy: Any, batch: Any) -> Iterator[None
             lambda value: strategy.reduce("MEAN", value, axis=None), values
         )
 
+    batch = next(iter(evaluation_batches(training.sample(2))))
     model._symbolic_build(data_batch=batch)  # noqa: SLF001  see above
     model._maybe_symbolic_build = lambda *_, **__: None  # noqa: SLF001
     former, trainer.reduce_per_replica = trainer.reduce_per_replica, average

@@ -9,6 +9,7 @@ epoch on, so that TensorBoard shows a training while it runs and beside the othe
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]  # keras i
     def __init__(self, model_name: str, run_id: str, report: EpochReport) -> None:
         super().__init__()
         folder = log_folder(model_name, run_id)
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # of a resumed run, whose epochs are all written anew
         self._writers = {
             name: tf.summary.create_file_writer(str(folder / name))
             for name in ("train", "validation")

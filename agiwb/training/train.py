@@ -20,7 +20,7 @@ from agiwb.training.curves import Epoch
 from agiwb.training.diagnosis.finding import Finding
 from agiwb.training.fit import Trial, open_trial
 from agiwb.training.objectives import main_metric, usual_loss
-from agiwb.training.scoring import labels_of, score_interval
+from agiwb.training.scoring import score_interval
 from agiwb.training.strategy import cluster_task, is_chief
 
 if TYPE_CHECKING:
@@ -85,19 +85,26 @@ def train(config: TrainConfig, context: Context) -> TrainRecord:
         WorkError: The loss became NaN or infinite.
     """
     import_tensorflow()
+    from agiwb.training.checkpoint import epochs_done
     from agiwb.training.diagnosis.watch import Watch
     from agiwb.training.progress import EpochReport
     from agiwb.training.tensorboard import TensorBoardLog
 
     data = load_dataset(config.dataset)
-    report = EpochReport(context, config.epochs)
+    report = EpochReport(context, config.epochs, main_metric(data))
     watch = Watch(context.say, config, data, report)
     report.find_origin = watch.origin
     trial = open_trial(config, data)
-    trial.fit(
-        [report, watch, TensorBoardLog(model_name(config, data), context.run.id, report)],
-        context.checkpoint / CHECKPOINT_FILE,
-    )
+    checkpoint = context.checkpoint / CHECKPOINT_FILE
+    if context.resumed:
+        context.say(f"{epochs_done(checkpoint, config.epochs)} of {config.epochs} epochs are done.")
+    try:
+        trial.fit(
+            [report, watch, TensorBoardLog(model_name(config, data), context.run.id, report)],
+            checkpoint,
+        )
+    finally:
+        report.log()
     settled = trial.settled()
     findings = watch.conclude(settled)
     return _record(config, settled, tuple(report.curves), findings, context)
@@ -113,7 +120,7 @@ def _record(
     data = trial.data
     metric = main_metric(data)
     test = trial.evaluate(data.test)
-    interval = score_interval(metric, labels_of(data.test), trial.predict(data.test))
+    interval = score_interval(metric, data.test.labels, trial.predict(data.test))
     ranked = catalogue_scores(trial.model, data, context)
     model = trial.strip()
     model.save(context.files / MODEL_FILE)

@@ -29,7 +29,7 @@ def test_the_model_card_shows_the_model_chosen(page: Page, workspace: Path) -> N
         assert [newer.run.id[:8] in labels[0], older.run.id[:8] in labels[1]] == [True, True]
 
         menu.select_option(label=labels[1])
-        accuracy = f"{older.metrics['test_accuracy']:.1%} of 360 test examples"
+        accuracy = f"accuracy on 360 test examples is {older.metrics['test_accuracy']:.1%}"
         expect(card.locator("#train")).to_contain_text(accuracy, timeout=30_000)
         expect(card.locator("#convert")).to_contain_text("2 of 2 formats")
         expect(card.locator("#compress")).to_contain_text("float16")

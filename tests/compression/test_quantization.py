@@ -97,7 +97,8 @@ def test_the_answers_are_those_of_the_keras_model(
     assert len(np.unique(expected.argmax(axis=1))) == 10
     answers = LiteRTRuntime(files[precision], 1).run({"features": features})["probabilities"]
     assert np.abs(answers - expected).max() < tolerance
-    assert np.mean(predict(files[precision], features) == expected.argmax(axis=1)) > 0.98
+    agreement = np.mean(predict(files[precision], features) == expected.argmax(axis=1))
+    assert agreement > (0.95 if precision == "int8" else 0.98)
 
 
 @pytest.mark.slow

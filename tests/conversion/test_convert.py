@@ -125,7 +125,8 @@ def test_no_file_holds_optimiser_state(converted: ConvertRecord, digits_run: Rec
     import h5py
 
     written = folder_of(converted, "keras") / "model.keras"
-    assert written.stat().st_size < 0.6 * digits_run.file(MODEL_FILE).stat().st_size
+    weights_bytes = 4 * digits_run.parameters
+    assert written.stat().st_size < 2 * weights_bytes  # Adam's slots alone are twice the weights
     with zipfile.ZipFile(written) as archive:
         assert json.loads(archive.read("config.json"))["compile_config"] == {}
     with h5py.File(folder_of(converted, "h5") / "model.h5") as weights:

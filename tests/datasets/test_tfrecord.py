@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from agiwb.datasets.description import SourceDescription, Streaming
+from agiwb.datasets.formats import is_data_file
 from agiwb.datasets.source import Source, say_nothing
 from agiwb.datasets.streaming import StreamedSplit, in_memory
-from agiwb.datasets.tfrecord import is_tfrecord, load_tfrecord
+from agiwb.datasets.tfrecord import load_tfrecord
 from agiwb.errors import DatasetError
 
 pytestmark = pytest.mark.slow
@@ -220,5 +221,5 @@ def test_what_cannot_be_used_is_left_out_or_refused(tmp_path: Path) -> None:
 
 def test_the_names_that_tfrecord_files_have() -> None:
     names = ("a.tfrecord", "a.tfrecords", "a.tfrecord.gz", "train.tfrecord-00000-of-00010")
-    assert all(is_tfrecord(Path(name)) for name in names)
-    assert not is_tfrecord(Path("a.parquet"))
+    assert all(is_data_file(name) for name in names)
+    assert not is_data_file("a.txt")

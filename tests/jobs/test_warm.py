@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -157,7 +158,8 @@ def test_its_name_tells_all_that_imports_depend_on(
 def test_a_folder_that_others_can_enter_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm.tempfile, "tempdir", str(tmp_path))
+    short = tempfile.mkdtemp(dir="/tmp")
+    monkeypatch.setattr(warm.tempfile, "tempdir", short)
     address = warm.warm_address({})
     assert address is not None
     assert address.parent.stat().st_mode & 0o777 == 0o700

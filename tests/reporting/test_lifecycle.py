@@ -39,7 +39,7 @@ def test_the_page_stands_alone_and_says_what_was_measured(cycle: LifeCycle, tmp_
     page = (tmp_path / "report.html").read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "<script" not in page
-    assert f"{cycle.train.metrics['test_accuracy']:.1%} of 360 test examples" in page
+    assert f"accuracy on 360 test examples is {cycle.train.metrics['test_accuracy']:.1%}" in page
     assert "2 of 2 formats" in page
     assert "logged 20 examples" in page
     assert cycle.train.run.id[:8] in page

@@ -57,6 +57,20 @@ def test_binary_metrics_are_those_of_the_second_class() -> None:
     assert scores["precision"] == pytest.approx(precision_score(test.labels, named), abs=1e-6)
 
 
+def test_a_label_that_never_occurs_does_not_count() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    from agiwb.training.scoring import score_interval
+
+    whole = made_up("multilabel")
+    test = dataclasses.replace(whole.test, labels=whole.test.labels * np.float32([1, 1, 0]))
+    trial = fitted("multilabel")
+    score, answers = trial.evaluate(test)["auc"], trial.predict(test)
+    assert score == pytest.approx(roc_auc_score(test.labels[:, :2], answers[:, :2]), abs=0.02)
+    low, high = score_interval("auc", test.labels, answers)
+    assert low < score < high
+
+
 def test_the_learning_rate_means_the_same_in_any_unit() -> None:
     small = made_up("regression")
     splits = {

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agiwb import TrainConfig, TrainRecord, list_jobs, train
 from agiwb.cli import main
 from agiwb.runs.store import open_store
+from agiwb.training.tensorboard import log_folder
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +27,15 @@ def weights(record: TrainRecord) -> list[np.ndarray]:
     import keras
 
     return keras.models.load_model(record.file("model.keras")).get_weights()
+
+
+def logged_epochs(workspace: Path, run_id: str, metric: str) -> list[int]:
+    from mlflow.tracking import MlflowClient
+
+    history = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}").get_metric_history(
+        run_id, metric
+    )
+    return sorted(point.step for point in history if point.step > 0)
 
 
 def killed_in_epoch_three(workspace: Path) -> str:
@@ -60,5 +71,11 @@ def test_a_training_killed_in_epoch_three_ends_as_if_it_had_not_been(
     whole = train(TrainConfig(**FIELDS), reuse=False)
     assert resumed.metrics == whole.metrics
     assert resumed.curves == whole.curves
+    for name in whole.curves[0].metrics:
+        assert logged_epochs(workspace, run_id, name) == [1, 2, 3, 4, 5, 6], name
+    folder = log_folder(resumed.model_name, run_id) / "train"
+    shown = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+    steps = [point.step for point in shown.Tensors("epoch_accuracy")]
+    assert steps == [1, 2, 3, 4, 5, 6]
     pairs = zip(weights(resumed), weights(whole), strict=True)
     assert all(np.array_equal(mine, theirs) for mine, theirs in pairs)

@@ -27,7 +27,9 @@ def test_the_models_are_listed_newest_first_and_the_newest_is_shown(
     assert {digits_run.run.id, digits_cnn_run.run.id} <= set(ids)
     assert state.selected == ids[0]
     state.selected = digits_run.run.id
-    assert f"{digits_run.metrics['test_accuracy']:.1%} of 360 test examples" in state.page
+    assert (
+        f"accuracy on 360 test examples is {digits_run.metrics['test_accuracy']:.1%}" in state.page
+    )
 
 
 def test_choosing_in_the_menu_changes_the_card(

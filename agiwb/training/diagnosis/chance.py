@@ -13,6 +13,7 @@ from agiwb.training.diagnosis.observed import Baseline
 from agiwb.training.scoring import score_interval
 
 _SIGNIFICANT = 0.01
+_SHUFFLES = 400
 _HIGH_RATE = 0.01  # above it, only a lower one is worth a try
 _SHOWN_CLASSES = 12
 
@@ -26,7 +27,8 @@ def no_better_than_chance(
 ) -> Finding | None:
     """Return a finding if the answers on held-out examples tell nothing about their labels.
 
-    Classes: the answers and the labels are independent by the chi-squared test at the 1 % level.
+    Classes: the answers and the labels are independent by a permutation test at the 1 % level, if
+    there are examples enough for answers that are all right to pass it.
     Otherwise: the 95 % interval of the main metric reaches the baseline's score.
 
     Args:
@@ -78,16 +80,34 @@ def no_better_than_chance(
 
 
 def _related(labels: NDArray[Any], answers: NDArray[Any], classes: int) -> bool:
-    """Return whether answers and labels depend on each other (chi-squared test)."""
-    from scipy.stats import chi2_contingency
+    """Return whether answers and labels depend on each other, or nobody could tell.
 
-    table = np.zeros((classes, classes), np.int64)
-    np.add.at(table, (labels, answers), 1)
-    table = table[table.any(axis=1)][:, table.any(axis=0)]
-    if min(table.shape) < 2:
-        # All labels or all answers are one class. If both are the same, nothing is wrong.
+    The chi-squared statistic is compared with its values where the labels are shuffled, which
+    holds for few examples too.
+    """
+    if len(np.unique(answers)) < 2:
+        # Always the same answer. If it is right, nothing is wrong.
         return bool((labels == answers).all())
-    return bool(chi2_contingency(table).pvalue < _SIGNIFICANT)
+    return (
+        _p_value(labels, answers, classes) < _SIGNIFICANT
+        or _p_value(labels, labels, classes) >= _SIGNIFICANT
+    )
+
+
+def _p_value(labels: NDArray[Any], answers: NDArray[Any], classes: int) -> float:
+    """Return how often shuffled labels depend on the answers as much as the labels do."""
+    table = _chi_squared(labels, answers, classes)
+    draw = np.random.default_rng(0)
+    shuffled = [_chi_squared(draw.permutation(labels), answers, classes) for _ in range(_SHUFFLES)]
+    return float((1 + sum(value >= table - 1e-9 for value in shuffled)) / (1 + _SHUFFLES))
+
+
+def _chi_squared(labels: NDArray[Any], answers: NDArray[Any], classes: int) -> float:
+    """Return Pearson's statistic of independence for the table of labels and answers."""
+    table = np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / len(labels)
+    known = expected > 0
+    return float(((table - expected)[known] ** 2 / expected[known]).sum())
 
 
 def _words(labels: NDArray[Any], answers: NDArray[Any], classes: Sequence[str]) -> str:

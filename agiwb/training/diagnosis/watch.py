@@ -28,7 +28,6 @@ from agiwb.training.diagnosis.rewind import Rewind
 from agiwb.training.diagnosis.rules import judge
 from agiwb.training.diagnosis.time_share import TimeShare
 from agiwb.training.pipeline import is_streamed
-from agiwb.training.scoring import labels_of
 
 if TYPE_CHECKING:
     from agiwb.datasets.dataset import Dataset
@@ -173,7 +172,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
 
     def _of_answers(self, trial: Trial) -> list[Finding]:
         split = self._data.validation.sample(_JUDGED_EXAMPLES)
-        labels, outputs = labels_of(split), trial.predict(split)
+        labels, outputs = split.labels, trial.predict(split)
         classes, config = self._data.classes, self._config
         rows = _rows_of_sample(self._data.validation, len(split))
         if broken := broken_answers(split, rows, outputs):

@@ -14,6 +14,7 @@ from agiwb.tensorflow_quietly import import_tensorflow
 from agiwb.training.config import TrainConfig
 from agiwb.training.curves import Epoch
 from agiwb.training.fit import Trial, open_trial
+from agiwb.training.objectives import main_metric
 from agiwb.training.pipeline import is_streamed
 from agiwb.training.search.folds import together
 from agiwb.training.search.objective import Outcome
@@ -51,7 +52,7 @@ def refit(config: TrainConfig, best: Outcome, data: Dataset, context: Context) -
     nothing = data.validation.sample(1).take(np.array([], np.intp))
     whole = dataclasses.replace(data, train=train, validation=nothing)
     trial = open_trial(settings, whole)
-    report = EpochReport(context, epochs)
+    report = EpochReport(context, epochs, main_metric(data))
     callbacks: list[Any] = [
         report,
         TensorBoardLog(model_name(config, data), context.run.id, report),

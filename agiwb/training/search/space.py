@@ -35,6 +35,7 @@ _FIXED = {
 SEARCHABLE = tuple(name for name in TrainConfig.model_fields if name not in _FIXED)
 """The fields that a space may have."""
 
+_NOTATION = "Write `units=16..128:16`, `learning_rate=1e-4..1e-1:log` or `optimizer=adam,sgd`."
 _MOST_GRID_POINTS = 10_000
 _ROUNDING = 1e-9
 
@@ -210,7 +211,7 @@ def _span(name: str, text: str) -> Span:
     low_text, _, high_text = ends.partition("..")
     low, high = (_value(name, part) for part in (low_text, high_text))
     if not isinstance(low, int | float) or not isinstance(high, int | float) or low >= high:
-        raise ValueError(f"`{name}={text}` must lead from a number to a larger one.")
+        raise ValueError(f"`{name}={text}` must lead from a number to a larger one. {_NOTATION}")
     if how == "log":
         if low <= 0:
             raise ValueError(f"`{name}={text}`: a logarithmic range begins above 0.")
@@ -255,7 +256,7 @@ def _value(name: str, text: str) -> Value:
             raise ValueError(str(cause)) from None  # noqa: TRY004  pydantic shows these
         raise ValueError(
             f"`{name}` cannot be {text!r}: {details['msg'].lower()}. "
-            f"It means: {describe_field(field)}."
+            f"It means: {describe_field(field)}. {_NOTATION}"
         ) from None
     return value
 

@@ -12,7 +12,7 @@ from agiwb.runs.context import Context
 from agiwb.runs.step import Input, step
 from agiwb.settings import Settings
 from agiwb.training.objectives import LOWER_IS_BETTER, main_metric, usual_loss
-from agiwb.training.scoring import labels_of, score_interval
+from agiwb.training.scoring import score_interval
 from agiwb.training.search.config import SearchConfig
 from agiwb.training.search.drive import Driver, standard_error
 from agiwb.training.search.folds import require_folds
@@ -160,7 +160,7 @@ def _record(
     config, data, trial = study.config, fitted.data, fitted.trial
     main = main_metric(data)
     test = trial.evaluate(data.test)
-    interval = score_interval(main, labels_of(data.test), trial.predict(data.test))
+    interval = score_interval(main, data.test.labels, trial.predict(data.test))
     model = trial.strip()
     model.save(context.files / MODEL_FILE)
     results = tuple(map(_result, study.trials()))

@@ -242,6 +242,15 @@ def test_answers_at_random_are_told_from_poor_ones() -> None:
     assert verdict(poor) is None
 
 
+def test_a_few_right_answers_are_not_taken_for_chance() -> None:
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0])
+    baseline = Baseline("accuracy", 5 / 9, math.log(2), {"a": 5 / 9, "b": 4 / 9})
+    outputs = np.eye(2, dtype=np.float32)
+    assert no_better_than_chance(baseline, labels, outputs[labels], "ab", 0.01) is None
+    too_few = labels[:4]  # right or wrong, four examples prove nothing
+    assert no_better_than_chance(baseline, too_few, outputs[1 - too_few], "ab", 0.01) is None
+
+
 def test_numbers_no_better_than_their_mean() -> None:
     draw = np.random.default_rng(0)
     labels = draw.normal(size=200).astype(np.float32)

@@ -39,7 +39,7 @@ def server() -> Iterator[Server]:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is missing: apt-get install postgresql")
         pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="agiwb-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="agiwb-postgres-", dir="/tmp"))
     become: list[str] = []
     if os.geteuid() == 0:  # it refuses to run as root
         user = pwd.getpwnam("postgres")
