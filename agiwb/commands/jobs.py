@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -18,6 +19,7 @@ from agiwb.runs.listing import aligned
 from agiwb.runs.liveness import exit_code
 from agiwb.runs.record import title
 
+_ID = re.compile(r"[0-9a-f]{4,32}")
 _ACTIONS = ("list", "show", "logs", "follow", "cancel", "resume")
 
 
@@ -29,7 +31,7 @@ def run(words: list[str], summary: str) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON on stdout (list, show)")
     parser.add_argument("--follow", action="store_true", help="go on until it ends (logs)")
     parser.add_argument("--detach", action="store_true", help="do not follow it (resume)")
-    if words and words[0] not in _ACTIONS and not words[0].startswith("-"):
+    if words and _ID.fullmatch(words[0]):
         words = ["show", *words]
     options = parser.parse_args(words)
     if options.action == "list":

@@ -219,9 +219,8 @@ class Job:
 
     def _how_to_resume(self) -> str:
         kept = self.folder.checkpoint
-        how = (
-            "goes on from its checkpoint" if kept.is_dir() and any(kept.iterdir()) else "repeats it"
-        )
+        has_kept = kept.is_dir() and any(kept.iterdir())
+        how = "goes on from its checkpoint" if has_kept else "begins it anew"
         return f"`agiwb jobs resume {self.id[:8]}` {how}."
 
 

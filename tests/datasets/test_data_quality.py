@@ -86,6 +86,7 @@ def test_copies_within_and_across_splits_are_counted() -> None:
     test.features[7], test.labels[7] = clean.train.features[30], clean.train.labels[30]
     train = clean.train.take(np.arange(len(clean.train)))
     train.features[11], train.labels[11] = train.features[5], 1 - train.labels[5]
+    train.features[12], train.labels[12] = train.features[6], train.labels[6]
     data = Dataset("data", ("no", "yes"), 1.0, train, clean.validation, test,
                    task="binary", kind="table")  # fmt: skip
     report = examine(data)
@@ -93,7 +94,7 @@ def test_copies_within_and_across_splits_are_counted() -> None:
     assert found.across["train and test"] == 1
     assert found.rows["train and test"] == (30, 7)
     assert found.within == {"train": 1, "validation": 0, "test": 0}
-    assert found.rows["train"] == (5, 11)
+    assert found.rows["train"] == (6, 12)
     assert found.disagreeing == 2
     words = " ".join(report.findings)
     assert "1 of 400 test examples are also in train (row 7 of test is row 30 of train" in words

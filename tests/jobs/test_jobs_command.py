@@ -41,7 +41,7 @@ def test_the_list_and_one_job_as_text_and_as_json(capsys: Captured) -> None:
     assert main(["jobs", "list"]) == 0
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["job", "step", "state", "started", "progress", "what"]
-    assert row.startswith(f"{job_id[:8]}  count     failed")
+    assert row.startswith(f"{job_id[:8]}  count  failed")
     assert row.endswith("counting 3/3")
     assert main(["jobs", "list", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)

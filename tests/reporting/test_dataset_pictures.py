@@ -125,7 +125,7 @@ def test_the_page_stands_alone_and_says_what_was_found(tmp_path: Path) -> None:
     assert "&lt;i&gt;left out&lt;/i&gt;" in page
     assert page.count("<img ") == page.count('alt="') == 1
     assert report.findings
-    assert "The same value is in each training example: `gap`" in page
+    assert "The same value is in each training example: <code>gap</code>" in page
     assert data.fingerprint[:12] in page
 
 
