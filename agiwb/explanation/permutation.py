@@ -16,6 +16,7 @@ from agiwb.datasets.source import Progress, say_nothing
 from agiwb.explanation.answers import AnswerFunction
 from agiwb.explanation.columns import Columns
 from agiwb.training.objectives import LOWER_IS_BETTER
+from agiwb.training.scoring import score
 
 
 def permutation_drops(
@@ -65,25 +66,3 @@ def permutation_drops(
             drops[repeat, :, index] = sign * (np.array(before) - after)
             report("shuffling columns", repeat * len(names) + index + 1, repeats * len(names))
     return drops
-
-
-def score(metric: str, labels: NDArray[Any], answers: NDArray[Any]) -> float:
-    """Return a main metric (see ``objectives.MAIN_METRIC``); NaN where the examples give none.
-
-    Args:
-        metric: ``accuracy``, ``auc`` (averaged over the labels that occur both ways) or ``rmse``.
-        labels: As in ``Split.labels``.
-        answers: The model's answers, ``(examples, outputs)``.
-    """
-    if not len(labels):
-        return float("nan")
-    if metric == "accuracy":
-        return float((answers.argmax(axis=1) == labels).mean())
-    if metric == "rmse":
-        return float(np.sqrt(((answers[:, 0].astype(np.float64) - labels) ** 2).mean()))
-    from sklearn.metrics import roc_auc_score
-
-    truths = labels.reshape(len(labels), -1)
-    both = np.flatnonzero(truths.min(axis=0) != truths.max(axis=0))
-    areas = [roc_auc_score(truths[:, label], answers[:, label]) for label in both]
-    return float(np.mean(areas)) if areas else float("nan")

@@ -9,7 +9,8 @@ from agiwb.datasets.columns import as_structured
 from agiwb.datasets.dataset import Dataset, Split
 from agiwb.explanation.columns import Columns
 from agiwb.explanation.importance import mean_interval, most_important
-from agiwb.explanation.permutation import permutation_drops, score
+from agiwb.explanation.permutation import permutation_drops
+from agiwb.training.scoring import score
 
 COUNT = 1500
 
