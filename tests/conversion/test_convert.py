@@ -70,7 +70,9 @@ def test_every_format_agrees_with_the_model(run: str, request: pytest.FixtureReq
         assert made.max_abs_error <= TOLERANCES[made.format].max_abs_error
         assert made.top1_agreement == 1
         assert made.test_accuracy == record.reference_accuracy
-    assert [(event.done, event.total) for event in events] == [(done, 6) for done in range(7)]
+    told = [(event.done, event.total) for event in events]
+    assert (told[0], told[-1]) == ((0, 6), (6, 6))
+    assert told == sorted(told)  # some of those that follow each other fast are left out
     assert record.metrics == {"test_accuracy": record.reference_accuracy}
     assert not record.file("rejected").exists()
 

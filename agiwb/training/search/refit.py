@@ -41,6 +41,7 @@ def refit(config: TrainConfig, best: Outcome, data: Dataset, context: Context) -
     Examples that stay on disk are not put together: then the training split is all it gets.
     """
     import_tensorflow()
+    from agiwb.training.diagnosis.watch import Watch
     from agiwb.training.progress import EpochReport
     from agiwb.training.tensorboard import TensorBoardLog
 
@@ -51,10 +52,14 @@ def refit(config: TrainConfig, best: Outcome, data: Dataset, context: Context) -
     train = data.train if is_streamed(data.train) else together(data)
     nothing = data.validation.sample(1).take(np.array([], np.intp))
     whole = dataclasses.replace(data, train=train, validation=nothing)
-    trial = open_trial(settings, whole)
     report = EpochReport(context, epochs, main_metric(data))
+    # A validation split to compare the input with; these examples are now trained on as well.
+    watch = Watch(context.say, settings, dataclasses.replace(data, train=train), report)
+    report.find_origin = watch.origin
+    trial = open_trial(settings, whole)
     callbacks: list[Any] = [
         report,
+        watch,
         TensorBoardLog(model_name(config, data), context.run.id, report),
     ]
     if rates:

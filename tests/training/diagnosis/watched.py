@@ -29,6 +29,9 @@ class Heard:
     def log_metric(self, *_: Any) -> None:
         pass
 
+    def flush(self) -> None:
+        pass
+
     def stop_if_cancelled(self) -> None:
         pass
 

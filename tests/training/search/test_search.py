@@ -272,7 +272,11 @@ def test_what_no_trial_can_do_is_the_users_to_mend(workspace: Path, tmp_path: Pa
     np.savez(tmp_path / "vectors.npz", x=x, y=y)
     vectors = str(tmp_path / "vectors.npz")
     with pytest.raises(ConfigError, match=r"No trial's settings fit.*cnn needs images"):
-        search(SearchConfig(dataset=vectors, epochs=1, space=["units=8,16"], trials=2))
+        search(
+            SearchConfig(
+                dataset=vectors, architecture="cnn", epochs=1, space=["units=8,16"], trials=2
+            )
+        )
     assert open_store().summaries() == []
 
 

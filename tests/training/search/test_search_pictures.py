@@ -68,6 +68,7 @@ def record(metric: str = "accuracy", *, lower_is_better: bool = False) -> Search
         ),
         config=SearchConfig(architecture="mlp", space=SPACE),
         model_name="digits-mlp",
+        architecture="mlp",
         task="classification",
         kind="image",
         parameters=10,
