@@ -168,9 +168,10 @@ def test_text_is_read_without_case_punctuation_and_beyond_its_length(encoder: st
     model = build_model("text", spec_of("text", "binary", encoder=encoder, length=3))
     texts = ["A calm sea", "a  CALM, sea!", "a calm sea sings", "a calm captain", "calm a sea"]
     same, again, longer, other, swapped = answer(model, np.array(texts, dtype=object))
-    np.testing.assert_array_equal(same, again)
-    np.testing.assert_array_equal(same, longer)
-    assert not np.array_equal(same, other)
+    # Rows of one batch may be rounded differently.
+    np.testing.assert_allclose(same, again, atol=1e-6)
+    np.testing.assert_allclose(same, longer, atol=1e-6)
+    assert not np.allclose(same, other, atol=1e-6)
     assert np.allclose(same, swapped, atol=1e-6) == (encoder == "pooled")  # who knows positions
 
 
