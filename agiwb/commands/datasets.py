@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agiwb.commands.step import stop_on_sigterm
+from agiwb.commands.step import run_step
 from agiwb.datasets.builtin import BUILTIN
 from agiwb.datasets.registered import find_registered, list_registered, remove_registered
 from agiwb.datasets.registry import load_dataset, load_with_notes
-from agiwb.flags import Parser, parse_flags, parser_for
-from agiwb.runs.registry import STEPS
+from agiwb.flags import Parser
 from agiwb.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,23 +83,19 @@ def _description(reference: str) -> dict[str, Any]:
 
 def _add(words: list[str]) -> int:
     """Add the user's own data, named by the first two words."""
-    from agiwb.datasets.add import AddDatasetConfig, add_dataset
-
-    parser = parser_for("datasets add", STEPS["add_dataset"].summary, AddDatasetConfig)
-    parser.usage = "agiwb datasets add NAME PATH [flags]"
-    parser.add_argument("--fresh", action="store_true", help="run even if a result is known")
-    parser.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
     flags: list[str] = []
     for flag in ("--name", "--path"):
         if words and not words[0].startswith("-"):
             flags += [flag, words[0]]
             words = words[1:]
-    config, options = parse_flags(parser, AddDatasetConfig, [*flags, *words])
-    stop_on_sigterm()
-    record = add_dataset(config, reuse="fresh" not in options)
-    page = _write_page(record)
-    print(record.model_dump_json(indent=2) if "json" in options else _summary(record, page))
-    return 0 if record.passed else 1
+    usage = "agiwb datasets add NAME PATH [flags]"
+    words = [*flags, *words]
+    return run_step("add_dataset", words, command="datasets add", usage=usage, tell=_shown)
+
+
+def _shown(record: DatasetRecord) -> str:
+    """Write the page of a data set just added, and return what a person wants to know of it."""
+    return _summary(record, _write_page(record))
 
 
 def _write_page(record: DatasetRecord) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from agiwb.config import Config
 from agiwb.flags import notebook_words, parse_flags, parser_for
@@ -13,13 +14,27 @@ from agiwb.runs.registry import STEPS, load_step
 if TYPE_CHECKING:
     from agiwb.runs.record import Record
 
-__all__ = ["run_step", "stop_on_sigterm", "summary"]
 
+def run_step(
+    name: str,
+    words: list[str],
+    *,
+    command: str | None = None,
+    usage: str | None = None,
+    tell: Callable[[Any], str] | None = None,
+) -> int:
+    """Return 0 if the step called ``name`` ran and passed its gates, else 1.
 
-def run_step(name: str, words: list[str]) -> int:
-    """Return 0 if the step called ``name`` ran and passed its gates, else 1."""
+    Args:
+        name: The step's name.
+        words: Its flags.
+        command: What the user types for it, if that is not its name.
+        usage: The first line of its help, where words may stand without flags.
+        tell: Gives the text to print of a record; by default ``summary``.
+    """
     step = load_step(name)
-    parser = parser_for(name, STEPS[name].summary, step.config_type)
+    parser = parser_for(command or name, STEPS[name].summary, step.config_type)
+    parser.usage = usage
     parser.add_argument("--fresh", action="store_true", help="run even if a result is known")
     parser.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
     parser.add_argument(
@@ -32,7 +47,8 @@ def run_step(name: str, words: list[str]) -> int:
         return _detach(name, config, reuse=reuse, as_json="json" in flags)
     stop_on_sigterm()
     record: Record = step(config, reuse=reuse)
-    print(record.model_dump_json(indent=2) if "json" in flags else summary(record))
+    text = (tell or summary)(record)
+    print(record.model_dump_json(indent=2) if "json" in flags else text)
     return 0 if record.passed else 1
 
 

@@ -15,7 +15,7 @@ from agiwb.datasets.dataset import Kind
 from agiwb.datasets.description import SourceDescription
 from agiwb.datasets.parquet_parts import ParquetParts, ParquetRows
 from agiwb.datasets.parts import Parts, find_parts
-from agiwb.datasets.roles import Roles, choose_roles
+from agiwb.datasets.roles import Roles, roles_on_disk
 from agiwb.datasets.source import Place, Progress, Source
 from agiwb.datasets.streamed_source import RowScan, assemble_streamed, is_too_large
 from agiwb.datasets.table import TableFile, source_of_table
@@ -85,7 +85,7 @@ def _from_row_groups(
 ) -> Source:
     table = _judged(description, parts, array)
     notes = list(found.notes)
-    roles = _roles(description, table, array, notes)
+    roles = roles_on_disk(description, table, array, notes)
     kind, convert = _conversion(parts, table, roles, array, notes)
     judged = (
         f"What each column is was judged by {len(table.frame):,} rows spread over the data."
@@ -120,21 +120,6 @@ def _judged(description: SourceDescription, parts: ParquetParts, array: str | No
         words = [parts.splits[parts.groups[g].file] for g in parts.groups_of(numbers)]
         frame[_SPLIT] = np.array(words, dtype=object)
     return _TableOfParts(description.path, frame, numbers, parts)
-
-
-def _roles(
-    description: SourceDescription, table: TableFile, array: str | None, notes: list[str]
-) -> Roles:
-    if array is not None:
-        description = description.model_copy(update={"features": (array,), "kind": None})
-    roles = choose_roles(table, description)
-    if roles.kind == "pairs":
-        raise DatasetError(
-            f"Interactions are read into memory, and {description.path} is large for that.",
-            "Give `stream: never` if memory suffices.",
-        )
-    notes += roles.notes
-    return roles
 
 
 def _conversion(

@@ -96,6 +96,32 @@ def choose_roles(table: TableFile, description: SourceDescription) -> Roles:
     return Roles("table", features, label, split, slices, tuple(notes))
 
 
+def roles_on_disk(
+    description: SourceDescription, table: TableFile, array: str | None, notes: list[str]
+) -> Roles:
+    """Return the roles of the columns of data that may stay on disk; add what to say to ``notes``.
+
+    Args:
+        description: What the user said.
+        table: Rows to judge by.
+        array: The column that is an array, and then the only feature; None for a table.
+        notes: In sentences, what was inferred or left out.
+
+    Raises:
+        DatasetError: The rows are interactions.
+    """
+    if array is not None:
+        description = description.model_copy(update={"features": (array,), "kind": None})
+    roles = choose_roles(table, description)
+    if roles.kind == "pairs":
+        raise DatasetError(
+            f"Interactions are read into memory, and {description.path} is large for that.",
+            "Give `stream: never` if memory suffices.",
+        )
+    notes += roles.notes
+    return roles
+
+
 def _require_columns(table: TableFile, description: SourceDescription) -> None:
     names = [str(name) for name in table.frame.columns]
     asked = {

@@ -16,7 +16,7 @@ from agiwb.datasets.dataset import Kind
 from agiwb.datasets.description import SourceDescription
 from agiwb.datasets.encoded_images import decoded_images, look_of
 from agiwb.datasets.parts import find_parts
-from agiwb.datasets.roles import Roles, choose_roles
+from agiwb.datasets.roles import Roles, roles_on_disk
 from agiwb.datasets.source import Place, Progress, Source, require_kind
 from agiwb.datasets.streamed_source import RowScan, assemble_streamed, is_too_large
 from agiwb.datasets.table import TableFile, source_of_table
@@ -68,7 +68,9 @@ def load_tfrecord(description: SourceDescription, progress: Progress) -> Source:
         source = source_of_table(description, table)
         return dataclasses.replace(source, notes=(*notes, *source.notes))
     table = _table(description, parts, spec, _JUDGED_ROWS)
-    roles = _roles(description, table, array, notes)
+    if array is not None:
+        table.frame[array] = 0  # its role is known
+    roles = roles_on_disk(description, table, array, notes)
     kind, rows = _rows(description, parts, spec, array, roles, table, notes)
     in_memory_bytes = rows.row_bytes * int(rows.sizes.sum())
     scan = RowScan(roles.label, roles.split, roles.slices, parts.place)
@@ -148,22 +150,6 @@ def _table(
         )
     frame = pd.concat(frames, ignore_index=True)
     return _TableOfRecords(description.path, frame, np.concatenate(numbers), parts)
-
-
-def _roles(
-    description: SourceDescription, table: TableFile, array: str | None, notes: list[str]
-) -> Roles:
-    if array is not None:
-        table.frame[array] = 0  # its role is known
-        description = description.model_copy(update={"features": (array,), "kind": None})
-    roles = choose_roles(table, description)
-    if roles.kind == "pairs":
-        raise DatasetError(
-            f"Interactions are read into memory, and {description.path} is large for that.",
-            "Give `stream: never` if memory suffices.",
-        )
-    notes += roles.notes
-    return roles
 
 
 def _rows(

@@ -27,8 +27,8 @@ from agiwb.explanation.permutation import permutation_drops
 from agiwb.explanation.shapley import shap_values
 from agiwb.explanation.target import target_outputs
 from agiwb.explanation.texts import open_texts, word_magnitudes
-from agiwb.models.fit import require_fit
 from agiwb.models.specification import ModelSpec
+from agiwb.models.suitability import require_fit
 from agiwb.runs.context import Context
 from agiwb.training.objectives import main_metric
 

@@ -19,9 +19,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from agiwb.errors import AgiwbError, ConfigError, did_you_mean
-from agiwb.models.fit import require_fit
 from agiwb.models.loading import foreign_part
 from agiwb.models.specification import ModelSpec
+from agiwb.models.suitability import require_fit
 
 if TYPE_CHECKING:
     import keras

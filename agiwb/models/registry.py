@@ -84,7 +84,7 @@ def build_model(architecture: str, spec: ModelSpec) -> keras.Model:
     if reference in FAMILIES:
         return load_family(reference)(spec)
     from agiwb.models.builder import build_with
-    from agiwb.models.fit import starting_model
+    from agiwb.models.suitability import starting_model
 
     if reference.endswith(_SAVED):
         return starting_model(Path(reference), spec)
@@ -101,7 +101,7 @@ def architecture_fingerprint(reference: str) -> str | None:
         NotFoundError: The saved model's file is not there.
     """
     from agiwb.models.builder import source_file
-    from agiwb.models.fit import saved_file
+    from agiwb.models.suitability import saved_file
     from agiwb.runs.files import sha256_of_file
 
     reference = architecture_reference(reference)

@@ -20,6 +20,7 @@ import numpy as np
 
 from agiwb.errors import WorkError
 from agiwb.runs.files import write_atomic
+from agiwb.training.state import training_state
 
 _LARGEST_SHARE_OF_TIME = 0.02
 
@@ -72,7 +73,9 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         self._cost_s = self._written_at - began
 
     def _collect(self, epochs_done: int) -> dict[str, Any]:
-        arrays = {f"variable_{i}": _storable(value) for i, value in enumerate(self._variables())}
+        arrays = {
+            f"variable_{i}": _storable(value) for i, value in enumerate(training_state(self.model))
+        }
         notes: dict[str, dict[str, Any]] = {}
         for name, peer in self._peers.items():
             notes[name] = {}
@@ -99,7 +102,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
     def _restore(self, arrays: dict[str, Any]) -> None:
         from agiwb.training.curves import Epoch
 
-        for index, variable in enumerate(self._variables()):
+        for index, variable in enumerate(training_state(self.model)):
             variable.assign(arrays[f"variable_{index}"])
         for name, values in json.loads(str(arrays["notes"]))["peers"].items():
             peer = self._peers[name]
@@ -109,12 +112,6 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
             if name == "EarlyStopping":
                 count = sum(key.startswith("best_") for key in arrays)
                 peer.best_weights = [arrays[f"best_{index}"] for index in range(count)] or None
-
-    def _variables(self) -> list[Any]:
-        """Return all that changes in training: weights, statistics, seeds and the optimiser's."""
-        optimizer = self.model.optimizer
-        optimizer.build(self.model.trainable_variables)
-        return [*self.model.variables, *optimizer.variables]
 
 
 def _storable(variable: Any) -> Any:

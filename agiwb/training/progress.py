@@ -36,7 +36,6 @@ class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {}).get("loss", math.nan))
         if not math.isfinite(loss):
-            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
             what = (
                 f"Training stopped in {self._phase}, batch {batch + 1}: the loss is NaN or "
                 "infinite."
@@ -44,16 +43,16 @@ class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
             origin = self.find_origin(self._epoch, batch) if self.find_origin else None
             if origin:
                 raise WorkError(f"{what} {origin.what}", origin.advice)
-            raise WorkError(what, f"Try a smaller `learning_rate` than {rate:g}.")
+            raise WorkError(
+                what, f"Try a smaller `learning_rate` than {current_rate(self.model):g}."
+            )
         steps = self.params["steps"]
         if batch + 1 < steps:  # the last batch is reported with the epoch's figures
             self._context.progress(self._phase, batch + 1, steps, loss=loss)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {_record_name(name): float(value) for name, value in (logs or {}).items()}
-        values.pop("train_learning_rate", None)  # ReduceLROnPlateau adds it to the logs
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.curves.append(Epoch(epoch=epoch + 1, learning_rate=rate, metrics=values))
+        self.curves.append(_point(self.model, epoch, logs))
+        values = self.curves[-1].metrics
         self._unlogged += [(name, value, epoch + 1) for name, value in values.items()]
         steps = self.params["steps"]
         shown = {name: value for name, value in values.items() if name.endswith(self._shown)}
@@ -75,15 +74,28 @@ class EpochReport(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
 
 
 class EpochSpy(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Calls ``told`` with each epoch's number, the first being 1, and its metrics."""
+    """Keeps the curves, and calls ``told`` with each epoch's number, from 1, and its metrics."""
 
     def __init__(self, told: Callable[[int, dict[str, float]], None]) -> None:
         super().__init__()
+        self.curves: list[Epoch] = []
         self._told = told
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {_record_name(name): float(value) for name, value in (logs or {}).items()}
-        self._told(epoch + 1, values)
+        self.curves.append(_point(self.model, epoch, logs))
+        self._told(epoch + 1, self.curves[-1].metrics)
+
+
+def _point(model: keras.Model, epoch: int, logs: dict[str, Any] | None) -> Epoch:
+    """Return what Keras tells at the end of an epoch, the first being 0."""
+    values = {_record_name(name): float(value) for name, value in (logs or {}).items()}
+    values.pop("train_learning_rate", None)  # ReduceLROnPlateau adds it to the logs
+    return Epoch(epoch=epoch + 1, learning_rate=current_rate(model), metrics=values)
+
+
+def current_rate(model: keras.Model) -> float:
+    """Return the optimiser's learning rate as it is now, under any strategy."""
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
 
 
 def _record_name(keras_name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.datasets.dataset import Dataset, Kind, Task
@@ -16,7 +17,7 @@ from agiwb.statistics import Interval
 from agiwb.tensorflow_quietly import import_tensorflow
 from agiwb.training.catalogue_ranking import catalogue_scores
 from agiwb.training.config import TrainConfig
-from agiwb.training.curves import Epoch
+from agiwb.training.curves import Epoch, kept_epoch
 from agiwb.training.diagnosis.finding import Finding
 from agiwb.training.fit import Trial, open_trial
 from agiwb.training.objectives import main_metric, usual_loss
@@ -107,16 +108,33 @@ def train(config: TrainConfig, context: Context) -> TrainRecord:
         report.log()
     settled = trial.settled()
     findings = watch.conclude(settled)
-    return _record(config, settled, tuple(report.curves), findings, context)
+    kept = kept_epoch(report.curves, early_stopping=config.early_stopping is not None)
+    return TrainRecord(
+        config=config,
+        findings=findings,
+        **fields_of_fitted(config, settled, report.curves, kept.metrics, context),
+    )
 
 
-def _record(
+def fields_of_fitted(
     config: TrainConfig,
     trial: Trial,
-    curves: tuple[Epoch, ...],
-    findings: tuple[Finding, ...],
+    curves: Sequence[Epoch],
+    metrics: dict[str, float],
     context: Context,
-) -> TrainRecord:
+) -> dict[str, Any]:
+    """Return what a record says of a fitted model, once it is tested and saved.
+
+    Args:
+        config: What the model was fitted by.
+        trial: With the fitted model, which is over then.
+        curves: Of its training.
+        metrics: What is known of its quality on the other splits.
+        context: The run.
+
+    Returns:
+        All fields of a TrainRecord but ``config`` and ``findings``.
+    """
     data = trial.data
     metric = main_metric(data)
     test = trial.evaluate(data.test)
@@ -124,33 +142,22 @@ def _record(
     ranked = catalogue_scores(trial.model, data, context)
     model = trial.strip()
     model.save(context.files / MODEL_FILE)
-    return TrainRecord(
-        run=context.run,
-        config=config,
-        metrics={
-            **_kept_epoch(config, curves).metrics,
-            **{f"test_{name}": value for name, value in {**test, **ranked}.items()},
-        },
-        model_name=model_name(config, data),
-        architecture=chosen_architecture(config.architecture, data.kind, data.task),
-        task=data.task,
-        kind=data.kind,
-        parameters=model.count_params(),
-        classes=data.classes,
-        examples={name: len(split) for name, split in data.splits.items()},
-        curves=curves,
-        loss=usual_loss(data) if config.loss == "auto" else config.loss,
-        main_metric=metric,
-        test_interval=interval,
-        findings=findings,
-    )
-
-
-def _kept_epoch(config: TrainConfig, curves: tuple[Epoch, ...]) -> Epoch:
-    """Return the epoch whose weights the model has: the best one under early stopping."""
-    if config.early_stopping is None:
-        return curves[-1]
-    return min(curves, key=lambda epoch: epoch.metrics["validation_loss"])
+    tested = {f"test_{name}": value for name, value in {**test, **ranked}.items()}
+    return {
+        "run": context.run,
+        "metrics": {**metrics, **tested},
+        "model_name": model_name(config, data),
+        "architecture": chosen_architecture(config.architecture, data.kind, data.task),
+        "task": data.task,
+        "kind": data.kind,
+        "parameters": model.count_params(),
+        "classes": data.classes,
+        "examples": {name: len(split) for name, split in data.splits.items()},
+        "curves": tuple(curves),
+        "loss": usual_loss(data) if config.loss == "auto" else config.loss,
+        "main_metric": metric,
+        "test_interval": interval,
+    }
 
 
 def model_name(config: TrainConfig, data: Dataset) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import CLASSIFYING, Dataset, Task
 from agiwb.training.config import TrainConfig
-from agiwb.training.curves import Epoch
+from agiwb.training.curves import Epoch, kept_epoch
 from agiwb.training.diagnosis.finding import Curve
 from agiwb.training.objectives import main_metric, usual_loss
 
@@ -154,9 +154,7 @@ class Observed:
     @property
     def kept(self) -> Epoch:
         """The epoch whose weights the model has: the best one under early stopping."""
-        if self.config.early_stopping is None:
-            return self.curves[-1]
-        return min(self.curves, key=lambda epoch: epoch.metrics["validation_loss"])
+        return kept_epoch(self.curves, early_stopping=self.config.early_stopping is not None)
 
 
 def _sampled(labels: NDArray[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from agiwb.datasets.dataset import Dataset, Split
 from agiwb.training.config import TrainConfig
 from agiwb.training.diagnosis.time_share import TimeShare
 from agiwb.training.pipeline import steps_in_epoch, training_batches
+from agiwb.training.state import training_state
 
 if TYPE_CHECKING:
     import keras
@@ -77,7 +78,7 @@ class Rewind:
         with self._time.spend():
             if broken := broken_weights(self._model):
                 return broken
-            variables = self._variables()
+            variables = training_state(self._model)
             if sum(4 * int(np.prod(variable.shape)) for variable in variables) <= _LARGEST_BYTES:
                 self._kept = [variable.numpy() for variable in variables]
                 self._kept_before = epoch * self._steps + batch
@@ -103,7 +104,7 @@ class Rewind:
         weights = class_weights(self._config, self._data)
         self._restore(self._kept)
         for each in self._batches(self._kept_before, target + 1):
-            before = [variable.numpy() for variable in self._variables()]
+            before = [variable.numpy() for variable in training_state(self._model)]
             self._model.train_on_batch(each.inputs, each.targets, class_weight=weights)
             broken = broken_weights(self._model)
             is_target = each.epoch * self._steps + each.number == target
@@ -142,21 +143,11 @@ class Rewind:
         if self._began_with:
             return None
         trial = open_trial(self._config, self._data)
-        return [variable.numpy() for variable in _variables(trial.model)]
-
-    def _variables(self) -> list[Any]:
-        return _variables(self._model)
+        return [variable.numpy() for variable in training_state(trial.model)]
 
     def _restore(self, state: list[Any]) -> None:
-        for variable, value in zip(self._variables(), state, strict=True):
+        for variable, value in zip(training_state(self._model), state, strict=True):
             variable.assign(value)
-
-
-def _variables(model: keras.Model) -> list[Any]:
-    """Return all that a step depends on: weights, statistics, seeds and the optimiser's."""
-    optimizer = model.optimizer
-    optimizer.build(model.trainable_variables)  # Keras does so in the first step
-    return [*model.variables, *optimizer.variables]
 
 
 def broken_weights(model: keras.Model) -> tuple[str, ...]:

@@ -28,11 +28,11 @@ from agiwb.training.diagnosis.rewind import Rewind
 from agiwb.training.diagnosis.rules import judge
 from agiwb.training.diagnosis.time_share import TimeShare
 from agiwb.training.pipeline import is_streamed
+from agiwb.training.progress import EpochReport, current_rate
 
 if TYPE_CHECKING:
     from agiwb.datasets.dataset import Dataset
     from agiwb.training.fit import Trial
-    from agiwb.training.progress import EpochReport
 
 _PROBED_EXAMPLES = 64
 _JUDGED_EXAMPLES = 2_000
@@ -132,8 +132,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
         """
         if self._rewind is None:
             return None
+        rate = current_rate(self.model)
         try:
-            rate = float(self.model.optimizer.learning_rate)
             return find_origin(self.model, self._rewind, epoch, batch, rate)
         except Exception as error:  # noqa: BLE001  a layer may raise anything; the cause stays the loss
             self._say(f"Where it began could not be found: {_one_line(error)}")
@@ -194,7 +194,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
 
         The loss may well be finite then: a ReLU makes zero of NaN.
         """
-        rate = float(self.model.optimizer.learning_rate)
+        rate = current_rate(self.model)
         origin = self.origin(epoch, batch - 1)
         return WorkError(
             f"Training stopped in epoch {epoch + 1} of {self._config.epochs}, batch {batch}: "

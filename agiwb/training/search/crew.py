@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agiwb.errors import AgiwbError
-from agiwb.training.search.objective import Job, Outcome, Told, run_trial
+from agiwb.training.search.objective import Assignment, Outcome, Told, run_trial
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -33,7 +33,7 @@ class Crew(Protocol):
     def size(self) -> int:
         """Return how many trials it takes at once."""
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Assignment) -> None:
         """Begin a trial; there must be room for it."""
 
     def wait(self, told: Told, tick: Callable[[], None]) -> list[Outcome]:
@@ -55,12 +55,12 @@ class ThisProcess:
     """Carries out one trial at a time, here."""
 
     def __init__(self) -> None:
-        self._job: Job | None = None
+        self._job: Assignment | None = None
 
     def size(self) -> int:
         return 1
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Assignment) -> None:
         self._job = job
 
     def wait(self, told: Told, tick: Callable[[], None]) -> list[Outcome]:
@@ -75,7 +75,7 @@ class ThisProcess:
 class _Worker:
     process: SpawnProcess
     connection: Connection
-    job: Job | None = None
+    job: Assignment | None = None
 
 
 class LocalProcesses:
@@ -91,7 +91,7 @@ class LocalProcesses:
     def size(self) -> int:
         return len(self._workers)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Assignment) -> None:
         idle = next(worker for worker in self._workers if worker.job is None)
         if not idle.process.is_alive():
             self._replace(idle)
@@ -181,7 +181,7 @@ def _serve(connection: Connection, threads: int) -> None:
 
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
-            job: Job = connection.recv()
+            job: Assignment = connection.recv()
             try:
                 connection.send(("outcome", run_trial(job, told)))
             except AgiwbError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agiwb.errors import AgiwbError, ConfigError, WorkError
 from agiwb.training.search.crew import limit_threads
-from agiwb.training.search.objective import Job, Outcome, Report, Told, run_trial
+from agiwb.training.search.objective import Assignment, Outcome, Report, Told, run_trial
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -61,7 +61,7 @@ class DaskCluster:
             return self._at_once
         return max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Assignment) -> None:
         self._futures[job.number] = self._client.submit(
             carry_out, job, self._channel, key=f"{self._channel}-{job.number}", pure=False
         )
@@ -90,7 +90,7 @@ class DaskCluster:
         return Queue(_answers_name(self._channel, number), client=self._client)
 
 
-def carry_out(job: Job, channel: str) -> Outcome:
+def carry_out(job: Assignment, channel: str) -> Outcome:
     """Return the outcome of a trial; a Dask worker calls this."""
     from distributed import Queue, get_worker
 

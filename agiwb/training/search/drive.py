@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from agiwb.errors import ConfigError
 from agiwb.runs.context import Context
 from agiwb.training.search.crew import Crew
-from agiwb.training.search.objective import Job, Outcome, Report
+from agiwb.training.search.objective import Assignment, Outcome, Report
 from agiwb.training.search.space import Value
 from agiwb.training.search.study import Study
 
@@ -26,7 +26,7 @@ class Driver:
     the same each time.
     """
 
-    def __init__(self, study: Study, crew: Crew, context: Context, job: Job) -> None:
+    def __init__(self, study: Study, crew: Crew, context: Context, job: Assignment) -> None:
         self._study = study
         self._crew = crew
         self._context = context

@@ -1,6 +1,6 @@
 """One trial, wherever it is carried out: fit each fold, report each epoch, and say how it ended.
 
-What travels between processes is plain: a ``Job`` there, ``Report`` and ``Outcome`` back.
+What travels between processes is plain: a ``Assignment`` there, ``Report`` and ``Outcome`` back.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from agiwb.errors import AgiwbError, CancelledError, ConfigError, WorkError, did
 from agiwb.runs.provenance import code_digest
 from agiwb.tensorflow_quietly import import_tensorflow
 from agiwb.training.config import TrainConfig
+from agiwb.training.curves import kept_epoch
 from agiwb.training.search.folds import fold_data
 
 TrialState = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Job:
+class Assignment:
     """A trial to be carried out."""
 
     number: int
@@ -95,7 +96,7 @@ class _PrunedError(Exception):
     """The trial was told to end."""
 
 
-def run_trial(job: Job, told: Told, tick: Callable[[], None] = lambda: None) -> Outcome:
+def run_trial(job: Assignment, told: Told, tick: Callable[[], None] = lambda: None) -> Outcome:
     """Return how the trial ended; whatever goes wrong in it is an outcome as well.
 
     Args:
@@ -150,11 +151,12 @@ class _Done:
 
 
 def _run_fold(
-    job: Job, fold: int, data: Any, done: _Done, told: Told, tick: Callable[[], None]
+    job: Assignment, fold: int, data: Any, done: _Done, told: Told, tick: Callable[[], None]
 ) -> None:
     import_tensorflow()
     from agiwb.training.fit import open_trial
-    from agiwb.training.search.watching import BatchWatch, EpochWatch
+    from agiwb.training.progress import EpochSpy
+    from agiwb.training.search.watching import BatchWatch
 
     def tell(report: Report) -> None:
         is_last = job.folds == 1 and report.epoch == job.config.epochs
@@ -165,17 +167,15 @@ def _run_fold(
         value = _metric(values, job.metric)
         tell(Report(job.number, fold, epoch, value, step=epoch if fold == 1 else None))
 
-    watch = EpochWatch(after_epoch)
+    watch = EpochSpy(after_epoch)
     open_trial(job.config, data).fit([watch, BatchWatch(tick)])
-    kept = len(watch.metrics) - 1
-    if job.config.early_stopping is not None:
-        kept = min(range(kept + 1), key=lambda i: watch.metrics[i]["validation_loss"])
-    done.values.append(_metric(watch.metrics[kept], job.metric))
-    done.epochs.append(kept + 1)
-    done.rates.append(tuple(watch.rates))
+    kept = kept_epoch(watch.curves, early_stopping=job.config.early_stopping is not None)
+    done.values.append(_metric(kept.metrics, job.metric))
+    done.epochs.append(kept.epoch)
+    done.rates.append(tuple(epoch.learning_rate for epoch in watch.curves))
     if 1 < fold < job.folds:
         step = job.longest_epochs + fold - 1
-        tell(Report(job.number, fold, kept + 1, fmean(done.values), step))
+        tell(Report(job.number, fold, kept.epoch, fmean(done.values), step))
 
 
 def _metric(values: dict[str, float], name: str) -> float:

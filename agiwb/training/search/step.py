@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import ConfigError, InputError, WorkError
-from agiwb.models.registry import architecture_fingerprint, chosen_architecture
+from agiwb.models.registry import architecture_fingerprint
 from agiwb.runs.context import Context
 from agiwb.runs.step import Input, step
 from agiwb.settings import Settings
-from agiwb.training.objectives import LOWER_IS_BETTER, main_metric, usual_loss
-from agiwb.training.scoring import score_interval
+from agiwb.training.objectives import LOWER_IS_BETTER, main_metric
 from agiwb.training.search.config import SearchConfig
 from agiwb.training.search.drive import Driver, standard_error
 from agiwb.training.search.folds import require_folds
-from agiwb.training.search.objective import Job
+from agiwb.training.search.objective import Assignment
 from agiwb.training.search.record import SearchRecord, TrialResult, flags
 from agiwb.training.search.space import Choices
-from agiwb.training.train import model_name
+from agiwb.training.train import fields_of_fitted
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -78,7 +76,7 @@ def search(config: SearchConfig, context: Context) -> SearchRecord:
     study = Study(config, name, Settings().workspace_path, maximise=not lower_is_better)
     # A result is known and yet a run was made: the user wants it anew.
     anew = not context.resumed and context.store.known(context.run.cache_key) is not None
-    job = Job(
+    job = Assignment(
         number=0,
         config=config,
         folds=config.folds,
@@ -157,34 +155,19 @@ def _record(
 ) -> SearchRecord:
     from agiwb.training.search.importance import importance
 
-    config, data, trial = study.config, fitted.data, fitted.trial
-    main = main_metric(data)
-    test = trial.evaluate(data.test)
-    interval = score_interval(main, data.test.labels, trial.predict(data.test))
-    model = trial.strip()
-    model.save(context.files / MODEL_FILE)
+    config = study.config
     results = tuple(map(_result, study.trials()))
     shares = importance(study)
     chosen = config.trial_config(best.params)
     return SearchRecord(
-        run=context.run,
         config=config,
-        metrics={
-            **fitted.curves[-1].metrics,
-            f"validation_{metric}": best.value or 0.0,
-            **{f"test_{name}": value for name, value in test.items()},
-        },
-        model_name=model_name(chosen, data),
-        architecture=chosen_architecture(chosen.architecture, data.kind, data.task),
-        task=data.task,
-        kind=data.kind,
-        parameters=model.count_params(),
-        classes=data.classes,
-        examples={name: len(split) for name, split in data.splits.items()},
-        curves=fitted.curves,
-        loss=usual_loss(data) if chosen.loss == "auto" else chosen.loss,
-        main_metric=main,
-        test_interval=interval,
+        **fields_of_fitted(
+            chosen,
+            fitted.trial,
+            fitted.curves,
+            {**fitted.curves[-1].metrics, f"validation_{metric}": best.value or 0.0},
+            context,
+        ),
         fitted=chosen,
         fitted_epochs=fitted.epochs,
         metric=metric,

@@ -1,4 +1,4 @@
-"""What a trial's fit tells: its batches, its epochs, and that its loss is still a number."""
+"""What a trial's fit tells: its batches, and that its loss is still a number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import keras
 
 from agiwb.errors import WorkError
-from agiwb.training.progress import EpochSpy
 
 
 class BatchWatch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
@@ -23,18 +22,3 @@ class BatchWatch(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         if not math.isfinite(float((logs or {}).get("loss", math.nan))):
             raise WorkError("The loss became NaN or infinite.", "Try a smaller `learning_rate`.")
         self._tick()
-
-
-class EpochWatch(EpochSpy):
-    """Keeps each epoch's metrics and learning rate, then calls ``told``."""
-
-    def __init__(self, told: Callable[[int, dict[str, float]], None]) -> None:
-        super().__init__(self._keep)
-        self.metrics: list[dict[str, float]] = []
-        self.rates: list[float] = []
-        self._passed_on = told
-
-    def _keep(self, epoch: int, values: dict[str, float]) -> None:
-        self.metrics.append(values)
-        self.rates.append(float(self.model.optimizer.learning_rate))
-        self._passed_on(epoch, values)
