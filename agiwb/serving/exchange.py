@@ -1,0 +1,60 @@
+"""What every protocol hands to the engine for one prediction, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agiwb.runtimes.runtime import Tensors
+
+Protocol = Literal["tfs_rest", "tfs_grpc", "oip_rest", "oip_grpc", "invocations"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Which model is asked, as in TensorFlow Serving's ``ModelSpec``.
+
+    Without ``version`` and ``label`` the rollout decides, by default for the highest version that
+    is available. ``signature_name`` is "" for the default.
+    """
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+    signature_name: str = ""
+
+    def __str__(self) -> str:
+        if self.version is None:
+            return f"Latest({self.name})"
+        return f"Specific({self.name}, {self.version})"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and how.
+
+    Attributes:
+        request_id: The client's ``X-Request-Id``, or a new one.
+        protocol: The protocol of the request.
+        sticky_key: What keeps a client on one version during a canary; "" if it gave none.
+        deadline: ``time.monotonic()`` after which nobody waits for the answer; None for never.
+    """
+
+    request_id: str
+    protocol: Protocol
+    sticky_key: str = ""
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A prediction that was made, and logged if predictions are logged.
+
+    ``variant`` is ``champion``, or ``challenger`` for a canary's share.
+    """
+
+    outputs: Tensors
+    model: str
+    version: int
+    signature_name: str
+    variant: str = "champion"

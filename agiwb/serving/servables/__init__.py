@@ -1,0 +1,1 @@
+"""Models on disk that become versions ready to answer, and stop being so, without a gap."""
