@@ -10,7 +10,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 # Bytecode is compiled once at install: importing TensorFlow without it takes three times as long.
 INSTALL := $(UV) --compile-bytecode
 
-.PHONY: help setup setup-dev demo lab publish test test-fast lint format notebooks-clean benchmarks pins clean
+.PHONY: help setup setup-dev demo lab publish test test-fast lint format notebooks-clean benchmarks pins protos clean
 
 help:
 	@echo "make demo | lab | publish | test | test-fast | lint | format | benchmarks | pins | clean"
@@ -73,6 +73,11 @@ pins: | $(BIN)/uv
 	  --custom-compile-command "make pins" pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url \
 	  --custom-compile-command "make pins" -c requirements.txt --group dev -o requirements-dev.txt
+
+# The messages of the serving wire, compiled into one file of descriptors.
+protos: setup-dev
+	$(BIN)/python -m grpc_tools.protoc --include_imports -I agiwb/serving/protobuf/protos \
+	  --descriptor_set_out agiwb/serving/protobuf/wire.binpb agiwb/serving/protobuf/protos/*.proto
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""gRPC for the server: TensorFlow Serving's services, the Open Inference Protocol, health."""
