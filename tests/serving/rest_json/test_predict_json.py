@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.runtimes.checking import check_inputs
-from agiwb.serving.codec import decode_request, describe_inputs, encode_response, example_body
+from agiwb.serving.rest_json.example_body import describe_inputs, example_body
+from agiwb.serving.rest_json.predict_json import PredictRequest, decode_request, encode_response
+from agiwb.serving.servables.servable import ServedSignature
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -20,6 +22,10 @@ def signature(**inputs: str) -> Signature:
         inputs=tuple(TensorSpec(name=n, dtype=d, shape=(None,)) for n, d in inputs.items()),
         outputs=(TensorSpec(name="y", dtype="float32", shape=(None,)),),
     )
+
+
+def decode(body: bytes, wanted: Signature) -> PredictRequest:
+    return decode_request(body, {SIGNATURE_NAME: ServedSignature(wanted)})
 
 
 FLOAT = signature(x="float32")
@@ -46,7 +52,7 @@ TWO = signature(a="float32", b="int64")
     ],
 )
 def test_one_input_is_read_in_either_layout(wanted, body, layout, expected):
-    request = decode_request(body.encode(), wanted)
+    request = decode(body.encode(), wanted)
     assert request.layout == layout
     (array,) = request.tensors.values()
     np.testing.assert_array_equal(array, expected)
@@ -57,7 +63,7 @@ def test_several_inputs_are_read_by_name():
         b'{"instances": [{"b": 1, "a": 0.5}, {"a": 2, "b": 3}]}',
         b'{"inputs": {"a": [0.5, 2], "b": [1, 3], "c": "ignored"}}',
     ):
-        tensors = check_inputs(TWO, decode_request(body, TWO).tensors)
+        tensors = check_inputs(TWO, decode(body, TWO).tensors)
         assert tensors["a"].tolist() == [0.5, 2]
         assert tensors["b"].tolist() == [1, 3]
         assert (tensors["a"].dtype, tensors["b"].dtype) == (np.float32, np.int64)
@@ -65,7 +71,7 @@ def test_several_inputs_are_read_by_name():
 
 def test_large_integers_and_doubles_reach_float_as_in_c():
     body = b'{"instances": [1435774380, 1.7976931348623157e308, -1.7976931348623157e308]}'
-    array = check_inputs(FLOAT, decode_request(body, FLOAT).tensors)["x"]
+    array = check_inputs(FLOAT, decode(body, FLOAT).tensors)["x"]
     assert array.tolist() == [float(np.float32(1435774380)), INFINITY, -INFINITY]
 
 
@@ -81,7 +87,7 @@ def test_large_integers_and_doubles_reach_float_as_in_c():
         (INT, '{"signature_name": 5, "instances": [1]}', "key must be a string value"),
         (INT, '{"signature_name": "x", "instances": [1]}', 'name: "x" not found in signature def'),
         (INT, '{"instances": [1], "inputs": [1]}', "Not formatted correctly"),
-        (INT, '{"instances": 1}', "Excepting 'instances' to be an list/array"),
+        (INT, '{"instances": 1}', "Expecting 'instances' to be an list/array"),
         (INT, '{"instances": []}', "No values in 'instances' array"),
         (INT, '{"instances": [[1,2],[3,4],[5,6,7]]}', "Expecting tensor size: 2 but got: 3"),
         (INT, '{"instances": [[1,2],[[5,6]]]}', "Expecting shape [2] but got: [1,2]"),
@@ -91,7 +97,8 @@ def test_large_integers_and_doubles_reach_float_as_in_c():
         (INT, '{"inputs": [[1, 2], [3]]}', "unexpected size: 1 at level: 1 expected size: 2"),
         (INT, '{"instances": [["a", "b"]]}', '"a" Type: String is not of expected type: int32'),
         (INT, '{"instances": [1, 2.5]}', "2.5 Type: Number is not of expected type: int32"),
-        (INT, '{"instances": [{"x": 1}]}', "keys must be equal to: int_tensor"),
+        (INT, '{"instances": [{"x": 1}]}', "does not have named input: x"),
+        (INT, '{"instances": [{}]}', "keys must be equal to: int_tensor"),
         (INT, '{"inputs": {"x": 1}}', "Missing named input: int_tensor in 'inputs' object."),
         (FLOAT, '{"instances": ["x", "y"]}', "is not of expected type: float"),
         (FLOAT, '{"instances": [1, null]}', "null Type: Null is not of expected type: float"),
@@ -104,28 +111,30 @@ def test_large_integers_and_doubles_reach_float_as_in_c():
         (TWO, '{"instances": [1, 2]}', "instances is a plain list, but expecting list of objects"),
         (TWO, '{"inputs": [1, 2]}', "inputs is a plain value/list, but expecting an object"),
         (TWO, '{"instances": [{"a": 1}]}', "keys must be equal to: a,b"),
-        (TWO, '{"instances": [{"a": 1, "b": 2, "c": 3}]}', "keys must be equal to: a,b"),
+        (
+            TWO,
+            '{"instances": [{"a": 1, "b": 2, "c": 3}]}',
+            "JSON object: does not have named input: c",
+        ),
         (TWO, '{"instances": [{"a": 1, "b": 2}, [1]]}', "Expecting object but got list at item 1"),
         (TWO, '{"inputs": {"a": [1]}}', "Missing named input: b in 'inputs' object."),
     ],
 )
 def test_what_does_not_fit_gets_tensorflow_servings_sentence(wanted, body, message):
     with pytest.raises(InputError) as caught:
-        decode_request(body.encode(), wanted)
+        decode(body.encode(), wanted)
     assert message in str(caught.value)
 
 
 def test_the_element_at_fault_is_named():
     with pytest.raises(InputError, match="Failed to process element: 3 of 'instances' list"):
-        decode_request(b'{"instances": [1, 2, 3, "x"]}', FLOAT)
+        decode(b'{"instances": [1, 2, 3, "x"]}', FLOAT)
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 2**80])
 def test_an_integer_beyond_64_bits_is_refused(value):
     with pytest.raises(InputError):
-        check_inputs(
-            TWO, decode_request(f'{{"inputs": {{"a": 1, "b": {value}}}}}'.encode(), TWO).tensors
-        )
+        check_inputs(TWO, decode(f'{{"inputs": {{"a": 1, "b": {value}}}}}'.encode(), TWO).tensors)
 
 
 @pytest.mark.parametrize("depth", [70, 900, 100_000])
@@ -133,18 +142,18 @@ def test_an_integer_beyond_64_bits_is_refused(value):
 def test_deep_nesting_is_refused_and_no_stack_overflows(depth, key):
     body = f'{{"{key}": {"[" * depth}{"]" * depth}}}'.encode()
     with pytest.raises(InputError):
-        decode_request(body, FLOAT)
+        decode(body, FLOAT)
 
 
 def test_bytes_that_are_no_text_are_refused():
     for body in (b"\xff\xfe", b'{"instances": ["\xff"]}', b'{"instances": [NaN, "\xff"]}'):
         with pytest.raises(InputError, match="JSON Parse error"):
-            decode_request(body, FLOAT)
+            decode(body, FLOAT)
 
 
 def test_quoted_values_are_cut():
     with pytest.raises(InputError) as caught:
-        decode_request(json.dumps({"instances": 1, "other": "x" * 10_000}).encode(), FLOAT)
+        decode(json.dumps({"instances": 1, "other": "x" * 10_000}).encode(), FLOAT)
     assert len(str(caught.value)) < 400
 
 
@@ -206,14 +215,14 @@ def test_rows_need_one_batch_size():
 def test_the_example_body_fits(shape, dtype):
     wanted = Signature(inputs=(TensorSpec(name="x", dtype=dtype, shape=shape),), outputs=())
     body = json.dumps(example_body(wanted)).encode()
-    check_inputs(wanted, decode_request(body, wanted).tensors)
+    check_inputs(wanted, decode(body, wanted).tensors)
 
 
 def test_an_error_shows_the_signature_and_an_example_that_fits():
     text = describe_inputs(TWO)
     assert "a: float32 (?); b: int64 (?)" in text
     body = text.partition("A body that fits: ")[2]
-    check_inputs(TWO, decode_request(body.encode(), TWO).tensors)
+    check_inputs(TWO, decode(body.encode(), TWO).tensors)
 
 
 def test_a_large_example_is_cut_short():

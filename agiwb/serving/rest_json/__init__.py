@@ -1,0 +1,1 @@
+"""JSON on the wire: TensorFlow Serving's and the Open Inference Protocol's bodies, and tensors."""
