@@ -41,7 +41,7 @@ def ask(converted):
 def serve(ask, trained_workspace, request):
     """Return a function that logs requests as a server would; and the name they go under."""
     name = request.node.name.replace("/", "-")
-    log = PredictionLog(trained_workspace / "predictions" / name)
+    log = PredictionLog(trained_workspace / "predictions")
 
     def send(features, start=0, answers=None, version=1):
         answers = ask(features) if answers is None else answers

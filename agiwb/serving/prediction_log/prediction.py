@@ -1,0 +1,34 @@
+"""One entry of the prediction log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agiwb.runtimes.runtime import Tensors
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What was asked of a model in one request, and what it answered.
+
+    Attributes:
+        request_id: The client's, or the server's; the key to join labels by.
+        time: When the request came, Unix time in seconds.
+        model: The name it was served under.
+        version: The version that answered.
+        variant: ``champion``, or ``challenger`` for a canary's share.
+        signature_name: The signature that was run; "" is the default.
+        inputs: The arrays asked, by name.
+        outputs: The arrays answered, by name.
+        latency_ms: From the request's body to its answer, in milliseconds.
+    """
+
+    request_id: str
+    time: float
+    model: str
+    version: int
+    inputs: Tensors
+    outputs: Tensors
+    latency_ms: float
+    variant: str = "champion"
+    signature_name: str = ""
