@@ -1,0 +1,1 @@
+"""Who may ask: API keys, tokens, client certificates, rates, and TLS for every port."""

@@ -1,0 +1,292 @@
+"""Bytes in, complete requests out: one HTTP/1 connection's input, without any I/O.
+
+The grammar is llhttp's (httptools) in its strict form: no bare line feeds, no spaces before a
+colon, no folded headers, one ``Content-Length``, never both that and ``Transfer-Encoding``. What
+it lets through and RFC 9112 does not, or this server cannot do, is refused here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NoReturn
+
+import httptools
+
+from agiwb.serving.http.inflating import inflate
+from agiwb.serving.http.limits import Limits
+from agiwb.serving.http.messages import Request
+from agiwb.serving.status import Code, Refusal
+
+_ONCE_ONLY = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-encoding"})
+_GZIP = frozenset({b"gzip", b"x-gzip"})
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A request that is complete.
+
+    Attributes:
+        request: For ``HEAD`` it says ``GET``: only the answer's body is left out.
+        keeps_alive: Whether the client wants the connection kept.
+        is_head: Whether it was ``HEAD``.
+        is_old: Whether the client speaks HTTP/1.0, which wants to be told of a kept connection.
+    """
+
+    request: Request
+    keeps_alive: bool
+    is_head: bool
+    is_old: bool
+
+
+class RequestReader:
+    """Parses what one client sends.
+
+    Attributes:
+        arrivals: Complete requests, oldest first; the owner takes them out.
+        is_reading: Whether a request has begun and is not complete.
+        is_in_body: Whether its headers are complete.
+        awaits_continue: Whether its client waits for ``100 Continue``; the owner resets it.
+        has_finished: Whether the client said that this was its last request.
+    """
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_certificate",
+        "_fed_bytes",
+        "_fields",
+        "_headers",
+        "_is_old",
+        "_limits",
+        "_method",
+        "_parser",
+        "_peer",
+        "_run_bytes",
+        "_upgrades",
+        "_url",
+        "arrivals",
+        "awaits_continue",
+        "has_finished",
+        "is_in_body",
+        "is_reading",
+    )
+
+    def __init__(self, limits: Limits, peer: str, certificate: str) -> None:
+        self._limits = limits
+        self._peer = peer
+        self._certificate = certificate
+        self._parser = httptools.HttpRequestParser(self)
+        self._run_bytes = self._fed_bytes = 0
+        self.arrivals: deque[Arrival] = deque()
+        self.has_finished = self.is_reading = False
+        self.on_message_begin()
+        self.is_reading = False
+
+    def feed(self, data: bytes) -> None:
+        """Parse the next bytes.
+
+        Raises:
+            Refusal: They are not HTTP/1, or pass a limit. Nothing more can be read from here.
+        """
+        # Bytes without progress: headers, trailers and chunk extensions, which llhttp does not
+        # bound. Where a request begins or has data is seen only in the callbacks below.
+        self._fed_bytes = len(data)
+        self._run_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay_with_http_1(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            if error.__context__ is None:
+                raise
+            raise error.__context__ from None
+        except httptools.HttpParserError as error:
+            if self.has_finished:  # whatever follows the last request concerns nobody
+                return
+            _malform(f"This is not valid HTTP/1.1: {error}.")
+        if self._run_bytes > self._limits.header_bytes and self.is_reading:
+            _refuse_headers(f"of more than {self._limits.header_bytes:,} bytes")
+
+    # What the parser calls, in this order.
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._run_bytes = 0
+        self._upgrades = False
+        self.is_reading = True
+        self.is_in_body = False
+        self.awaits_continue = False
+
+    def on_url(self, url: bytes) -> None:
+        self._url = self._url + url if self._url else url
+        if len(self._url) > self._limits.url_bytes:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                f"The URL has more than {self._limits.url_bytes:,} bytes.",
+                "Send the data in the body.",
+                http_status=414,
+            )
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.is_in_body:  # trailers are read over: they may not say who the caller is
+            self._fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        parser, fields, limits = self._parser, self._fields, self._limits
+        if len(fields) > limits.header_count:
+            _refuse_headers(f"in more than {limits.header_count} fields")
+        if self._fed_bytes + self._run_bytes > limits.header_bytes:
+            size = sum(len(name) + len(value) for name, value in fields)
+            if size > limits.header_bytes:
+                _refuse_headers(f"of more than {limits.header_bytes:,} bytes")
+        headers = self._headers = dict(fields)
+        if len(headers) != len(fields):
+            _check_repeated(fields)
+        version = parser.get_http_version()
+        self._is_old = version == "1.0"
+        self._method = parser.get_method().decode("ascii")
+        if version != "1.1":
+            _check_old(version, headers)
+        elif b"host" not in headers:
+            _malform("The request has no `Host` header.")
+        if b"content-length" in headers or b"transfer-encoding" in headers:
+            self._check_body(headers)
+        if b"expect" in headers:
+            self._check_expectation(headers[b"expect"])
+        self._upgrades = b"upgrade" in headers and bool(parser.should_upgrade())
+        if self._method == "CONNECT":
+            raise Refusal(Code.UNIMPLEMENTED, "This server is not a proxy: it has no CONNECT.")
+        self.is_in_body = True
+        self._run_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+        self._body_bytes += len(body)
+        self._run_bytes = 0
+        if self._body_bytes > self._limits.body_bytes:
+            self._refuse_body()
+
+    def on_message_complete(self) -> None:
+        if self._upgrades:
+            return
+        self.is_reading = self.awaits_continue = False
+        keeps_alive = self._parser.should_keep_alive()
+        self.has_finished = not keeps_alive
+        method, parts = self._method, self._body
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if b"content-encoding" in self._headers:
+            body = self._decode(body)
+        path, query = self._split_url()
+        is_head = method == "HEAD"
+        request = Request(
+            "GET" if is_head else method,
+            path,
+            query,
+            self._headers,
+            body,
+            self._peer,
+            self._certificate,
+        )
+        self.arrivals.append(Arrival(request, keeps_alive, is_head, self._is_old))
+
+    def _stay_with_http_1(self, rest: bytes) -> None:
+        """Read a request again without its offer to upgrade, which a server may ignore.
+
+        The parser skips the body of such a request, and HTTP clients that would rather speak
+        HTTP/2 (Java's) make the offer with every first request.
+        """
+        fields = [(name, value) for name, value in self._fields if name != b"upgrade"]
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
+        line = b"%b %b HTTP/1.1\r\n" % (self._method.encode(), self._url)
+        self._parser = httptools.HttpRequestParser(self)
+        self.feed(line + lines + b"\r\n" + rest)
+
+    def _split_url(self) -> tuple[str, str]:
+        """Return path and query; of a target in absolute form (RFC 9112 3.2.2) without its host."""
+        path, _, query = self._url.decode("latin-1").partition("?")
+        if path.startswith("/") or (path == "*" and self._method == "OPTIONS"):
+            return path, query
+        scheme, mark, rest = path.partition("://")
+        if not mark or scheme.lower() not in {"http", "https"}:
+            _malform("The request's target is neither a path nor an http URL.")
+        return "/" + rest.partition("/")[2], query
+
+    def _check_body(self, headers: dict[bytes, bytes]) -> None:
+        coding = headers.get(b"transfer-encoding")
+        if coding is None:
+            if int(headers[b"content-length"]) > self._limits.body_bytes:
+                self._refuse_body()
+        elif self._is_old or b"content-length" in headers:
+            _malform("The request's `Transfer-Encoding` does not fit its other headers.")
+        elif coding.lower() != b"chunked":
+            raise Refusal(
+                Code.UNIMPLEMENTED,
+                "The request has a `Transfer-Encoding` other than `chunked`.",
+                "Compress with `Content-Encoding: gzip` instead.",
+            )
+
+    def _check_expectation(self, expectation: bytes) -> None:
+        if expectation.lower() != b"100-continue":
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "The only expectation that is met is `100-continue`.",
+                "Leave out the `Expect` header.",
+                http_status=417,
+            )
+        self.awaits_continue = not self._is_old
+
+    def _decode(self, body: bytes) -> bytes:
+        coding = self._headers[b"content-encoding"].lower()
+        if coding in _GZIP:
+            return inflate(body, self._limits.body_bytes)
+        if coding not in {b"identity", b""}:
+            raise Refusal(
+                Code.INVALID_ARGUMENT,
+                "The body has a `Content-Encoding` other than gzip.",
+                "Send it as gzip, or as it is.",
+                http_status=415,
+            )
+        return body
+
+    def _refuse_body(self) -> NoReturn:
+        raise Refusal(
+            Code.RESOURCE_EXHAUSTED,
+            f"The body has more than the {self._limits.body_bytes:,} bytes allowed.",
+            "Send fewer rows in one request.",
+            http_status=413,
+        )
+
+
+def _check_repeated(fields: list[tuple[bytes, bytes]]) -> None:
+    names = [name for name, _ in fields]
+    for name in _ONCE_ONLY:
+        if names.count(name) > 1:
+            _malform(f"The request has more than one `{name.decode()}` header.")
+
+
+def _check_old(version: str, headers: dict[bytes, bytes]) -> None:
+    if version != "1.0":
+        raise Refusal(
+            Code.INVALID_ARGUMENT,
+            f"The request is of HTTP/{version}; this server speaks HTTP/1.1 and 1.0.",
+            http_status=505,
+        )
+    if b"transfer-encoding" in headers:
+        _malform("An HTTP/1.0 request cannot have a `Transfer-Encoding`.")
+
+
+def _malform(problem: str) -> NoReturn:
+    raise Refusal(Code.INVALID_ARGUMENT, problem)
+
+
+def _refuse_headers(what: str) -> NoReturn:
+    raise Refusal(
+        Code.INVALID_ARGUMENT,
+        f"The request has headers {what}.",
+        "Send the data in the body.",
+        http_status=431,
+    )
