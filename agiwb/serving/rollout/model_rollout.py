@@ -1,0 +1,299 @@
+"""The rollout of one model: its state, who answers because of it, and how it may change."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agiwb.errors import WorkspaceError
+from agiwb.serving.rollout.comparison import Comparison
+from agiwb.serving.rollout.guards import Broken, Watch
+from agiwb.serving.rollout.split import Split
+from agiwb.serving.rollout.state import Action, Canary, Change, Guards, RolloutState, Shadow
+from agiwb.serving.rollout.store import RolloutStore
+from agiwb.serving.status import Code, Refusal
+
+_log = logging.getLogger(__name__)
+
+
+class ModelRollout:
+    """One model's rollout. Thread-safe; what a request asks of it takes no lock.
+
+    Attributes:
+        split: Who answers.
+        watch: Of the canary; None without one.
+        comparison: Of the shadow; None without one.
+    """
+
+    def __init__(self, name: str, base_path: Path, available: Callable[[], Sequence[int]]) -> None:
+        self.name = name
+        self.store = RolloutStore(base_path)
+        self.split = Split(name, None)
+        self.watch: Watch | None = None
+        self.comparison: Comparison | None = None
+        self._available = available
+        self._state = RolloutState()
+        self._stamp: tuple[int, int] | None = None
+        self._changing = threading.RLock()
+        self.refresh()
+
+    @property
+    def state(self) -> RolloutState:
+        """The state that is in force."""
+        return self._state
+
+    def refresh(self) -> None:
+        """Follow the state's file, which another process may have changed, and the versions."""
+        with self._changing:
+            stamp = self.store.stamp()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                try:
+                    self._state = self.store.load()
+                except WorkspaceError as error:
+                    _log.error("%s The highest version of %s answers.", error, self.name)
+                    self._state = RolloutState()
+            self._apply()
+
+    def set_canary(
+        self,
+        version: int,
+        share: float,
+        guards: Guards,
+        *,
+        who: str,
+        why: str,
+        revision: int | None,
+    ) -> RolloutState:
+        """Have ``version`` answer a ``share`` of the clients; 0 ends the canary."""
+        with self._changing:
+            state = self._fresh(revision)
+            if share == 0:
+                return self._change(state, "canary", {"canary": None}, who, why)
+            self._require(version)
+            champion = self._champion_beside(state, version)
+            if guards.max_disagreement is not None and (
+                state.shadow is None or state.shadow.version != version
+            ):
+                raise Refusal(
+                    Code.FAILED_PRECONDITION,
+                    f"`max_disagreement` needs version {version} as a shadow to compare with.",
+                    f"Set the shadow of {self.name} to version {version} first.",
+                )
+            canary = Canary(version=version, share=share, guards=guards)
+            return self._change(state, "canary", {"canary": canary, "champion": champion}, who, why)
+
+    def set_shadow(
+        self, version: int, share: float, *, who: str, why: str, revision: int | None
+    ) -> RolloutState:
+        """Have ``version`` answer a ``share`` of the requests once more; 0 ends the shadow."""
+        with self._changing:
+            state = self._fresh(revision)
+            canary = state.canary
+            guarded = canary is not None and canary.guards.max_disagreement is not None
+            if canary is not None and guarded and (share == 0 or version != canary.version):
+                raise Refusal(
+                    Code.FAILED_PRECONDITION,
+                    "The canary's guard `max_disagreement` needs this shadow.",
+                    "End the canary, or set it without that guard, first.",
+                )
+            if share == 0:
+                return self._change(state, "shadow", {"shadow": None}, who, why)
+            self._require(version)
+            shadow = Shadow(version=version, share=share)
+            return self._change(state, "shadow", {"shadow": shadow}, who, why)
+
+    def promote(
+        self, version: int | None, *, who: str, why: str, revision: int | None
+    ) -> RolloutState:
+        """Make ``version``, by default the challenger, the champion; canary and shadow end."""
+        with self._changing:
+            state = self._fresh(revision)
+            chosen = state.canary.version if version is None and state.canary else version
+            if chosen is None:
+                raise Refusal(
+                    Code.FAILED_PRECONDITION,
+                    f"No challenger of {self.name} is on trial that could be promoted.",
+                    "Name the version to promote.",
+                )
+            self._require(chosen)
+            before = self._champion_now(state)
+            ends = {"canary": None, "shadow": None, "champion": chosen}
+            if before != chosen:
+                ends["previous"] = before
+            return self._change(state, "promote", ends, who, why, self._evidence())
+
+    def roll_back(self, *, who: str, why: str, revision: int | None) -> RolloutState:
+        """End the canary, or else return to the champion before the last promotion."""
+        with self._changing:
+            state = self._fresh(revision)
+            if state.canary is not None:
+                return self._change(
+                    state, "roll_back", {"canary": None}, who, why, self._evidence()
+                )
+            if state.previous is None:
+                raise Refusal(
+                    Code.FAILED_PRECONDITION,
+                    f"{self.name} has no canary to end and no promotion to undo.",
+                    "Promote the version that should answer.",
+                )
+            self._require(state.previous)
+            back = {"champion": state.previous, "previous": None, "shadow": None}
+            return self._change(state, "roll_back", back, who, why, self._evidence())
+
+    def unpin(self, *, who: str, why: str, revision: int | None) -> RolloutState:
+        """Serve the highest version again, as without a rollout; canary and shadow end."""
+        with self._changing:
+            state = self._fresh(revision)
+            none = dict.fromkeys(("champion", "previous", "canary", "shadow"))
+            return self._change(state, "unpin", none, who, why)
+
+    def judge(self) -> Broken | None:
+        """Roll back if a guard is broken, and return which.
+
+        The clients are back on the champion at once; if that then cannot be written, it holds for
+        this process, and is logged as an error.
+        """
+        watch = self.watch
+        broken = watch.judge(self.comparison) if watch is not None else None
+        if broken is None:
+            return None
+        with self._changing:
+            if self.watch is not watch:  # changed meanwhile
+                return None
+            before = self._state
+            self._state = before.model_copy(update={"canary": None})
+            self._apply()
+            who, evidence = f"guard {broken.guard}", {**self._evidence(), **broken.evidence}
+            try:
+                self._change(before, "roll_back", {"canary": None}, who, broken.problem, evidence)
+            except (Refusal, WorkspaceError) as error:
+                _log.error("The roll-back of %s is not on disk: %s", self.name, error)
+        return broken
+
+    def describe(self) -> dict[str, Any]:
+        """Return the rollout as JSON can say it."""
+        with self._changing:
+            state, watch, comparison = self._state, self.watch, self.comparison
+            answers = self._champion_now(state)
+        return {
+            "model": self.name,
+            "revision": state.revision,
+            "available": list(self._available()),
+            "champion": answers,
+            "pinned": state.champion,
+            "previous": state.previous,
+            "canary": state.canary.model_dump() if state.canary else None,
+            "watch": watch.describe() if watch else None,
+            "shadow": state.shadow.model_dump() if state.shadow else None,
+            "comparison": comparison.describe() if comparison else None,
+            "ledger": [change.model_dump(by_alias=True) for change in self.store.ledger()],
+        }
+
+    def _fresh(self, revision: int | None) -> RolloutState:
+        """Return the state on disk, which must be the one the caller decided upon."""
+        state = self.store.load()
+        if revision is not None and revision != state.revision:
+            raise Refusal(
+                Code.ABORTED,
+                f"The rollout of {self.name} is at revision {state.revision}, not {revision}.",
+                "Look at it again, and decide again.",
+            )
+        return state
+
+    def _change(
+        self,
+        state: RolloutState,
+        action: Action,
+        update: dict[str, Any],
+        who: str,
+        why: str,
+        evidence: dict[str, Any] | None = None,
+    ) -> RolloutState:
+        """Write what follows ``state``, then act on it."""
+        following = state.model_copy(update={**update, "revision": state.revision + 1})
+        change = Change(
+            revision=following.revision,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            who=who,
+            action=action,
+            before=state.roles(),
+            after=following.roles(),
+            why=why,
+            evidence=evidence or {},
+        )
+        following = following.model_copy(update={"last_change": change})
+        self.store.swap(state.revision, following)
+        self._stamp = self.store.stamp()
+        self._state = following
+        self._apply()
+        return following
+
+    def _apply(self) -> None:
+        """Have split, watch and comparison follow the state, as far as its versions are loaded."""
+        state, available = self._state, self._available()
+        champion = state.champion if state.champion in available else None
+        canary, shadow = state.canary, state.shadow
+        if canary is None or canary.version not in available:
+            self.split = Split(self.name, champion)
+        else:
+            self.split = Split(self.name, champion, canary.version, canary.share)
+        if canary is None:
+            self.watch = None
+        elif self.watch is None or self.watch.canary != canary:
+            self.watch = self._watch(state.champion, canary)
+        if shadow is None:
+            self.comparison = None
+        elif self.comparison is None or self.comparison.version != shadow.version:
+            self.comparison = Comparison(shadow.version)
+
+    def _watch(self, champion: int | None, canary: Canary) -> Watch:
+        """Return the watch of a canary; one whose share alone changed keeps what it has seen."""
+        former = self.watch
+        if (
+            former is not None
+            and former.canary.model_copy(update={"share": canary.share}) == canary
+        ):
+            former.canary = canary
+            return former
+        return Watch(champion, canary)
+
+    def _require(self, version: int) -> None:
+        available = self._available()
+        if version not in available:
+            raise Refusal(
+                Code.NOT_FOUND,
+                f"Version {version} of {self.name} is not available; available are: "
+                f"{', '.join(map(str, available)) or 'none'}.",
+                "Publish it, and have the model's version policy keep both versions loaded.",
+            )
+
+    def _champion_beside(self, state: RolloutState, challenger: int) -> int:
+        """Return the champion there is besides ``challenger``."""
+        others = [version for version in self._available() if version != challenger]
+        if state.champion in others:
+            return state.champion
+        if state.champion == challenger or not others:
+            raise Refusal(
+                Code.FAILED_PRECONDITION,
+                f"Version {challenger} of {self.name} has no other version beside it to challenge.",
+                "Load the version it should be compared with, and make that the champion.",
+            )
+        return max(others)
+
+    def _champion_now(self, state: RolloutState) -> int | None:
+        available = self._available()
+        return state.champion if state.champion in available else max(available, default=None)
+
+    def _evidence(self) -> dict[str, Any]:
+        """Return what is known of the challenger at this moment."""
+        known: dict[str, Any] = {}
+        if self.watch is not None:
+            known |= self.watch.describe()
+        if self.comparison is not None:
+            known["comparison"] = self.comparison.describe()
+        return known
