@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import Signature, TensorSpec
-from agiwb.errors import InputError
+from agiwb.errors import InputError, did_you_mean
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -18,11 +18,50 @@ _TEXT = "OSU"
 """NumPy's kinds of arrays that may hold text: Python objects, bytes and str."""
 
 
-def check_inputs(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+class ExactFit:
+    """Tells quickly whether a batch needs no casting and no complaint, as most do not.
+
+    Thread safety: it may be asked from any thread.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        """Read off what to compare."""
+        self._expected = [
+            (spec.name, np.dtype(spec.dtype), spec.shape, _sizes_after_the_first(spec))
+            for spec in signature.inputs
+        ]
+
+    def arrays(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]] | None:
+        """Return the arrays in the signature's order, or None if ``check_inputs`` must judge."""
+        expected = self._expected
+        if len(inputs) != len(expected):
+            return None
+        found, rows = [], None
+        for name, dtype, shape, tail in expected:
+            array = inputs.get(name)
+            # ``is`` on purpose: equal types that are other objects take the longer way.
+            if type(array) is not np.ndarray or array.dtype is not dtype:
+                return None
+            came = array.shape
+            if tail is None or came[1:] != tail or not came:
+                if came != shape:
+                    return None
+            elif rows is None:
+                rows = came[0]
+            elif rows != came[0]:
+                return None
+            found.append(array)
+        return found
+
+
+def check_inputs(
+    signature: Signature, inputs: Mapping[str, NDArray[Any]], *, shapes: bool = True
+) -> Tensors:
     """Return ``inputs`` in the signature's order, each cast to the signature's dtype.
 
     Integers and floats become floats, and integers other integers if every value fits; a float
-    never becomes an integer, nor a truth value a number.
+    never becomes an integer, nor a truth value a number. Without ``shapes`` only names and types
+    are judged, as TensorFlow Serving does: old SavedModels declare shapes that are not theirs.
 
     Raises:
         InputError: A name is missing or unknown, or a shape, a dtype or a batch size does not
@@ -34,9 +73,29 @@ def check_inputs(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> Te
             f"but got {', '.join(map(repr, inputs)) or 'none'}.",
             "Give exactly the inputs of the signature, by name.",
         )
-    tensors = {spec.name: _fit(spec, np.asarray(inputs[spec.name])) for spec in signature.inputs}
-    _check_batch(signature, tensors)
+    tensors = {}
+    for spec in signature.inputs:
+        array = np.asarray(inputs[spec.name])
+        if shapes:
+            _check_shape(spec, array)
+        tensors[spec.name] = _cast(spec, array)
+    if shapes:
+        _check_batch(signature, tensors)
     return tensors
+
+
+def wanted(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
+    """Return those of ``names`` that ``outputs`` holds, in their own order; all if it is empty.
+
+    Raises:
+        InputError: The model has no output of such a name.
+    """
+    unknown = [name for name in outputs if name not in names]
+    if unknown:
+        raise InputError(
+            f"The model has no output {unknown[0]!r}.", did_you_mean(unknown[0], names)
+        )
+    return [name for name in names if name in outputs] if outputs else list(names)
 
 
 def run_in_order(
@@ -66,11 +125,20 @@ def first_sentence(error: Exception) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".") + "."
 
 
-def _fit(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
+def _sizes_after_the_first(spec: TensorSpec) -> tuple[int | None, ...] | None:
+    """Return the sizes within a row if the first one is free and no other, else None."""
+    rows, *sizes = spec.shape or (0,)
+    return None if rows is not None or None in sizes else tuple(sizes)
+
+
+def _check_shape(spec: TensorSpec, array: NDArray[Any]) -> None:
     if len(array.shape) != len(spec.shape) or any(
         expected not in {None, size} for expected, size in zip(spec.shape, array.shape, strict=True)
     ):
         raise _misfit(spec, array, "Give an array of that shape; ? stands for any size.")
+
+
+def _cast(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
     dtype = np.dtype(spec.dtype)
     if array.dtype == dtype:
         return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.native_chatter import held_back
-from agiwb.runtimes.checking import check_inputs, unreadable
+from agiwb.runtimes.checking import check_inputs, unreadable, wanted
 from agiwb.runtimes.runtime import Tensors
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class LiteRTRuntime:
     Tensors are named as in the model's ``serving_default`` signature, or in its only one; a model
     without any gives the names of its graph. Where the model takes or gives quantised integers,
     the signature says float32 and ``run`` converts: callers see real values only. ``run`` holds a
-    lock, as an interpreter serves one caller at a time.
+    lock, as an interpreter serves one caller at a time; while it computes it holds no GIL, so that
+    other models answer meanwhile.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -57,17 +58,18 @@ class LiteRTRuntime:
         """Names, dtypes and shapes of inputs and outputs."""
         return self._signature
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
-        """Return every output by name for one batch.
+    def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] = ()) -> Tensors:
+        """Return the outputs by name for one batch; ``outputs`` names those wanted, if not all.
 
         Raises:
             InputError: A name, dtype or shape does not fit the signature, or the model itself
                 refuses the batch, such as one built for a single example.
         """
+        names = wanted(list(self._outputs), outputs)
         checked = check_inputs(self._signature, inputs)
         given = {name: self._inputs[name].quantise(array) for name, array in checked.items()}
         if any(array.size == 0 for array in given.values()):
-            return self._nothing()
+            return self._nothing(names)
         with self._lock:
             try:
                 answers = self._runner(**given)
@@ -78,13 +80,14 @@ class LiteRTRuntime:
                     "The model refuses this batch.",
                     "Give one example at a time, or values like those it was trained on.",
                 ) from error
-        return {name: tensor.dequantise(answers[name]) for name, tensor in self._outputs.items()}
+        return {name: self._outputs[name].dequantise(answers[name]) for name in names}
 
-    def _nothing(self) -> Tensors:
+    def _nothing(self, names: Sequence[str]) -> Tensors:
         """Return the outputs for no examples, which the interpreter cannot be asked for."""
         return {
             spec.name: np.zeros((0, *(size or 0 for size in spec.shape[1:])), spec.dtype)
             for spec in self._signature.outputs
+            if spec.name in names
         }
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
-from agiwb.runtimes.checking import check_inputs, first_sentence, unreadable
+from agiwb.runtimes.checking import ExactFit, check_inputs, first_sentence, unreadable, wanted
+from agiwb.runtimes.onnx_binding import OnnxBindings
 from agiwb.runtimes.runtime import Tensors
 
 _NUMPY_NAMES = {"float": "float32", "double": "float64", "string": "object"}
@@ -23,7 +24,8 @@ class OnnxRuntime:
     """A loaded ``.onnx`` file; see Runtime for the contract.
 
     A free dimension of the signature is one that the file leaves unknown or gives a name. ``run``
-    needs no lock: ONNX Runtime's sessions are thread-safe.
+    needs no lock: ONNX Runtime's sessions are thread-safe. Small batches of numbers go through
+    buffers that are bound once (see ``onnx_binding``).
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -57,27 +59,54 @@ class OnnxRuntime:
             raise unreadable(path, "an ONNX", error) from error
         self._refusals: tuple[type[Exception], ...] = (Fail, InvalidArgument, RuntimeException)
         self._names = [spec.name for spec in self._signature.outputs]
+        self._exact = ExactFit(self._signature)
+        self._bindings = OnnxBindings(self._session, self._signature)
 
     @property
     def signature(self) -> Signature:
         """Names, dtypes and shapes of inputs and outputs."""
         return self._signature
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
-        """Return every output by name for one batch.
+    def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] = ()) -> Tensors:
+        """Return the outputs by name for one batch; ``outputs`` names those wanted, if not all.
 
         Raises:
             InputError: A name, dtype or shape does not fit the signature, or the model itself
                 refuses the batch, such as an index out of bounds.
         """
+        fitting = self._exact.arrays(inputs)
+        if fitting is None:
+            inputs = check_inputs(self._signature, inputs)
+            fitting = list(inputs.values())
+        if outputs:
+            return self._run_session(inputs, wanted(self._names, outputs))
+        if self._bindings.possible:
+            answer = self._run_bound(fitting, inputs)
+            if answer is not None:
+                return answer
+        return self._run_session(inputs, self._names)
+
+    def _run_bound(
+        self, arrays: list[NDArray[Any]], inputs: Mapping[str, NDArray[Any]]
+    ) -> Tensors | None:
         try:
-            outputs = self._session.run(self._names, check_inputs(self._signature, inputs))
+            return self._bindings.run(arrays)
+        except RuntimeError:
+            # Either the batch is refused, which the session tells better, or the shapes of the
+            # outputs are not what the file says.
+            answer = self._run_session(inputs, self._names)
+            self._bindings.give_up()
+            return answer
+
+    def _run_session(self, inputs: Mapping[str, NDArray[Any]], names: list[str]) -> Tensors:
+        try:
+            answers = self._session.run(names, inputs)
         except self._refusals as error:
             raise InputError(
                 f"The model refuses this batch: {first_sentence(error)}",
                 "Give one example at a time, or values like those it was trained on.",
             ) from error
-        return dict(zip(self._names, outputs, strict=True))
+        return dict(zip(names, answers, strict=True))
 
 
 def _specs(arguments: Sequence[Any]) -> tuple[TensorSpec, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from agiwb.errors import NotFoundError
@@ -35,11 +36,7 @@ def find_versions(base_path: Path) -> tuple[Version, ...]:
         if number is None or not folder.is_dir():
             continue
         if number in found:
-            logging.getLogger("agiwb").warning(
-                "Duplicate version folders: %s is served, %s is not.",
-                found[number].folder.name,
-                folder.name,
-            )
+            _warn_of_duplicate(found[number].folder, folder)
             continue
         found[number] = Version(number, folder)
     return tuple(sorted(found.values()))
@@ -61,6 +58,14 @@ def choose_version(base_path: Path, number: int | None = None) -> Version:
             "A model's folder holds numbered folders, such as 1/model.onnx.",
         )
     return fitting[-1]
+
+
+@cache
+def _warn_of_duplicate(served: Path, ignored: Path) -> None:
+    """Warn once, though a server looks every second."""
+    logging.getLogger("agiwb").warning(
+        "Duplicate version folders: %s is served, %s is not.", served.name, ignored.name
+    )
 
 
 def _parse(name: str) -> int | None:

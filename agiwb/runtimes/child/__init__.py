@@ -1,0 +1,1 @@
+"""A runtime in a process of its own, so that TensorFlow never enters the server's."""

@@ -1,0 +1,172 @@
+"""From a version's folder to a model in memory that is checked, warm and timed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from agiwb.artifacts.manifest import MANIFEST_FILE, MODEL_FILES, Artifact, Format
+from agiwb.artifacts.signature import SIGNATURE_NAME
+from agiwb.errors import AgiwbError, InputError, NotFoundError
+from agiwb.runs.files import damaged_files
+from agiwb.runtimes.child.runtime import ChildRuntime
+from agiwb.runtimes.litert import LiteRTRuntime
+from agiwb.runtimes.onnx import OnnxRuntime
+from agiwb.runtimes.runtime import Tensors
+from agiwb.serving.servables.servable import Servable, ServedSignature
+from agiwb.serving.servables.warm_up import warm_up, zero_batch
+from agiwb.serving.versions import Version
+
+SERVED_FORMATS: tuple[Format, ...] = ("onnx", "litert", "saved_model", "keras")
+"""In the order of preference where a folder holds several: the fastest first."""
+
+_TIMED_RUNS = 3
+
+
+class InProcessServable:
+    """A model of one signature whose engine lives in this process; see Servable."""
+
+    def __init__(self, runtime: OnnxRuntime | LiteRTRuntime, *, inline: bool) -> None:
+        """Serve ``runtime``; ``inline`` says that it holds no lock."""
+        self._run = runtime.run
+        self.signatures: Mapping[str, ServedSignature] = {
+            SIGNATURE_NAME: ServedSignature(runtime.signature)
+        }
+        self.seconds_per_row = math.inf
+        self.inline = inline
+
+    def run(
+        self, inputs: Tensors, signature_name: str = SIGNATURE_NAME, outputs: Sequence[str] = ()
+    ) -> Tensors:
+        """Return the outputs by name; see Servable."""
+        if signature_name != SIGNATURE_NAME:
+            raise InputError(
+                f"The model has no signature `{signature_name}`.", f"It has: {SIGNATURE_NAME}."
+            )
+        return self._run(inputs, outputs)
+
+    def close(self) -> None:
+        """Let go of the engine, whose memory is the system's once nothing runs in it."""
+        self._run = _closed
+
+
+class ChildServable:
+    """A model in a child process; see Servable."""
+
+    inline = False
+
+    def __init__(self, runtime: ChildRuntime) -> None:
+        """Serve every signature of ``runtime``."""
+        self._runtime = runtime
+        self.signatures: Mapping[str, ServedSignature] = {
+            name: ServedSignature(named.signature, named.method)
+            for name, named in runtime.signatures.items()
+        }
+        self.seconds_per_row = math.inf
+
+    def run(
+        self, inputs: Tensors, signature_name: str = SIGNATURE_NAME, outputs: Sequence[str] = ()
+    ) -> Tensors:
+        """Return the outputs by name; see Servable."""
+        return self._runtime.run(inputs, signature_name, outputs)
+
+    def close(self) -> None:
+        """End the child process."""
+        self._runtime.close()
+
+
+def load_servable(
+    name: str, version: Version, threads: int = 1, *, warm_up_iterations: int = 1
+) -> Servable:
+    """Return the model in ``version``'s folder: its files checked, loaded, warm and timed.
+
+    ONNX and LiteRT run in this process, SavedModels and ``.keras`` files in a child process.
+
+    Args:
+        name: Of the model, for errors.
+        version: The folder.
+        threads: For each operation of the model.
+        warm_up_iterations: How often each recorded warm-up request runs.
+
+    Raises:
+        InputError: The folder holds no model that is served, a file differs from the manifest, the
+            model cannot be loaded, or a recorded warm-up request fails.
+        ServingError: A child process ended, or took too long.
+    """
+    _check_files(version.folder)
+    servable = _open(name, version.folder, threads)
+    try:
+        warm_up(servable, version.folder, iterations=warm_up_iterations)
+        servable.seconds_per_row = _time_one_row(servable)
+    except BaseException:
+        servable.close()
+        raise
+    return servable
+
+
+def _check_files(folder: Path) -> None:
+    """Raise InputError if there is a manifest and a file is not as it says."""
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        return
+    try:
+        artifact = Artifact.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(
+            f"The manifest {path} cannot be read.",
+            "Publish the model again, or remove the manifest to serve it unchecked.",
+        ) from error
+    if changed := damaged_files(folder, artifact.files):
+        raise InputError(
+            f"The file {folder / changed[0]} is not the one that {MANIFEST_FILE} describes: "
+            "its SHA-256 differs, or it is missing.",
+            "Publish the model again.",
+        )
+
+
+def _open(name: str, folder: Path, threads: int) -> InProcessServable | ChildServable:
+    for kind in SERVED_FORMATS:
+        path = folder / MODEL_FILES[kind]
+        if not path.is_file():
+            continue
+        if kind == "onnx":
+            return InProcessServable(OnnxRuntime(path, threads), inline=True)
+        if kind == "litert":
+            return InProcessServable(LiteRTRuntime(path, threads), inline=False)
+        return ChildServable(ChildRuntime(path, kind, threads))
+    listed = " or ".join(MODEL_FILES[kind] for kind in SERVED_FORMATS)
+    h5 = (folder / MODEL_FILES["h5"]).is_file()
+    raise NotFoundError(
+        f"The folder {folder} of the model {name!r} holds no {listed}.",
+        "`agiwb convert` makes them of a .h5 file, which itself is not served."
+        if h5
+        else "`agiwb convert` writes them.",
+    )
+
+
+def _time_one_row(servable: Servable) -> float:
+    """Return the seconds of the fastest of a few runs of one row; infinite if it is not known."""
+    named = servable.signatures.get(SIGNATURE_NAME)
+    if named is None:
+        return math.inf
+    batch = zero_batch(named.signature)
+    durations = []
+    try:
+        for _ in range(_TIMED_RUNS):
+            start = time.perf_counter()
+            servable.run(batch)
+            durations.append(time.perf_counter() - start)
+    except AgiwbError:
+        return math.inf
+    rows = max((len(array) for array in batch.values() if array.ndim), default=1)
+    return min(durations) / max(rows, 1)
+
+
+def _closed(inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] = ()) -> Tensors:
+    raise InputError("The model was unloaded.", "Ask for a version that is available.")
