@@ -20,18 +20,21 @@ _INTERRUPTED = 130
 
 _COMMANDS = {
     "serve": ("serve:run", "Serve a model on loopback over the TensorFlow Serving REST API."),
+    "bundle": ("bundle:run", "Write a folder that deploys a model elsewhere, and check it."),
     "runs": ("runs:run", "List the runs of the workspace, or show one."),
     "datasets": ("datasets:run", "List the data sets, describe one, or add your own."),
     "jobs": ("jobs:run", "List the jobs; show, follow, cancel or resume one."),
+    "keys": ("keys:run", "Make, list and revoke the API keys of a server."),
     "lab": ("jupyter:lab", "Open JupyterLab on the notebooks."),
     "publish": ("jupyter:publish", "Serve the reports to stakeholders with Voila."),
     "doctor": ("doctor:run", "Say what is installed, what is missing, and what to do about it."),
 }
-"""Commands that are not steps: ``module:function`` in ``agiwb.commands``, and what they do."""
+"""Commands with a function of their own, ``module:function`` in ``agiwb.commands``."""
 
 _COMMAND_ORDER = (
     "demo", "datasets", "train", "range_test", "search", "explain", "sweep", "convert", "serve",
-    "evaluate", "monitor", "run", "jobs", "runs", "lab", "publish", "doctor",
+    "keys", "bundle", "evaluate", "score_texts", "monitor", "run", "jobs", "runs", "lab",
+    "publish", "doctor",
 )  # fmt: skip
 
 
@@ -56,10 +59,6 @@ def _dispatch(words: list[str]) -> int:
         print(f"agiwb {__version__}")
         return 0
     command, rest = words[0], words[1:]
-    if command in STEPS:
-        from agiwb.commands.step import run_step
-
-        return run_step(command, rest)
     if command in _COMMANDS:
         target, summary = _COMMANDS[command]
         module, _, name = target.partition(":")
@@ -67,6 +66,10 @@ def _dispatch(words: list[str]) -> int:
             importlib.import_module(f"agiwb.commands.{module}"), name
         )
         return run(rest, summary)
+    if command in STEPS:
+        from agiwb.commands.step import run_step
+
+        return run_step(command, rest)
     hint = did_you_mean(command, [*STEPS, *_COMMANDS])
     raise InputError(f"There is no command `{command}`.", hint)
 
@@ -75,6 +78,6 @@ def _overview() -> str:
     lines = ["usage: agiwb <command> [flags]        (agiwb <command> --help shows its flags)", ""]
     summaries = {name: entry.summary for name, entry in STEPS.items()}
     summaries |= {name: summary for name, (_, summary) in _COMMANDS.items()}
-    lines += [f"  {name:<10} {summaries[name]}" for name in _COMMAND_ORDER]
+    lines += [f"  {name:<11} {summaries[name]}" for name in _COMMAND_ORDER]
     lines += ["", "Every run is kept in the workspace: AGIWB_WORKSPACE, by default ./workspace."]
     return "\n".join(lines)

@@ -29,7 +29,7 @@ import psutil
 from onnx import TensorProto, helper, numpy_helper
 
 from agiwb.runtimes.onnx import OnnxRuntime
-from agiwb.serving.json_text import dump_json
+from agiwb.serving.rest_json.json_text import dump_json
 from agiwb.serving.serve import ServeConfig, serve
 
 ROUNDS = 8

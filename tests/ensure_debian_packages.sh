@@ -4,6 +4,10 @@
 #   chromium      a real browser
 #   espeak-ng     speaks the words that audio models are trained on
 #   postgresql    a real database server
+#   prometheus    promtool, which checks metrics and alert rules
+#   buildah       builds a bundle's image, without a daemon
+#   mmdebstrap    makes the base image of it
+#   docker-compose  checks a bundle's compose file
 set -eu
 
 missing=""
@@ -11,6 +15,10 @@ command -v chromium >/dev/null || missing="$missing chromium"
 command -v espeak-ng >/dev/null || missing="$missing espeak-ng"
 # Debian keeps the server's programs off the PATH, in a folder for each version.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+command -v promtool >/dev/null || missing="$missing prometheus"
+for program in buildah mmdebstrap docker-compose; do
+  command -v "$program" >/dev/null || missing="$missing $program"
+done
 [ -n "$missing" ] || exit 0
 
 skip() {

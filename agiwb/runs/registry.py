@@ -43,8 +43,14 @@ STEPS = {
     "convert": StepEntry(
         "agiwb.conversion.convert:convert", "Convert a model to other formats, parity-checked."
     ),
+    "bundle": StepEntry(
+        "agiwb.deployment.bundle:bundle", "Write a folder that deploys a model elsewhere."
+    ),
     "evaluate": StepEntry(
         "agiwb.evaluation.evaluate:evaluate", "Evaluate a model with TFMA, overall and sliced."
+    ),
+    "score_texts": StepEntry(
+        "agiwb.evaluation.score_texts:score_texts", "Score generated texts: BLEU, ROUGE and CIDEr."
     ),
     "monitor": StepEntry(
         "agiwb.monitoring.monitor:monitor", "Compare served traffic with the training data."

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +15,7 @@ from agiwb.errors import InputError
 
 _BACKLOG = 2048
 _HIGHEST_RESERVED = 1023
+_OWNER_ONLY = 0o600
 
 
 class Ready(BaseModel):
@@ -22,6 +24,8 @@ class Ready(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     address: str
+    grpc_address: str = ""
+    """``<host>:<port>``; "" if gRPC is not answered."""
     model_name: str
     version: int
     signature: Signature
@@ -37,23 +41,66 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
     """Return a socket that listens on ``host`` and ``port``; port 0 takes a free one.
+
+    With ``reuse_port`` several processes of one user may listen there, and the kernel spreads the
+    connections over them.
 
     Raises:
         InputError: The port is taken, or not for this user.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, reuse_port=reuse_port
+        )
     except OSError as error:
         raise _explain(host, port, error) from None
 
 
-def url_of(listener: socket.socket) -> str:
-    """Return the address at which ``listener`` is reached: ``http://127.0.0.1:8501``."""
+def listen_unix(path: Path) -> socket.socket:
+    """Return a Unix socket that listens at ``path``, for this user only.
+
+    A socket that a server left there when it crashed is replaced.
+
+    Raises:
+        InputError: A server listens there, or there is another file, or no room for one.
+    """
+    if path.is_socket() and not _answers(path):
+        path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+        path.chmod(_OWNER_ONLY)  # nobody can connect before it listens
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"The server cannot listen on the Unix socket {path}: {error.strerror or error}.",
+            "Choose another path (at most 100 characters), or stop the server that is there.",
+        ) from None
+    return listener
+
+
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
+    """Return the address at which ``listener`` is reached: ``http://127.0.0.1:8501``.
+
+    Of a Unix socket it is ``unix:/path``.
+    """
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _explain(host: str, port: int, error: OSError) -> InputError:

@@ -1,71 +1,94 @@
-"""A running server, held from Python: start it, ask it, stop it."""
+"""A running server, held from Python: ask it, load it, try another version on it, stop it."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import os
-import queue
 import shlex
+import ssl
 import subprocess
-import sys
-import threading
+import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agiwb.errors import InputError, ServingError
 from agiwb.serving.address import Ready
-from agiwb.serving.app import MAX_BODY_BYTES
-from agiwb.serving.codec import example_body
-from agiwb.serving.json_text import dump_json, load_json
+from agiwb.serving.client import Client
+from agiwb.serving.launch import stop_server
+from agiwb.serving.rest_json.example_body import example_body
+from agiwb.serving.rest_json.json_text import dump_json, load_json
+from agiwb.serving.settings import MAX_BODY_BYTES
+from agiwb.serving.versions import Version
 
-_START_TIMEOUT_S = 20
-_STOP_TIMEOUT_S = 10
-_ANSWER_TIMEOUT_S = 60
-_SHOWN_LINES = 12
+if TYPE_CHECKING:
+    from agiwb.serving.load_test import LoadTest
 
-_kept_open: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
-"""The servers' stdin; while any process holds one open, its server lives."""
-if sys.platform != "win32":
-    # A forked child may outlive this process.
-    os.register_at_fork(after_in_child=lambda: [pipe.close() for pipe in list(_kept_open)])
+_LOAD_TIMEOUT_S = 120.0
+_LOOK_S = 0.05
 
 
 class Endpoint:
-    """A server process and the one model version it answers for.
+    """A server process and the model it answers for.
 
     It lives until ``stop``, the end of a ``with`` block, or the end of this process, even by
     kill -9. Thread safety: every method may be called from any thread.
 
     Attributes:
         address: ``http://<host>:<port>``.
+        grpc_address: ``<host>:<port>``; "" if gRPC is not answered.
         model_name: Name in the URL.
-        version: Version served.
+        version: Version that was served at the start.
         signature: Names, dtypes and shapes of the model's inputs and outputs.
         log_file: What the server has to complain about.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], ready: Ready, log_file: Path) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        ready: Ready,
+        log_file: Path,
+        *,
+        operator_key: str = "",
+        tls: ssl.SSLContext | None = None,
+        find_version: Callable[[str], Version] | None = None,
+    ) -> None:
+        """Hold a server that is ready.
+
+        Args:
+            process: The server.
+            ready: What it said of itself.
+            log_file: Its stderr.
+            operator_key: Opens its admin routes.
+            tls: How its certificate is verified, if it has one.
+            find_version: Returns the version of a model by its reference, published if need be.
+        """
         self.address = ready.address
+        self.grpc_address = ready.grpc_address
         self.model_name = ready.model_name
         self.version = ready.version
         self.signature = ready.signature
         self.log_file = log_file
         self._process = process
-        self._idle: list[http.client.HTTPConnection] = []
-        self._finalizer = weakref.finalize(self, _end, process, os.getpid(), self._idle)
+        self._find_version = find_version
+        self._client = Client(
+            ready.address,
+            headers={"X-API-Key": operator_key} if operator_key else {},
+            tls=tls,
+            is_running=lambda: process.poll() is None,
+            advice=f"See {log_file}.",
+        )
+        self._finalizer = weakref.finalize(self, _end, process, os.getpid(), self._client)
 
     @property
     def url(self) -> str:
         """Where predictions are asked for, by POST."""
-        return f"{self.address}/v1/models/{quote(self.model_name)}:predict"
+        return f"{self.address}{self._path}:predict"
 
     @property
     def process_id(self) -> int:
@@ -77,12 +100,24 @@ class Endpoint:
         """Whether the server's process is alive."""
         return self._process.poll() is None
 
-    def predict(self, features: ArrayLike) -> NDArray[Any]:
+    @property
+    def _path(self) -> str:
+        return f"/v1/models/{quote(self.model_name)}"
+
+    @property
+    def _admin(self) -> str:
+        return f"/admin/v1/models/{quote(self.model_name)}"
+
+    def predict(self, features: ArrayLike, version: int | None = None) -> NDArray[Any]:
         """Return the model's output for a batch; the first dimension of both is the batch.
 
+        Args:
+            features: The batch.
+            version: The version to ask; by default the one that the rollout chooses.
+
         Raises:
-            InputError: The features do not fit the model, are too many for one request, or the
-                model has several inputs or outputs.
+            InputError: The features do not fit the model, are too many for one request, the
+                version is not there, or the model has several inputs or outputs.
             ServingError: The server is gone, or failed.
         """
         if len(self.signature.inputs) != 1 or len(self.signature.outputs) != 1:
@@ -97,17 +132,126 @@ class Endpoint:
                 f"The request would be {len(body)} bytes; the server takes {MAX_BODY_BYTES}.",
                 "Ask for fewer examples at a time.",
             )
-        answer = self._post(body)
+        which = "" if version is None else f"/versions/{version}"
+        answer = load_json(self._client.exchange("POST", f"{self._path}{which}:predict", body))
         return np.asarray(answer["predictions"], self.signature.outputs[0].dtype)
 
     def curl(self, features: ArrayLike | None = None) -> str:
         """Return a shell command that asks for ``features``, by default one example of zeros."""
-        body = (
-            example_body(self.signature)
-            if features is None
-            else {"instances": np.ascontiguousarray(features)}
+        body = dump_json(self._body(features)).decode()
+        return f"curl -d {shlex.quote(body)} {shlex.quote(self.url)}"
+
+    def load_test(
+        self,
+        features: ArrayLike | None = None,
+        *,
+        seconds: float = 5.0,
+        concurrency: int = 8,
+        rate: float | None = None,
+    ) -> LoadTest:
+        """Return how the server bears one request asked again and again; it prints as a sentence.
+
+        Args:
+            features: The batch of the request; by default one example of zeros.
+            seconds: How long.
+            concurrency: Requests under way at once.
+            rate: Requests a second, whether or not the server keeps up; by default as many as it
+                answers.
+
+        Raises:
+            ServingError: The server does not answer.
+        """
+        from agiwb.serving.load_test import load_test
+
+        return load_test(
+            self.url,
+            dump_json(self._body(features)),
+            concurrency=concurrency,
+            seconds=seconds,
+            rate=rate,
         )
-        return f"curl -d {shlex.quote(dump_json(body).decode())} {shlex.quote(self.url)}"
+
+    def shadow(self, model: str | int, share: float = 1.0) -> int:
+        """Have another version answer a share of the requests too, unseen, and be compared.
+
+        Args:
+            model: A version's number, or a reference as ``serve`` takes it, which is published as
+                the next version.
+            share: Of the requests; 0 ends the shadow.
+
+        Returns:
+            The shadow's version. ``rollout()`` tells how it compares.
+
+        Raises:
+            InputError: There is no such model, or it cannot be loaded.
+            ServingError: The server is gone.
+        """
+        number = self._load(model)
+        self._client.ask("PUT", f"{self._admin}/shadow", {"version": number, "share": share})
+        return number
+
+    def canary(
+        self, model: str | int, share: float = 0.1, guards: Mapping[str, float] | None = None
+    ) -> int:
+        """Have another version answer a share of the clients.
+
+        A client, told apart by its ``X-Sticky-Key``, its key or its address, stays on its version.
+        When a guard is broken, the version is rolled back at once.
+
+        Args:
+            model: See ``shadow``.
+            share: Of the clients; 0 ends the canary.
+            guards: ``max_error_rate``, ``max_latency_ratio``, ``max_disagreement``,
+                ``min_requests``; by default the server's.
+
+        Returns:
+            The challenger's version.
+
+        Raises:
+            InputError: There is no such model or guard, or the model cannot be loaded.
+            ServingError: The server is gone.
+        """
+        number = self._load(model)
+        body = {"version": number, "share": share, "guards": dict(guards or {})}
+        self._client.ask("PUT", f"{self._admin}/canary", body)
+        return number
+
+    def promote(self, version: int | None = None) -> int:
+        """Have a version, by default the canary's, answer everybody; return its number.
+
+        Raises:
+            InputError: There is no canary, or no such version.
+            ServingError: The server is gone.
+        """
+        body = {} if version is None else {"version": version}
+        return int(self._client.ask("POST", f"{self._admin}/promote", body)["champion"])
+
+    def roll_back(self) -> None:
+        """End the canary; without one, undo the last promotion.
+
+        Raises:
+            InputError: There is neither.
+            ServingError: The server is gone.
+        """
+        self._client.ask("POST", f"{self._admin}/rollback", {})
+
+    def rollout(self) -> dict[str, Any]:
+        """Return who answers, what is on trial, how it compares, and the ledger of changes.
+
+        Raises:
+            ServingError: The server is gone.
+        """
+        described: dict[str, Any] = self._client.ask("GET", f"{self._admin}/rollout")
+        return described
+
+    def versions(self) -> dict[int, str]:
+        """Return the state of each version that the server knows: ``{2: "AVAILABLE"}``."""
+        found = self._client.ask("GET", self._path)["model_version_status"]
+        return {int(one["version"]): one["state"] for one in found}
+
+    def metrics(self) -> str:
+        """Return what Prometheus would read."""
+        return self._client.exchange("GET", "/metrics").decode()
 
     def stop(self) -> None:
         """Stop the server; requests it has taken are still answered. Stopping twice is fine."""
@@ -128,124 +272,46 @@ class Endpoint:
         state = "running" if self.running else "stopped"
         return f"<Endpoint {self.url} version {self.version}, {state}>"
 
-    def _post(self, body: bytes) -> Any:
-        status, payload = self._exchange(body)
-        document = load_json(payload)
-        if status < http.client.BAD_REQUEST:
-            return document
-        problem = str(document.get("error", document))
-        if status < http.client.INTERNAL_SERVER_ERROR:
-            raise InputError(problem)
-        raise ServingError(problem, f"See {self.log_file}.")
+    def _body(self, features: ArrayLike | None) -> dict[str, Any]:
+        if features is None:
+            return example_body(self.signature)
+        return {"instances": np.ascontiguousarray(features)}
 
-    def _exchange(self, body: bytes) -> tuple[int, bytes]:
-        """Return status and body of the answer to a POST, over an idle connection or a new one."""
-        try:  # a list's pop and append are atomic: threads never share a connection
-            connection, reused = self._idle.pop(), True
-        except IndexError:
-            connection, reused = self._connect(), False
-        try:
-            connection.request("POST", urlsplit(self.url).path, body)
-            response = connection.getresponse()
-            answer = response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            # The server may have closed what was idle for long. What it is slow to answer is not
-            # asked again: it would be logged twice.
-            closed = isinstance(error, ConnectionResetError | BrokenPipeError)
-            if reused and closed and self.running:
-                return self._exchange(body)
-            raise ServingError(
-                f"The server at {self.address} does not answer: {error or type(error).__name__}.",
-                "It is running." if self.running else "It has stopped; start it again.",
-            ) from error
-        self._idle.append(connection)
-        return answer
+    def _load(self, model: str | int) -> int:
+        """Return the number of a version that is available, loaded if need be."""
+        if isinstance(model, int):
+            number = model
+        elif self._find_version is not None:
+            number = self._find_version(model).number
+        else:
+            raise InputError("This endpoint cannot publish models.", "Give a version's number.")
+        if self.versions().get(number) != "AVAILABLE":
+            self._client.ask("POST", f"{self._admin}/versions/{number}", {})
+            self._await(number)
+        return number
 
-    def _connect(self) -> http.client.HTTPConnection:
-        place = urlsplit(self.address)
-        return http.client.HTTPConnection(
-            str(place.hostname), place.port, timeout=_ANSWER_TIMEOUT_S
-        )
-
-
-def start_endpoint(flags: Sequence[str], log_file: Path) -> Endpoint:
-    """Return the endpoint of a new server process, once it is ready.
-
-    Args:
-        flags: The server's command line; see agiwb.serving.server.
-        log_file: The server's stderr is appended to it.
-
-    Raises:
-        ServingError: The server ended, or was not ready within 20 seconds.
-    """
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    with log_file.open("ab") as log:
-        start = log.tell()
-        # A session of its own: an interrupt of a notebook's kernel is not meant for the server.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "agiwb.serving.server", "--stop-with-stdin", *flags],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-        )
-    assert process.stdin is not None  # noqa: S101  it was opened as a pipe
-    _kept_open.add(process.stdin)
-    try:
-        line = _first_line(process)
-    except BaseException:
-        _stop(process)
-        raise
-    if not line:
-        _stop(process)
+    def _await(self, number: int) -> None:
+        """Return once a version is available; raise if it cannot be."""
+        deadline = time.monotonic() + _LOAD_TIMEOUT_S
+        while time.monotonic() < deadline:
+            found = self._client.ask("GET", self._path)["model_version_status"]
+            mine = [one for one in found if int(one["version"]) == number]
+            if mine and mine[0]["state"] == "AVAILABLE":
+                return
+            if mine and mine[0]["status"]["error_message"]:
+                raise InputError(
+                    f"Version {number} cannot be loaded: {mine[0]['status']['error_message']}"
+                )
+            time.sleep(_LOOK_S)
         raise ServingError(
-            f"The server did not start: {_tail(log_file, start) or 'it said nothing.'}",
-            f"Its log is {log_file}.",
+            f"Version {number} was not loaded within {_LOAD_TIMEOUT_S:.0f} s.",
+            f"See {self.log_file}.",
         )
-    return Endpoint(process, Ready.model_validate_json(line), log_file)
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> bytes:
-    """Return what the process prints first; nothing if it ends, or takes too long."""
-    assert process.stdout is not None  # noqa: S101  it was opened as a pipe
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    # Only a thread can wait for a pipe and a clock at once on every system.
-    stdout = process.stdout
-    threading.Thread(target=lambda: lines.put(stdout.readline()), daemon=True).start()
-    try:
-        return lines.get(timeout=_START_TIMEOUT_S)
-    except queue.Empty:
-        return b""
-
-
-def _end(
-    process: subprocess.Popen[bytes], owner: int, idle: list[http.client.HTTPConnection]
-) -> None:
+def _end(process: subprocess.Popen[bytes], owner: int, client: Client) -> None:
     """Close the connections and end the server, unless this is a process forked from its owner."""
     if os.getpid() != owner:
         return
-    while idle:
-        idle.pop().close()
-    _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-
-
-def _tail(log_file: Path, start: int) -> str:
-    """Return the last lines of what was logged after byte ``start``."""
-    with log_file.open("rb") as log:
-        log.seek(start)
-        lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    return "\n".join(lines[-_SHOWN_LINES:])
+    client.close()
+    stop_server(process)

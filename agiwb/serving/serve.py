@@ -2,59 +2,63 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
-from agiwb.config import Config
 from agiwb.errors import ServingError
 from agiwb.runs.store import open_store, require_writable
-from agiwb.serving.address import is_loopback, listen
-from agiwb.serving.endpoint import Endpoint, start_endpoint
+from agiwb.serving.address import listen
+from agiwb.serving.endpoint import Endpoint
+from agiwb.serving.launch import start_server
+from agiwb.serving.settings import OPERATOR_KEY, ListenSettings, RunSettings, ServerSettings
 from agiwb.serving.versions import Version, choose_version
 from agiwb.settings import Settings
 
 _LOOK_S = 0.5
 _LONGEST_EXAMPLE = 500
+_OWN_FIELDS = frozenset({"model", "format", "log_predictions"})
+"""The fields that a server process does not know."""
+
+ServedFormat = Literal["onnx", "litert", "saved_model", "keras"]
 
 
-class ServeConfig(Config):
+class ServeConfig(ListenSettings, RunSettings):
     """What is served, and where."""
 
     model: str = Field(
         "latest", description="Model: a registered name, a run's id, or an artifact's folder."
     )
-    format: Literal["onnx", "litert"] = Field("onnx", description="Format of the artifact.")
+    format: ServedFormat = Field(
+        "onnx", description="Format of the artifact; the last two bring TensorFlow, in a process."
+    )
     model_name: str | None = Field(
         None, pattern=SERVED_NAME, description="Name in the URL; by default the artifact's."
     )
     model_base_path: Path | None = Field(
         None,
-        description="Serve the highest version in this folder of numbered versions instead.",
+        description="Serve the highest version in this folder of numbered versions instead; new "
+        "ones are swapped in as they appear.",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; this machine's own only.")
-    rest_api_port: int = Field(
-        8501, ge=0, le=65_535, description="Port for HTTP; 0 takes a free one."
+    model_config_file: Path | None = Field(
+        None, description="Serve what TensorFlow Serving's ModelServerConfig lists instead."
     )
-    threads: int = Field(1, ge=1, le=256, description="Threads of one prediction.")
     log_predictions: bool = Field(True, description="Keep each prediction for monitoring.")
 
-    @field_validator("host")
-    @classmethod
-    def _only_loopback(cls, host: str) -> str:
-        if not is_loopback(host):
-            raise ValueError(
-                f"{host} can be reached from other machines, and authentication comes with a "
-                "later version. Serve on 127.0.0.1 until then."
-            )
-        return host
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.model_base_path is not None and self.model_config_file is not None:
+            raise ValueError("Give `model_base_path` or `model_config_file`, not both.")
+        return self
 
 
 def serve(config: ServeConfig) -> Endpoint:
@@ -72,19 +76,23 @@ def serve(config: ServeConfig) -> Endpoint:
         listen(config.host, config.rest_api_port).close()
     workspace = Settings().workspace_path
     require_writable(workspace)
-    name, version = _find(config, workspace)
-    flags = {
-        "--model-name": name,
-        "--model-base-path": version.folder.parent,
-        "--model-version": version.number,
-        "--host": config.host,
-        "--rest-api-port": config.rest_api_port,
-        "--threads": config.threads,
-    }
-    if config.log_predictions:
-        flags["--log-folder"] = workspace / "predictions" / name
-    words = [str(word) for pair in flags.items() for word in pair]
-    return start_endpoint(words, workspace / "serving" / ".logs" / f"{name}.log")
+    name, settings = _settings(config, workspace)
+    log_file = workspace / "serving" / ".logs" / f"{name}.log"
+    operator_key = secrets.token_urlsafe(32)
+    process, ready = start_server(
+        _as_flags(settings),
+        log_file,
+        environment={OPERATOR_KEY: operator_key},
+        slow=config.format in {"saved_model", "keras"} or config.model_config_file is not None,
+    )
+    return Endpoint(
+        process,
+        ready,
+        log_file,
+        operator_key=operator_key,
+        tls=_trust(config),
+        find_version=lambda reference: _publish(reference, config.format, name, workspace),
+    )
 
 
 def run_server(config: ServeConfig) -> None:
@@ -96,6 +104,11 @@ def run_server(config: ServeConfig) -> None:
     """
     with _stop_signals() as stopped, serve(config) as endpoint:
         print(f"Serving {endpoint.url} (version {endpoint.version})", file=sys.stderr)
+        if endpoint.grpc_address:
+            print(
+                f"gRPC at {endpoint.grpc_address}, metrics at {endpoint.address}/metrics",
+                file=sys.stderr,
+            )
         print(f"Try it:  {_example(endpoint)}", file=sys.stderr)
         print("Stop it with Ctrl-C.", file=sys.stderr, flush=True)
         while not stopped.wait(_LOOK_S):
@@ -114,21 +127,59 @@ def _example(endpoint: Endpoint) -> str:
     return f'POST {{"instances": [...]}} with {takes}'
 
 
-def _find(config: ServeConfig, workspace: Path) -> tuple[str, Version]:
-    """Return the name and the version to serve, publishing the artifact if need be."""
+def _settings(config: ServeConfig, workspace: Path) -> tuple[str, ServerSettings]:
+    """Return the log's name and the server's settings; the artifact is published if need be."""
+    known = config.model_dump(exclude_unset=True, exclude=set(_OWN_FIELDS))
+    known["stop_with_stdin"] = True
+    if config.log_predictions:
+        known["log_folder"] = workspace / "predictions"
+    if config.model_config_file is not None:
+        return config.model_config_file.stem, ServerSettings.from_mapping(known)
     if config.model_base_path is not None:
         base_path = config.model_base_path.expanduser().resolve()
-        return config.model_name or check_served_name(base_path.name), choose_version(base_path)
-    return _publish(config, workspace)
+        choose_version(base_path)
+        name = config.model_name or check_served_name(base_path.name)
+    else:
+        version = _publish(config.model, config.format, config.model_name, workspace)
+        base_path = version.folder.parent
+        name = base_path.name
+        known["model_version"] = version.number
+    known |= {"model_name": name, "model_base_path": base_path}
+    return name, ServerSettings.from_mapping(known)
 
 
-def _publish(config: ServeConfig, workspace: Path) -> tuple[str, Version]:
+def _publish(reference: str, kind: ServedFormat, name: str | None, workspace: Path) -> Version:
     from agiwb.artifacts.resolve import resolve_artifact
     from agiwb.serving.publish import publish
 
-    source = resolve_artifact(config.model, config.format, open_store())
-    name = config.model_name or check_served_name(source.artifact.name)
-    return name, publish(source, workspace / "serving" / name)
+    source = resolve_artifact(reference, kind, open_store())
+    name = name or check_served_name(source.artifact.name)
+    return publish(source, workspace / "serving" / name)
+
+
+def _as_flags(settings: ServerSettings) -> list[str]:
+    """Return the command line that gives a server these settings."""
+    words = []
+    for name, value in settings.model_dump(mode="json", exclude_unset=True).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def _trust(config: ServeConfig) -> ssl.SSLContext | None:
+    """Return what verifies the server's certificate: that very certificate."""
+    if config.ssl_config_file is None:
+        return None
+    from agiwb.serving.access.tls import read_ssl_config
+
+    context = ssl.create_default_context(
+        cadata=read_ssl_config(config.ssl_config_file).server_cert.decode()
+    )
+    context.check_hostname = False  # it is asked by its address on this machine
+    return context
 
 
 @contextmanager

@@ -54,7 +54,7 @@ HTTP_STATUS: dict[Code, int] = {
 }
 
 
-class Refusal(AgiwbError):
+class Refusal(AgiwbError):  # noqa: N818  to refuse is no fault
     """A request that is not answered, and why.
 
     Attributes:

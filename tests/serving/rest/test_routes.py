@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agiwb.errors import InputError, NotFoundError
-from agiwb.serving.routes import Route, find_route
+from agiwb.serving.rest.routes import Route, find_route
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,19 @@ from agiwb.serving.routes import Route, find_route
         ("GET", "/v1/models/m/versions/1/metadata", Route("metadata", "m", 1)),
         ("GET", f"/v1/models/m/versions/{2**63 - 1}", Route("status", "m", 2**63 - 1)),
         ("GET", "/v1/healthz", Route("health")),
+        ("POST", "/v1/models/m/labels/stable:predict", Route("predict", "m", label="stable")),
+        ("POST", "/v1/models/m/labels/a%20b:predict", Route("predict", "m", label="a b")),
+        ("GET", "/metrics", Route("metrics")),
+        ("GET", "/monitoring/prometheus/metrics", Route("tensorflow_metrics")),
+        ("GET", "/v2", Route("v2_server")),
+        ("GET", "/v2/health/ready", Route("v2_ready")),
+        ("GET", "/v2/models/m", Route("v2_model", "m")),
+        ("GET", "/v2/models/m/versions/3/ready", Route("v2_model_ready", "m", 3)),
+        ("POST", "/v2/models/m/infer", Route("v2_infer", "m")),
+        ("POST", "/v2/models/a%2Fb/versions/3/infer", Route("v2_infer", "a/b", 3)),
+        ("GET", "/ping", Route("ping")),
+        ("POST", "/invocations", Route("invocations")),
+        ("PUT", "/admin/v1/models/m/canary", Route("admin")),
     ],
 )
 def test_a_path_names_a_resource(method, path, route):
@@ -43,7 +56,6 @@ def test_a_path_names_a_resource(method, path, route):
         ("POST", "/v1/healthz", "Malformed request"),
         ("GET", "/v1/other", "Malformed request"),
         ("GET", "/v1/models", "Missing model name in request."),
-        ("POST", "/v1/models/m/labels/stable:predict", "version label: stable"),
         ("GET", f"/v1/models/m/versions/{2**64 - 1}", f"Failed to convert version: {2**64 - 1}"),
         ("GET", f"/v1/models/m/versions/{'9' * 5000}", "Failed to convert version"),
     ],
@@ -55,7 +67,19 @@ def test_any_other_path_below_v1_is_malformed(method, path, message):
     assert not isinstance(caught.value, NotFoundError)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/models/m", "/metrics", "/v1models"])
-def test_a_path_outside_v1_is_not_found(path):
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/v1"),
+        ("GET", "/v1models"),
+        ("POST", "/metrics"),
+        ("GET", "/v2/models"),
+        ("POST", "/v2/models/m"),
+        ("GET", "/v2/models/m/infer"),
+        ("POST", "/ping"),
+    ],
+)
+def test_what_the_server_does_not_speak_is_not_found(method, path):
     with pytest.raises(NotFoundError):
-        find_route("GET", path)
+        find_route(method, path)
