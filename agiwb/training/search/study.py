@@ -99,11 +99,8 @@ class Study:
         Raises:
             WorkError: Another process carries it.
         """
-        from filelock import FileLock
-
         try:
-            lock = Path(self.url.database or "").parent / ".claim.lock"
-            with FileLock(lock) if self._is_file else contextlib.nullcontext():
+            with self._alone():
                 self._claim()
             if anew:
                 self._begin_anew()
@@ -203,6 +200,26 @@ class Study:
     @property
     def _is_file(self) -> bool:
         return self.url.drivername == "sqlite"
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one process at a time look whether the study is free, and take it."""
+        if self._is_file:
+            from filelock import FileLock
+
+            with FileLock(Path(self.url.database or "").parent / ".claim.lock"):
+                yield
+            return
+        from sqlalchemy import text
+
+        # An advisory lock of PostgreSQL, held by this connection and gone with it.
+        key = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], signed=True)
+        with self._storage.engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
     def _claim(self) -> None:
         carrier = self._study.user_attrs.get("carrier")

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -145,3 +146,61 @@ def test_a_search_goes_on_through_postgresql_and_the_password_stays_there(
     assert len(files) > 5
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
     assert PASSWORD not in "".join([*heard, *capfd.readouterr()])
+
+
+CONTENDER = """
+import sys, time
+from pathlib import Path
+from agiwb import SearchConfig
+from agiwb.errors import WorkError
+from agiwb.training.search.study import Study
+
+beat = Study.beat
+
+def late(study):
+    time.sleep(0.3)  # long enough for the others to find the study free, if they may look
+    beat(study)
+
+Study.beat = late
+config = SearchConfig(architecture="mlp", space=["units=8,16"], sampler="grid")
+study = Study(config, "contested", Path(sys.argv[1]), maximise=True)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with study.carried(anew=False):
+        print("carried", flush=True)
+        sys.stdin.readline()
+except WorkError as error:
+    print(error, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_of_several_processes_at_once_one_takes_the_study(server: Server, tmp_path: Path) -> None:
+    environment = {**os.environ, "AGIWB_OPTUNA_STORAGE": server.url()}
+    contenders = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONTENDER, tmp_path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    try:
+        ready = [_next_line(contender) for contender in contenders]
+        for contender in contenders:
+            assert contender.stdin is not None
+            contender.stdin.write("go\n")
+            contender.stdin.flush()
+        said = [_next_line(contender) for contender in contenders]
+    finally:
+        for contender in contenders:
+            contender.kill()
+            contender.communicate()
+    assert ready == ["ready\n"] * 3
+    assert said.count("carried\n") == 1
+    assert sum("is carrying out this very search" in line for line in said) == 2
+
+
+def _next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
