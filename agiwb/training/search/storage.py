@@ -23,6 +23,11 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 
+# PostgreSQL's codes for a row, a table or a type that is there already: two processes that open a
+# new database at once both make Optuna's tables, and one of them finds the other's.
+_MADE_MEANWHILE = {"23505", "42P07", "42710"}
+_MOST_TRIES = 5
+
 
 def storage_without_password(storage: str | None) -> str | None:
     """Return ``storage`` if it is a URL that may be stored with a run.
@@ -66,18 +71,26 @@ def open_storage(url: URL) -> RDBStorage:
     from optuna.storages import RDBStorage
 
     address = url.render_as_string(hide_password=False)
-    try:
-        return RDBStorage(address)
-    except Exception as error:  # noqa: BLE001  each driver raises its own
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        secrets = (url.password, url.query.get("password"))
-        for secret in (word for word in secrets if isinstance(word, str) and word):
-            reason = reason.replace(secret, "***")
-        raise WorkspaceError(
-            f"The storage {shown(url)} cannot be opened: {reason}",
-            "Is the server running, and may this user connect? A password comes from PGPASSWORD, "
-            "~/.pgpass or AGIWB_OPTUNA_STORAGE.",
-        ) from None
+    for tries_left in reversed(range(_MOST_TRIES)):
+        try:
+            return RDBStorage(address)
+        except Exception as error:  # noqa: BLE001  each driver raises its own
+            code = getattr(getattr(error, "orig", None), "sqlstate", None)
+            if code not in _MADE_MEANWHILE or not tries_left:
+                raise _unusable(url, error) from None
+    raise AssertionError  # the last try returned or raised
+
+
+def _unusable(url: URL, error: Exception) -> WorkspaceError:
+    reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    secrets = (url.password, url.query.get("password"))
+    for secret in (word for word in secrets if isinstance(word, str) and word):
+        reason = reason.replace(secret, "***")
+    return WorkspaceError(
+        f"The storage {shown(url)} cannot be opened: {reason}",
+        "Is the server running, and may this user connect? A password comes from PGPASSWORD, "
+        "~/.pgpass or AGIWB_OPTUNA_STORAGE.",
+    )
 
 
 def shown(url: URL) -> str:
