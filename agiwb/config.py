@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+_MOST_SHOWN_FIELDS = 30
+
+
 class Config(BaseModel):
     """Base of all configs: immutable, unknown fields refused with the nearest valid name."""
 
@@ -35,9 +38,14 @@ class Config(BaseModel):
                 raise _config_error(type(self), error) from None
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show a notebook one field a line."""
-        fields = "".join(f"\n    {name}={value!r}," for name, value in self)
-        printer.text(f"{type(self).__name__}({fields}\n)")
+        """Show a notebook one field a line; of a large config, those that were given."""
+        shown = dict(self)
+        if len(shown) > _MOST_SHOWN_FIELDS:
+            shown = {name: value for name, value in self if name in self.model_fields_set}
+        fields = "".join(f"\n    {name}={value!r}," for name, value in shown.items())
+        left = len(type(self).model_fields) - len(shown)
+        rest = f"\n    # and {left} more at their defaults" if left else ""
+        printer.text(f"{type(self).__name__}({fields}{rest}\n)")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

@@ -69,10 +69,14 @@ class CancelledError(AgiwbError):
     exit_code = 130
 
 
+_LONGEST_WORD = 200
+"""Characters that are compared: a name may come from a request, and be as long as that."""
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "Did you mean `x`?" for the choice nearest to ``word``, else the list of choices."""
     names = sorted(choices)
-    nearest = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    nearest = difflib.get_close_matches(word[:_LONGEST_WORD], names, n=1, cutoff=0.6)
     if nearest:
         return f"Did you mean `{nearest[0]}`?"
     return f"Choose from: {', '.join(names)}."

@@ -1,258 +1,344 @@
-"""Serving a small model: agiwb's server against a tutorial's FastAPI server and the engine alone.
+"""Serving a small model: agiwb against mosec, LitServe, BentoML, MLServer and FastAPI.
 
-Run it with ``python benchmarks/serving.py``; it takes about a minute. One client with one
-connection asks for one example at a time, in turns from each server, so that other load on the
-machine meets both alike. The peer comes with MLflow and runs in the same environment: same Python,
-same ONNX Runtime. Our server logs each prediction before it answers; the peer logs nothing.
+Run it with ``python benchmarks/serving.py``; it takes about twelve minutes, and the first time
+some more to install each peer into an environment of its own below the folder for temporary files.
+It needs Debian's packages ``wrk`` and ``nghttp2-client``. ``--rounds 1 --seconds 1`` is a quick
+look, and ``--only mosec,mlserver`` leaves peers out.
+
+Every server serves the same ONNX model (64-128-10), with one worker and one thread of ONNX Runtime,
+all of it on one core; the load comes from another. Servers are asked in turns, round after round,
+so that the drift of the machine meets all alike; who is not being asked is stopped. Medians of the
+rounds are shown. Our server logs every prediction; the peers log nothing.
+
+``onnxruntime`` is ONNX Runtime behind a bare socket, in a process of its own that checks, routes
+and logs nothing: the same process layout as a server, and the limit for any that has one process.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
 import platform
-import socket
+import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
-import onnx
-import psutil
-from onnx import TensorProto, helper, numpy_helper
+from serving_load.claims import at_least, at_most
+from serving_load.environments import MissingError
+from serving_load.generators import Load, load_grpc, load_http, require_generators
+from serving_load.models import FEATURES, write_mlp
+from serving_load.processes import MachineWatch, on_core, two_cores
+from serving_load.servers import KINDS, ONNXRUNTIME, OURS, Dialect, Kind, Rows, Server, ask, url_of
 
 from agiwb.runtimes.onnx import OnnxRuntime
-from agiwb.serving.rest_json.json_text import dump_json
-from agiwb.serving.serve import ServeConfig, serve
 
-ROUNDS = 8
-REQUESTS_A_ROUND = 250
-WARM_UP = 100
-FEATURES, HIDDEN, CLASSES = 64, 128, 10
-
-PEER = """
-import sys
-import numpy, onnxruntime, uvicorn
-from fastapi import FastAPI
-from pydantic import BaseModel
-
-app = FastAPI()
-session = onnxruntime.InferenceSession(sys.argv[1])
-
-class Request(BaseModel):
-    instances: list[list[float]]
-
-@app.post("/predict")
-def predict(request: Request):
-    batch = numpy.array(request.instances, dtype=numpy.float32)
-    return {"predictions": session.run(None, {"features": batch})[0].tolist()}
-
-@app.get("/")
-def health():
-    return "ok"
-
-uvicorn.run(app, port=int(sys.argv[2]), log_level="warning")
-"""
+BATCHES = (1, 32)
+CONNECTIONS = (1, 16)
+STARTS = 3
+WARM_UP = 500
+WAKE_UP = 50
+LARGEST_ERROR = 1e-5
+TIMES_BETTER = {"mosec": 1.0, "mlserver": 4.0, "litserve": 6.0, "bentoml": 10.0}
+SHARE_OF_ONNXRUNTIME = 0.5
+LONGEST_COLD_START_S = 1.5
+LARGEST_PSS_MB = 100.0
 
 
-@dataclass
-class Subject:
-    """A server under test and what was measured of it."""
+@dataclass(frozen=True)
+class Point:
+    """What is measured: a server, how it is asked, and how hard."""
 
-    name: str
-    process: psutil.Process
-    url: str
-    seconds: list[float] = field(default_factory=list)
-    cpu_seconds: float = 0.0
+    server: str
+    dialect: str
+    batch: int
+    connections: int
 
-    @property
-    def p50_ms(self) -> float:
-        return statistics.median(self.seconds) * 1000
 
-    @property
-    def p99_ms(self) -> float:
-        return float(np.quantile(self.seconds, 0.99)) * 1000
+@dataclass(frozen=True)
+class Sample:
+    """One run at a point."""
+
+    load: Load
+    cpu_us: float
 
     @property
     def requests_per_s(self) -> float:
-        return len(self.seconds) / sum(self.seconds)
-
-    @property
-    def cpu_us(self) -> float:
-        return self.cpu_seconds / len(self.seconds) * 1e6
+        return self.load.requests / self.load.seconds
 
 
-class Client:
-    """One keep-alive connection that costs as little as can be."""
+class Measurements:
+    """Everything that was measured; medians of the rounds are given."""
 
-    def __init__(self, url: str, body: bytes) -> None:
-        place = urlsplit(url)
-        self._socket = socket.create_connection((place.hostname, place.port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head = f"POST {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\n"
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._request = head.encode() + body
+    def __init__(self) -> None:
+        self._samples: defaultdict[Point, list[Sample]] = defaultdict(list)
+        self.cold_start_s: dict[str, float] = {}
+        self.pss_mb: dict[str, float] = {}
+        self.missing: dict[str, str] = {}
+        self.maps_tensorflow = True
+        self.in_process_us: dict[int, float] = {}
+        self.foreign_cores = 0.0
 
-    def ask(self) -> bytes:
-        """Return the body of one answer."""
-        self._socket.sendall(self._request)
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += self._receive()
-        head, _, body = data.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(data.decode())
-        size = int(head.lower().partition(b"content-length:")[2].split()[0])
-        while len(body) < size:
-            body += self._receive()
-        return body
+    def add(self, point: Point, sample: Sample) -> None:
+        """Keep one run."""
+        if sample.load.errors or not sample.load.requests:
+            raise SystemExit(f"{point}: {sample.load.errors} of the requests failed.")
+        self._samples[point].append(sample)
 
-    def _receive(self) -> bytes:
-        data = self._socket.recv(65_536)
-        if not data:
-            raise ConnectionError("the server closed the connection")
-        return data
+    def points(self) -> list[Point]:
+        """Return what was measured, in the order of its first round."""
+        return list(self._samples)
+
+    def median(self, point: Point) -> dict[str, float]:
+        """Return requests/s, p50 and p99 in ms, and microseconds of CPU a request."""
+        samples = self._samples[point]
+        middle = statistics.median
+        return {
+            "requests_per_s": middle(one.requests_per_s for one in samples),
+            "p50_ms": middle(one.load.p50_ms for one in samples),
+            "p99_ms": middle(one.load.p99_ms for one in samples),
+            "cpu_us": middle(one.cpu_us for one in samples),
+        }
 
 
 def main() -> int:
     """Print what was measured, then one line of JSON; return 0 if every claim holds."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["AGIWB_WORKSPACE"] = f"{folder}/workspace"
-        path = write_mlp(Path(folder) / "mlp" / "1")
-        config = ServeConfig(model_base_path=path.parent.parent, rest_api_port=0)
-        start = time.perf_counter()
-        with serve(config) as endpoint:
-            cold_start_s = time.perf_counter() - start
-            ours = Subject("agiwb", psutil.Process(endpoint.process_id), endpoint.url)
-            with fastapi_server(path) as peer:
-                error = measure(ours, peer, OnnxRuntime(path))
-            pss_mb = ours.process.memory_full_info().pss / 1e6
-        engine_us = time_engine(OnnxRuntime(path))
-    for subject in (ours, peer):
-        print(
-            f"{subject.name:<8} {subject.requests_per_s:7.0f} requests/s   "
-            f"p50 {subject.p50_ms:.3f} ms   p99 {subject.p99_ms:.3f} ms   "
-            f"server CPU {subject.cpu_us:.0f} us a request"
-        )
-    print(f"engine   {engine_us:.0f} us a run in this process: the limit")
-    print(f"agiwb    cold start {cold_start_s:.2f} s   memory (PSS) {pss_mb:.0f} MB")
-    claims = [
-        at_least("requests/s relative to FastAPI", ours.requests_per_s / peer.requests_per_s, 1.5),
-        at_least("CPU of FastAPI relative to ours", peer.cpu_us / ours.cpu_us, 1.5),
-        at_most("p50 at batch 1, ms", ours.p50_ms, 1),
-        at_most("cold start, s", cold_start_s, 3),
-        at_most("memory (PSS), MB", pss_mb, 100),
-        at_most("largest difference from the engine's answers", error, 0),
-    ]
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()}
-    print(json.dumps({"claims": claims, "machine": machine}))
+    options = parse_options()
+    require_generators()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Terminated."))  # the servers are ended too
+    chosen = [OURS, *(kind for kind in KINDS if kind.name in options.only and kind is not OURS)]
+    found = Measurements()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        model = write_mlp(Path(folder) / "mlp" / "1")
+        time_in_process(model, found)
+        servers = start_all(chosen, min(STARTS, options.rounds), model, Path(folder), found, stack)
+        check_answers(servers, model)
+        watch = MachineWatch()
+        for number in range(options.rounds):
+            print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+            for server in servers:
+                with awake(server):
+                    measure(server, options.seconds, found, watch)
+        found.foreign_cores = watch.foreign_cores()
+        for server in servers:
+            found.pss_mb[server.name] = server.tree.pss_mb()
+        found.maps_tensorflow = servers[0].tree.maps("tensorflow")
+    report(found)
+    claims = claim_all(found, options.only)
+    print(json.dumps({"claims": claims, "missing": found.missing, "machine": machine(found)}))
     return 0 if all(claim["holds"] for claim in claims) else 1
 
 
-def measure(ours: Subject, peer: Subject, engine: OnnxRuntime) -> float:
-    """Ask both servers in turns; return the largest difference of their answers from the engine."""
-    features = np.random.default_rng(1).normal(size=(1, FEATURES)).astype(np.float32)
-    expected = engine.run({"features": features})["probabilities"]
-    clients = {id(one): Client(one.url, dump_json({"instances": features})) for one in (ours, peer)}
-    error = 0.0
-    for client in clients.values():
-        for _ in range(WARM_UP):
-            answer = np.array(json.loads(client.ask())["predictions"], np.float32)
-            error = max(error, float(np.abs(answer - expected).max()))
-    for _ in range(ROUNDS):
-        for subject in (ours, peer):
-            before = cpu_seconds(subject.process)
-            for _ in range(REQUESTS_A_ROUND):
-                start = time.perf_counter()
-                clients[id(subject)].ask()
-                subject.seconds.append(time.perf_counter() - start)
-            subject.cpu_seconds += cpu_seconds(subject.process) - before
-    return error
+def parse_options() -> argparse.Namespace:
+    """Return the flags."""
+    names = [kind.name for kind in KINDS]
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument(
+        "--only",
+        default=",".join(names),
+        help="servers to measure beside agiwb, with commas between (default: all)",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is asked")
+    parser.add_argument("--seconds", type=int, default=3, help="of load at each point")
+    options = parser.parse_args()
+    options.only = options.only.split(",")
+    unknown = sorted(set(options.only) - set(names))
+    if unknown:
+        parser.error(f"--only: there is no {unknown[0]!r}; choose from {', '.join(names)}")
+    return options
 
 
-def cpu_seconds(process: psutil.Process) -> float:
-    """Return the processor time a process has used so far."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
-def time_engine(engine: OnnxRuntime) -> float:
-    """Return the median microseconds of one run at batch 1, without any server."""
-    features = np.zeros((1, FEATURES), np.float32)
-    seconds = []
-    for _ in range(ROUNDS * REQUESTS_A_ROUND):
-        start = time.perf_counter()
-        engine.run({"features": features})
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds) * 1e6
+def start_all(
+    kinds: list[Kind],
+    starts: int,
+    model: Path,
+    folder: Path,
+    found: Measurements,
+    stack: contextlib.ExitStack,
+) -> list[Server]:
+    """Return the servers that could be started, stopped until they are asked."""
+    core, _ = two_cores()
+    servers = []
+    for kind in kinds:
+        print(f"starting {kind.name}", file=sys.stderr, flush=True)
+        seconds = []
+        try:
+            for left in reversed(range(starts)):
+                server = kind.start(model, folder, core)
+                seconds.append(server.cold_start_s)
+                if left:
+                    server.tree.stop()
+        except MissingError as error:
+            found.missing[kind.name] = str(error)
+            print(f"{kind.name} is missing: {error}", file=sys.stderr, flush=True)
+            continue
+        stack.callback(server.tree.stop)
+        found.cold_start_s[kind.name] = statistics.median(seconds)
+        rows = np.zeros((1, FEATURES), np.float32)
+        for dialect in server.dialects:
+            ask(server, dialect, rows, WARM_UP)
+        server.tree.pause()
+        servers.append(server)
+    if not servers or servers[0].name != OURS.name:
+        raise SystemExit("Without agiwb's own server there is nothing to compare.")
+    return servers
 
 
 @contextlib.contextmanager
-def fastapi_server(model: Path) -> Iterator[Subject]:
-    """Yield a server as tutorials write it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/predict"
-    with subprocess.Popen([sys.executable, "-c", PEER, model, str(port)]) as process:
-        try:
-            wait_until_listening(process, port)
-            yield Subject("FastAPI", psutil.Process(process.pid), url)
-        finally:
-            process.terminate()
+def awake(server: Server):  # noqa: ANN201  a context manager
+    """Let a server run inside the block only."""
+    server.tree.resume()
+    try:
+        yield
+    finally:
+        server.tree.pause()
 
 
-def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    """Return once the port answers."""
-    for _ in range(600):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise RuntimeError("the peer did not start")
+def check_answers(servers: list[Server], model: Path) -> None:
+    """Raise SystemExit unless every server answers as ONNX Runtime does."""
+    runtime = OnnxRuntime(model)
+    rows = random_rows(max(BATCHES))
+    expected = runtime.run({"features": rows})["probabilities"]
+    for server in servers:
+        with awake(server):
+            for dialect in server.dialects:
+                error = float(np.abs(ask(server, dialect, rows) - expected).max())
+                if error > LARGEST_ERROR:
+                    raise SystemExit(f"{server.name} ({dialect.name}) is off by {error}.")
 
 
-def write_mlp(folder: Path) -> Path:
-    """Return the path of a softmax classifier with random weights."""
-    random = np.random.default_rng(0)
-    weights = {
-        "w1": random.normal(0, FEATURES**-0.5, (FEATURES, HIDDEN)),
-        "w2": random.normal(0, HIDDEN**-0.5, (HIDDEN, CLASSES)),
-    }
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["features", "w1"], ["a"]),
-            helper.make_node("Relu", ["a"], ["b"]),
-            helper.make_node("MatMul", ["b", "w2"], ["c"]),
-            helper.make_node("Softmax", ["c"], ["probabilities"]),
-        ],
-        "mlp",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", FEATURES])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", CLASSES])],
-        [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+def measure(server: Server, seconds: int, found: Measurements, watch: MachineWatch) -> None:
+    """Load a server at every point, once."""
+    for dialect in server.dialects:
+        for batch in BATCHES:
+            rows = random_rows(batch)
+            ask(server, dialect, rows, WAKE_UP)
+            for connections in CONNECTIONS:
+                before = server.tree.cpu_seconds()
+                load = put_load(server, dialect, rows, connections, seconds)
+                spent = server.tree.cpu_seconds() - before
+                watch.explain(spent)
+                point = Point(server.name, dialect.name, batch, connections)
+                found.add(point, Sample(load, spent / max(load.requests, 1) * 1e6))
+
+
+def put_load(server: Server, dialect: Dialect, rows: Rows, connections: int, seconds: int) -> Load:
+    """Return what the load generator saw, from the other core."""
+    body, headers = dialect.encode(rows)
+    url = url_of(server, dialect)
+    with on_core(two_cores()[1]):
+        if dialect.is_grpc:
+            return load_grpc(url, body, connections, seconds)
+        return load_http(url, body, headers, connections, seconds)
+
+
+def random_rows(count: int) -> Rows:
+    """Return rows with as many digits as measured values have; shape (count, FEATURES)."""
+    random = np.random.default_rng(1)
+    return random.normal(size=(count, FEATURES)).round(4).astype(np.float32)
+
+
+def time_in_process(model: Path, found: Measurements) -> None:
+    """Take the median microseconds of one run without any server, in this process."""
+    runtime = OnnxRuntime(model)
+    for batch in BATCHES:
+        rows, seconds = random_rows(batch), []
+        for _ in range(5000):
+            start = time.perf_counter()
+            runtime.run({"features": rows})
+            seconds.append(time.perf_counter() - start)
+        found.in_process_us[batch] = statistics.median(seconds) * 1e6
+
+
+def report(found: Measurements) -> None:
+    """Print tables for people."""
+    print(
+        f"{'server':<12}{'':<8}{'batch':>6}{'conns':>7}{'requests/s':>12}"
+        f"{'p50 ms':>9}{'p99 ms':>9}{'CPU us/request':>16}"
     )
-    folder.mkdir(parents=True)
-    path = folder / "model.onnx"
-    opset = [helper.make_opsetid("", 18)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
-    return path
+    for point in found.points():
+        row = found.median(point)
+        print(
+            f"{point.server:<12}{point.dialect:<8}{point.batch:>6}{point.connections:>7}"
+            f"{row['requests_per_s']:>12,.0f}{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}"
+            f"{row['cpu_us']:>16,.0f}"
+        )
+    print(f"\n{'server':<12}{'PSS MB':>8}{'cold start s':>14}")
+    for name, pss_mb in found.pss_mb.items():
+        print(f"{name:<12}{pss_mb:>8.0f}{found.cold_start_s[name]:>14.2f}")
+    for name, why in found.missing.items():
+        print(f"{name:<12} MISSING: {why}")
+    runs = ", ".join(f"{us:.0f} us at batch {batch}" for batch, us in found.in_process_us.items())
+    print(f"\nONNX Runtime in this process, without any server: {runs}")
+    print("agiwb logs every prediction; the others log nothing.")
+    print(f"Other load on the machine: {found.foreign_cores:.2f} cores of {os.cpu_count()}")
 
 
-def at_least(name: str, value: float, bar: float) -> dict[str, object]:
-    """Return a claim that holds if ``value`` reaches ``bar``."""
-    return {"name": name, "value": round(value, 4), "bar": bar, "holds": value >= bar}
+def claim_all(found: Measurements, asked: list[str]) -> list[dict[str, object]]:
+    """Return the claims on what was asked for; those on a missing peer do not hold."""
+    claims = []
+    for peer, bar in TIMES_BETTER.items():
+        if peer in asked:
+            least = "less favourable of 1 and 16 connections, JSON, batch 1"
+            cpu = worst_ratio(found, peer, "cpu_us")
+            rate = worst_ratio(found, peer, "requests_per_s")
+            claims += [
+                at_least(f"CPU a request, {peer} to agiwb ({least})", cpu, bar),
+                at_least(f"requests/s, agiwb to {peer} ({least})", rate, bar),
+            ]
+    if ONNXRUNTIME.name in asked:
+        claims.append(
+            at_least(
+                "rows/s, agiwb's binary tensors to ONNX Runtime behind a bare socket "
+                "(batch 32, less favourable of 1 and 16 connections)",
+                share_of_onnxruntime(found),
+                SHARE_OF_ONNXRUNTIME,
+            )
+        )
+    return [
+        *claims,
+        at_most("agiwb's cold start, s", found.cold_start_s[OURS.name], LONGEST_COLD_START_S),
+        at_most("agiwb's memory after the load (PSS), MB", found.pss_mb[OURS.name], LARGEST_PSS_MB),
+        at_most("tensorflow in agiwb's memory maps", float(found.maps_tensorflow), 0),
+    ]
 
 
-def at_most(name: str, value: float, bar: float) -> dict[str, object]:
-    """Return a claim that holds if ``value`` does not exceed ``bar``."""
-    return {"name": name, "value": round(value, 4), "bar": bar, "holds": value <= bar}
+def worst_ratio(found: Measurements, peer: str, what: str) -> float | None:
+    """Return how many times better ours is, where it is least so; None without the peer."""
+    if peer in found.missing:
+        return None
+    ratios = []
+    for connections in CONNECTIONS:
+        ours = found.median(Point(OURS.name, "JSON", 1, connections))[what]
+        theirs = found.median(Point(peer, "JSON", 1, connections))[what]
+        ratios.append(ours / theirs if what == "requests_per_s" else theirs / ours)
+    return min(ratios)
+
+
+def share_of_onnxruntime(found: Measurements) -> float | None:
+    """Return our rows/s with binary tensors over those of ONNX Runtime behind a bare socket."""
+    if ONNXRUNTIME.name in found.missing:
+        return None
+    return min(
+        found.median(Point(OURS.name, "binary", 32, connections))["requests_per_s"]
+        / found.median(Point(ONNXRUNTIME.name, "socket", 32, connections))["requests_per_s"]
+        for connections in CONNECTIONS
+    )
+
+
+def machine(found: Measurements) -> str:
+    """Return what it ran on, and how busy that was with other things."""
+    return (
+        f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, "
+        f"{found.foreign_cores:.2f} of them busy with other things"
+    )
 
 
 if __name__ == "__main__":

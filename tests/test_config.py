@@ -78,3 +78,17 @@ def test_a_field_is_described_with_choices_and_default() -> None:
         "Model family (one of mlp, cnn; default mlp)"
     )
     assert describe_field(Sample.model_fields["rate"]) == "Step size (required)"
+
+
+def test_a_notebook_shows_every_field_and_of_a_large_config_those_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from IPython.lib.pretty import pretty
+
+    assert pretty(Sample(rate=0.5)) == (
+        "Sample(\n    epochs=3,\n    family='mlp',\n    rate=0.5,\n)"
+    )
+    monkeypatch.setattr("agiwb.config._MOST_SHOWN_FIELDS", 2)
+    assert pretty(Sample(rate=0.5)) == (
+        "Sample(\n    rate=0.5,\n    # and 2 more at their defaults\n)"
+    )

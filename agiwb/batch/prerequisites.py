@@ -32,17 +32,18 @@ def ensure_model(reference: str) -> str:
     return reference
 
 
-def ensure_artifact(reference: str, wanted: Format) -> str:
-    """Return a reference to a model that has been converted to ``wanted``, now if need be.
+def ensure_artifact(reference: str, *wanted: Format) -> str:
+    """Return a reference to a model that has been converted to each of ``wanted``, now if need be.
 
     Raises:
         NotFoundError: The model itself is not in this workspace.
     """
     try:
-        resolve_artifact(reference, wanted, open_store())
+        for format_name in wanted:
+            resolve_artifact(reference, format_name, open_store())
     except NotFoundError:
         model = ensure_model(reference)
-        return convert(ConvertConfig(model=model, formats=(wanted,))).run.id
+        return convert(ConvertConfig(model=model, formats=wanted)).run.id
     return reference
 
 

@@ -1,6 +1,9 @@
-"""Load tests as pictures."""
+"""Load tests as pictures, rollouts in words."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -45,3 +48,32 @@ def plot_load_test(result: LoadTest) -> Picture:
     load = f"{result.concurrency} at once" if result.rate is None else f"{result.rate:g} a second"
     percentiles.set_title(f"with {load}")
     return picture
+
+
+def describe_shadow(rollout: Mapping[str, Any]) -> str:
+    """Return how an endpoint's shadow compares with its champion, as sentences.
+
+    Args:
+        rollout: What ``Endpoint.rollout`` returned.
+    """
+    found = rollout["comparison"]
+    if found is None:
+        return "No version is a shadow."
+    if not found["requests_compared"]:
+        return f"Version {found['version']} is a shadow, and nothing was compared yet."
+    low, high = found["disagreement_interval"]
+    text = (
+        f"Version {found['version']} answered {found['requests_compared']:,} of the requests too: "
+        f"for {found['rows_disagreeing']:,} of {found['rows_compared']:,} rows it disagrees with "
+        f"version {rollout['champion']} ({found['disagreement']:.1%}; 95 % interval {low:.1%} to "
+        f"{high:.1%})."
+    )
+    if found["latency_ratio_interval"] is not None:
+        low, high = found["latency_ratio_interval"]
+        text += (
+            f" It takes {found['latency_ratio']:.2f} of the champion's time ({low:.2f} to "
+            f"{high:.2f})."
+        )
+    if found["requests_failed"]:
+        text += f" It failed on {found['requests_failed']:,} requests: {found['last_failure']}"
+    return text

@@ -60,6 +60,7 @@ class OnnxRuntime:
         self._refusals: tuple[type[Exception], ...] = (Fail, InvalidArgument, RuntimeException)
         self._names = [spec.name for spec in self._signature.outputs]
         self._exact = ExactFit(self._signature)
+        self._takes_text = any(spec.dtype == "object" for spec in self._signature.inputs)
         self._bindings = OnnxBindings(self._session, self._signature)
 
     @property
@@ -74,6 +75,8 @@ class OnnxRuntime:
             InputError: A name, dtype or shape does not fit the signature, or the model itself
                 refuses the batch, such as an index out of bounds.
         """
+        if self._takes_text:
+            inputs = {name: _as_text(name, array) for name, array in inputs.items()}
         fitting = self._exact.arrays(inputs)
         if fitting is None:
             inputs = check_inputs(self._signature, inputs)
@@ -107,6 +110,22 @@ class OnnxRuntime:
                 "Give one example at a time, or values like those it was trained on.",
             ) from error
         return dict(zip(names, answers, strict=True))
+
+
+def _as_text(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return ``array`` with text for bytes, which ONNX Runtime would write out as ``b'...'``."""
+    if array.dtype.kind not in "OS":
+        return array
+    try:
+        texts = [entry.decode() if isinstance(entry, bytes) else entry for entry in array.flat]
+    except UnicodeDecodeError:
+        raise InputError(
+            f"The input {name} holds bytes that are not UTF-8, and the model takes text.",
+            "Send text.",
+        ) from None
+    converted = np.empty(len(texts), object)
+    converted[:] = texts
+    return converted.reshape(array.shape)
 
 
 def _specs(arguments: Sequence[Any]) -> tuple[TensorSpec, ...]:

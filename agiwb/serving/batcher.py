@@ -1,7 +1,6 @@
 """Merging requests into batches: on the event loop without a timer, or in threads with one.
 
-Both give each request exactly what it would have got alone: if a merged batch fails, its requests
-are run one by one, so that one bad request spoils no other.
+Both give each request what it would have got alone.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -18,37 +17,13 @@ import numpy as np
 
 from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.batching import BatchingParameters
+from agiwb.serving.merging import Outcome, Run, run_merged
 from agiwb.serving.status import Code, Refusal
 
-Run = Callable[[Tensors], Tensors]
-Outcome = Tensors | BaseException
-
-
-def run_merged(
-    run: Run, parts: Sequence[Tensors], rows: Sequence[int], padded: int
-) -> list[Outcome]:
-    """Return what ``run`` answers to each of ``parts``, asked all at once.
-
-    Args:
-        run: Answers a batch; each row independently of the others.
-        parts: Inputs with the same names, dtypes and shapes but for the first dimension.
-        rows: Rows of each part.
-        padded: Rows of the batch, at least ``sum(rows)``; what is missing repeats the first row.
-    """
-    total = sum(rows)
-    if len(parts) == 1 and padded == total:
-        return [_attempt(run, parts[0])]
-    try:
-        outputs = run({name: _join([part[name] for part in parts], padded) for name in parts[0]})
-        if any(len(array) != padded for array in outputs.values()):
-            return [_attempt(run, part) for part in parts]
-    except Exception:  # noqa: BLE001  whose request it was shows when each is run alone
-        return [_attempt(run, part) for part in parts]
-    ends = np.cumsum(rows).tolist()
-    return [
-        {name: array[end - size : end] for name, array in outputs.items()}
-        for size, end in zip(rows, ends, strict=True)
-    ]
+_LONE_TURNS = 8
+_LOOK_EVERY = 32
+_LOOKS = 2
+"""Two requests in a row: at least one of them is not the last of its turn, if there are others."""
 
 
 class TickBatcher:
@@ -60,6 +35,19 @@ class TickBatcher:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: dict[Hashable, list[_Ask]] = {}
+        self._lone_turns = 0
+        self._asked = 0
+
+    def expects_company(self) -> bool:
+        """Return whether others may share a run with the request at hand; asked once for each.
+
+        To wait for the end of the turn costs a lone request a third of all its time. After some
+        that nobody joined, only two in 32 wait, to see whether that is still so.
+        """
+        if self._waiting or self._lone_turns < _LONE_TURNS:
+            return True
+        self._asked += 1
+        return self._asked % _LOOK_EVERY < _LOOKS
 
     def submit(
         self, key: Hashable, run: Run, inputs: Tensors, rows: int, most: int
@@ -77,13 +65,13 @@ class TickBatcher:
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
+        is_lone = all(len(asks) == 1 for asks in waiting.values())
+        self._lone_turns = self._lone_turns + 1 if is_lone else 0
         for asks in waiting.values():
-            for group in _pack(asks):
+            for group in _pack([ask for ask in asks if not ask.future.done()]):
                 rows = [ask.rows for ask in group]
                 outcomes = run_merged(group[0].run, [ask.inputs for ask in group], rows, sum(rows))
                 for ask, outcome in zip(group, outcomes, strict=True):
-                    if ask.future.done():  # its client is gone
-                        continue
                     if isinstance(outcome, BaseException):
                         ask.future.set_exception(outcome)
                     else:
@@ -126,8 +114,8 @@ class QueueBatcher:
         """Return what will be the answer.
 
         Raises:
-            Refusal: UNAVAILABLE, the queue is full; INVALID_ARGUMENT, the request has more rows
-                than a batch holds and may not be split.
+            Refusal: UNAVAILABLE, the queue is full or stopped; INVALID_ARGUMENT, the request has
+                more rows than a batch holds and may not be split.
         """
         future: Future[Tensors] = Future()
         task = _Task(inputs, rows, deadline, future)
@@ -138,6 +126,8 @@ class QueueBatcher:
                 f"Task size {rows} is larger than maximum input batch size {limit}",
             )
         with self._changed:
+            if self._stopped:
+                raise Refusal(Code.UNAVAILABLE, "The server is stopping.", "Ask another.")
             batch = self._open.get(key)
             if batch is not None and batch.rows + rows > limit:
                 self._close(key)
@@ -170,7 +160,12 @@ class QueueBatcher:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            self._answer(batch)
+            try:
+                self._answer(batch)
+            except Exception as error:  # noqa: BLE001  nobody may wait for ever
+                for task in batch.tasks:
+                    if not task.future.done():
+                        task.future.set_exception(error)
 
     def _next(self) -> _Batch | None:
         """Wait for a batch that may run; None once stopped and empty."""
@@ -181,7 +176,10 @@ class QueueBatcher:
                     if self._stopped or batch.due <= now:
                         self._close(key)
                 if self._ready:
-                    return self._ready.popleft()
+                    batch = self._ready.popleft()
+                    if self._ready:  # one request may have closed two batches
+                        self._changed.notify()
+                    return batch
                 if self._stopped:
                     return None
                 first = min((batch.due for batch in self._open.values()), default=None)
@@ -205,10 +203,13 @@ class QueueBatcher:
         if total > self._parameters.max_batch_size:  # one large request, alone in its batch
             outcomes = [self._split(batch.run, live[0])]
         else:
-            parts = [task.inputs for task in live]
-            if self._parameters.pad_variable_length_inputs:
-                parts = _even_out(parts)
-            outcomes = run_merged(batch.run, parts, rows, self._parameters.padded_size(total))
+            outcomes = run_merged(
+                batch.run,
+                [task.inputs for task in live],
+                rows,
+                self._parameters.padded_size(total),
+                evens_out=self._parameters.pad_variable_length_inputs,
+            )
         for task, outcome in zip(live, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 task.future.set_exception(outcome)
@@ -220,7 +221,8 @@ class QueueBatcher:
         pieces = []
         for start in range(0, task.rows, size):
             piece = {name: array[start : start + size] for name, array in task.inputs.items()}
-            outcome = _attempt(run, piece)
+            rows = min(size, task.rows - start)
+            (outcome,) = run_merged(run, [piece], [rows], self._parameters.padded_size(rows))
             if isinstance(outcome, BaseException):
                 return outcome
             pieces.append(outcome)
@@ -243,13 +245,6 @@ class _Batch:
     rows: int = 0
 
 
-def _attempt(run: Run, inputs: Tensors) -> Outcome:
-    try:
-        return run(inputs)
-    except Exception as error:  # noqa: BLE001  it is the answer of the request that caused it
-        return error
-
-
 def _pack(asks: list[_Ask]) -> list[list[_Ask]]:
     """Return the requests in order, in groups of as many rows as one batch may have."""
     groups: list[list[_Ask]] = []
@@ -261,30 +256,3 @@ def _pack(asks: list[_Ask]) -> list[list[_Ask]]:
         groups[-1].append(ask)
         rows += ask.rows
     return groups
-
-
-def _join(arrays: list[np.ndarray], padded: int) -> np.ndarray:
-    joined = np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
-    missing = padded - len(joined)
-    if not missing:
-        return joined
-    return np.concatenate([joined, np.repeat(joined[:1], missing, axis=0)])
-
-
-def _even_out(parts: list[Tensors]) -> list[Tensors]:
-    """Return the parts with every shape but the first dimension padded to the largest.
-
-    TensorFlow Serving pads with the first element of the tensor, and so does this.
-    """
-    evened: list[Tensors] = [{} for _ in parts]
-    for name in parts[0]:
-        arrays = [part[name] for part in parts]
-        largest = np.max([array.shape[1:] for array in arrays], axis=0, initial=0)
-        for part, array in zip(evened, arrays, strict=True):
-            widths = [
-                (0, 0),
-                *((0, int(m - s)) for m, s in zip(largest, array.shape[1:], strict=True)),
-            ]
-            filler = array.flat[0] if array.size else 0
-            part[name] = np.pad(array, widths, constant_values=filler)
-    return evened

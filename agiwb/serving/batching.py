@@ -71,4 +71,28 @@ def read_batching_parameters(path: Path) -> BatchingParameters:
         values["max_batch_size"] = most  # what is split, is split to the size that runs
     if "allowed_batch_sizes" in values:
         values["allowed_batch_sizes"] = tuple(values["allowed_batch_sizes"])
-    return BatchingParameters.from_mapping(values)
+    try:
+        return BatchingParameters.from_mapping(values)
+    except ConfigError as error:
+        raise ConfigError(f"In {path}: {error.problem}", error.fix) from None
+
+
+def write_batching_parameters(parameters: BatchingParameters, path: Path) -> None:
+    """Write what ``read_batching_parameters`` reads, as TensorFlow Serving would, too.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from google.protobuf import text_format
+
+    from agiwb.serving.protobuf.messages import message_class
+
+    message = message_class("BatchingParameters")()
+    for name, value in parameters:
+        if isinstance(value, tuple):
+            getattr(message, name).extend(value)
+        elif name == "pad_variable_length_inputs":
+            setattr(message, name, value)
+        else:  # wrapped, so that 0 and unset are told apart
+            getattr(message, name).value = value
+    path.write_text(text_format.MessageToString(message), "utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ssl
 from collections.abc import Callable, Mapping
@@ -75,8 +76,9 @@ class Client:
 
     def close(self) -> None:
         """Close the connections; later requests open new ones."""
-        while self._idle:
-            self._idle.pop().close()
+        with contextlib.suppress(IndexError):  # another thread may take the last
+            while True:
+                self._idle.pop().close()
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         """Return status and body of the answer, over an idle connection or a new one."""

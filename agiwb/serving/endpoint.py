@@ -56,7 +56,7 @@ class Endpoint:
         *,
         operator_key: str = "",
         tls: ssl.SSLContext | None = None,
-        find_version: Callable[[str], Version] | None = None,
+        find_version: Callable[[str, str | None], Version] | None = None,
     ) -> None:
         """Hold a server that is ready.
 
@@ -66,7 +66,8 @@ class Endpoint:
             log_file: Its stderr.
             operator_key: Opens its admin routes.
             tls: How its certificate is verified, if it has one.
-            find_version: Returns the version of a model by its reference, published if need be.
+            find_version: Returns the version of a model by its reference and format, published if
+                need be.
         """
         self.address = ready.address
         self.grpc_address = ready.grpc_address
@@ -171,13 +172,14 @@ class Endpoint:
             rate=rate,
         )
 
-    def shadow(self, model: str | int, share: float = 1.0) -> int:
+    def shadow(self, model: str | int, share: float = 1.0, *, format: str | None = None) -> int:  # noqa: A002  the field's word
         """Have another version answer a share of the requests too, unseen, and be compared.
 
         Args:
             model: A version's number, or a reference as ``serve`` takes it, which is published as
                 the next version.
             share: Of the requests; 0 ends the shadow.
+            format: Of the model's artifact; by default that of the endpoint's.
 
         Returns:
             The shadow's version. ``rollout()`` tells how it compares.
@@ -186,12 +188,17 @@ class Endpoint:
             InputError: There is no such model, or it cannot be loaded.
             ServingError: The server is gone.
         """
-        number = self._load(model)
+        number = self._load(model, format)
         self._client.ask("PUT", f"{self._admin}/shadow", {"version": number, "share": share})
         return number
 
     def canary(
-        self, model: str | int, share: float = 0.1, guards: Mapping[str, float] | None = None
+        self,
+        model: str | int,
+        share: float = 0.1,
+        guards: Mapping[str, float] | None = None,
+        *,
+        format: str | None = None,  # noqa: A002  the field's word
     ) -> int:
         """Have another version answer a share of the clients.
 
@@ -203,6 +210,7 @@ class Endpoint:
             share: Of the clients; 0 ends the canary.
             guards: ``max_error_rate``, ``max_latency_ratio``, ``max_disagreement``,
                 ``min_requests``; by default the server's.
+            format: See ``shadow``.
 
         Returns:
             The challenger's version.
@@ -211,7 +219,7 @@ class Endpoint:
             InputError: There is no such model or guard, or the model cannot be loaded.
             ServingError: The server is gone.
         """
-        number = self._load(model)
+        number = self._load(model, format)
         body = {"version": number, "share": share, "guards": dict(guards or {})}
         self._client.ask("PUT", f"{self._admin}/canary", body)
         return number
@@ -277,12 +285,12 @@ class Endpoint:
             return example_body(self.signature)
         return {"instances": np.ascontiguousarray(features)}
 
-    def _load(self, model: str | int) -> int:
+    def _load(self, model: str | int, wanted: str | None) -> int:
         """Return the number of a version that is available, loaded if need be."""
         if isinstance(model, int):
             number = model
         elif self._find_version is not None:
-            number = self._find_version(model).number
+            number = self._find_version(model, wanted).number
         else:
             raise InputError("This endpoint cannot publish models.", "Give a version's number.")
         if self.versions().get(number) != "AVAILABLE":

@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.runtime import Tensors
-from agiwb.serving.batcher import QueueBatcher, Run, TickBatcher
+from agiwb.serving.batcher import QueueBatcher, TickBatcher
 from agiwb.serving.batching import BatchingParameters
+from agiwb.serving.deadlines import check_deadline, in_time, wait_in_time
 from agiwb.serving.exchange import Answer, Caller, ModelSpec
 from agiwb.serving.metrics.metrics import Metrics
+from agiwb.serving.metrics.request_log import RequestEntry, RequestLog
+from agiwb.serving.metrics.traces import Traces
 from agiwb.serving.prediction_log import Prediction, PredictionLog
 from agiwb.serving.rollout.rollout import Rollout
-from agiwb.serving.row_wise import Prepared
+from agiwb.serving.row_wise import may_merge, merge_key
 from agiwb.serving.servables.catalogue import Catalogue, LoadedVersion
-from agiwb.serving.status import Code, Refusal, code_of
+from agiwb.serving.status import Code, code_of
 
 # A run shorter than this costs less than handing it to a thread and back.
 _LONGEST_INLINE_S = 0.002
 _MOST_MERGED_ROWS = 256
+_NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 @dataclass(slots=True)
@@ -60,6 +64,8 @@ class Engine:
         metrics: Metrics,
         rollout: Rollout,
         log: PredictionLog | None = None,
+        request_log: RequestLog | None = None,
+        traces: Traces | None = None,
         batching: BatchingParameters | None = None,
         threads: int = 4,
     ) -> None:
@@ -67,10 +73,12 @@ class Engine:
         self.metrics = metrics
         self.rollout = rollout
         self._log = log
+        self._request_log = request_log
+        self._traces = traces
         self._queue = QueueBatcher(batching) if batching else None
+        self._evens_out = batching is not None and batching.pad_variable_length_inputs
         self._tick: TickBatcher | None = None
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._runs_in_threads = 0
 
     def lease(
         self, spec: ModelSpec, sticky_key: str = "", request_id: str = ""
@@ -100,7 +108,10 @@ class Engine:
         model, number, signature, rows, code = "unknown", 0, "", 0, Code.OK
         exchange = None
         try:
-            with self.lease(spec, caller.sticky_key, caller.request_id) as version:
+            with (
+                self._traced(spec, caller),
+                self.lease(spec, caller.sticky_key, caller.request_id) as version,
+            ):
                 model, number = version.name, version.number
                 exchange = Exchange(version)
                 yield exchange
@@ -116,6 +127,21 @@ class Engine:
             self.metrics.observe_request(
                 model, number, signature, caller.protocol, code, seconds, rows
             )
+            if self._request_log is not None:
+                self._request_log.record(
+                    RequestEntry(
+                        caller.request_id,
+                        spec.name,
+                        number,
+                        signature,
+                        caller.protocol,
+                        code,
+                        seconds,
+                        rows,
+                        caller.size_bytes,
+                        caller.peer,
+                    )
+                )
 
     async def predict(
         self,
@@ -141,7 +167,7 @@ class Engine:
         """
         name = signature_name or SIGNATURE_NAME
         start = time.perf_counter()
-        _check_deadline(caller)
+        check_deadline(caller)
         result = await self._run(version, name, inputs, caller, outputs)
         return self._finish(version, name, inputs, result, caller, time.perf_counter() - start)
 
@@ -159,9 +185,9 @@ class Engine:
         """
         name = signature_name or SIGNATURE_NAME
         start = time.perf_counter()
-        _check_deadline(caller)
-        if self._queue is not None and _may_merge(version, name, inputs):
-            result = _wait(self._enqueue(version, name, inputs, caller, outputs), caller)
+        check_deadline(caller)
+        if self._queue is not None and may_merge(version.servable, name, inputs):
+            result = wait_in_time(self._enqueue(version, name, inputs, caller, outputs), caller)
         else:
             result = self._run_one(version, name, outputs, inputs)
         return self._finish(version, name, inputs, result, caller, time.perf_counter() - start)
@@ -170,6 +196,12 @@ class Engine:
         """Return the names of the models that have no version available."""
         names = (model.name for model in self.catalogue.models())
         return tuple(name for name in names if not self.catalogue.available(name))
+
+    def note_shares(self) -> None:
+        """Tell the metrics the rollouts' shares as they are now."""
+        for model in self.catalogue.models():
+            for version, share in self.rollout.shares(model.name).items():
+                self.metrics.rollout_share(model.name, version, share)
 
     def close(self) -> None:
         """Finish what waits, then end the threads; the catalogue is its owner's to stop."""
@@ -185,40 +217,40 @@ class Engine:
         caller: Caller,
         outputs: Sequence[str],
     ) -> Tensors:
-        merged = _may_merge(version, name, inputs)
+        merged = may_merge(version.servable, name, inputs)
         if merged and self._queue is not None:
             future = self._enqueue(version, name, inputs, caller, outputs)
-            return await _in_time(asyncio.wrap_future(future), caller)
+            return await in_time(future, caller)
         servable = version.servable
         rows = count_rows(inputs)
         run = partial(self._run_one, version, name, outputs)
         slow = rows * servable.seconds_per_row > _LONGEST_INLINE_S
-        if slow or not servable.inline or self._runs_in_threads:
-            return await _in_time(self._run_in_thread(run, inputs), caller)
-        if not merged:
-            return run(inputs)
+        if slow or not servable.inline:
+            return await in_time(self._threads.submit(run, inputs), caller)
         if self._tick is None:
             self._tick = TickBatcher(asyncio.get_running_loop())
+        if not merged or not self._tick.expects_company():
+            return run(inputs)
         most = min(_MOST_MERGED_ROWS, int(_LONGEST_INLINE_S / max(servable.seconds_per_row, 1e-6)))
         return await self._tick.submit(
-            _merge_key(version, name, inputs, outputs), run, inputs, rows, most
+            merge_key(servable, name, inputs, outputs), run, inputs, rows, most
         )
 
-    async def _run_in_thread(self, run: Run, inputs: Tensors) -> Tensors:
-        # While one lasts, short runs take threads too: a runtime may hold a lock, and the loop must
-        # not wait for it.
-        self._runs_in_threads += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, run, inputs)
-        finally:
-            self._runs_in_threads -= 1
+    def _traced(self, spec: ModelSpec, caller: Caller) -> AbstractContextManager[object]:
+        if self._traces is None:
+            return _NOTHING
+        return self._traces.request(
+            f"predict {spec.name}",
+            caller.traceparent,
+            attributes={"request.id": caller.request_id, "rpc.system": caller.protocol},
+        )
 
     def _run_one(
         self, version: LoadedVersion, name: str, outputs: Sequence[str], inputs: Tensors
     ) -> Tensors:
         start = time.perf_counter()
-        result = version.servable.run(inputs, name, outputs)
+        with self._traces.run() if self._traces else _NOTHING:
+            result = version.servable.run(inputs, name, outputs)
         seconds = time.perf_counter() - start
         self.metrics.observe_run(version.name, version.number, seconds, count_rows(inputs))
         return result
@@ -233,7 +265,7 @@ class Engine:
     ) -> Future[Tensors]:
         assert self._queue is not None  # noqa: S101  only asked then
         return self._queue.submit(
-            _merge_key(version, name, inputs, outputs),
+            merge_key(version.servable, name, inputs, outputs, evens_out=self._evens_out),
             partial(self._run_one, version, name, outputs),
             inputs,
             count_rows(inputs),
@@ -270,49 +302,4 @@ class Engine:
 
 def count_rows(tensors: Tensors) -> int:
     """Return the rows of a batch: the largest first dimension, or 1 if there is none."""
-    return max((len(array) for array in tensors.values() if array.ndim), default=1)
-
-
-def _may_merge(version: LoadedVersion, name: str, inputs: Tensors) -> bool:
-    """Return whether the request may share a batch with others, and is itself well formed."""
-    servable = version.servable
-    if not isinstance(servable, Prepared) or name not in servable.row_wise:
-        return False
-    if inputs.keys() != servable.input_names(name):
-        return False
-    sizes = {array.shape[:1] for array in inputs.values()}
-    return len(sizes) == 1 and () not in sizes
-
-
-def _merge_key(
-    version: LoadedVersion, name: str, inputs: Tensors, outputs: Sequence[str]
-) -> Hashable:
-    shapes = tuple((key, array.shape[1:], array.dtype) for key, array in inputs.items())
-    return id(version.servable), name, tuple(outputs), shapes
-
-
-def _check_deadline(caller: Caller) -> None:
-    if caller.deadline is not None and caller.deadline < time.monotonic():
-        raise _too_late()
-
-
-async def _in_time(answer: Awaitable[Tensors], caller: Caller) -> Tensors:
-    if caller.deadline is None:
-        return await answer
-    try:
-        return await asyncio.wait_for(answer, caller.deadline - time.monotonic())
-    except TimeoutError:
-        raise _too_late() from None
-
-
-def _wait(future: Future[Tensors], caller: Caller) -> Tensors:
-    left = None if caller.deadline is None else caller.deadline - time.monotonic()
-    try:
-        return future.result(left)
-    except TimeoutError:
-        future.cancel()
-        raise _too_late() from None
-
-
-def _too_late() -> Refusal:
-    return Refusal(Code.DEADLINE_EXCEEDED, "The model did not answer within the deadline.")
+    return max([len(array) for array in tensors.values() if array.ndim], default=1)

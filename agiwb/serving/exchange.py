@@ -38,12 +38,18 @@ class Caller:
         protocol: The protocol of the request.
         sticky_key: What keeps a client on one version during a canary; "" if it gave none.
         deadline: ``time.monotonic()`` after which nobody waits for the answer; None for never.
+        peer: The client's address; "" if it has none.
+        size_bytes: Of the request's body.
+        traceparent: The W3C trace context of the client's span; "" if there is none.
     """
 
     request_id: str
     protocol: Protocol
     sticky_key: str = ""
     deadline: float | None = None
+    peer: str = ""
+    size_bytes: int = 0
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,29 +10,35 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
-from agiwb.errors import ServingError
+from agiwb.errors import ConfigError, ServingError, did_you_mean
 from agiwb.runs.store import open_store, require_writable
 from agiwb.serving.address import listen
 from agiwb.serving.endpoint import Endpoint
 from agiwb.serving.launch import start_server
-from agiwb.serving.settings import OPERATOR_KEY, ListenSettings, RunSettings, ServerSettings
+from agiwb.serving.settings import (
+    OPERATOR_KEY,
+    ListenSettings,
+    RunSettings,
+    ServerSettings,
+    VersionSettings,
+)
 from agiwb.serving.versions import Version, choose_version
 from agiwb.settings import Settings
 
 _LOOK_S = 0.5
 _LONGEST_EXAMPLE = 500
-_OWN_FIELDS = frozenset({"model", "format", "log_predictions"})
+_OWN_FIELDS = frozenset({"model", "format", "log_predictions", "tune", "latency_budget_ms"})
 """The fields that a server process does not know."""
 
 ServedFormat = Literal["onnx", "litert", "saved_model", "keras"]
 
 
-class ServeConfig(ListenSettings, RunSettings):
+class ServeConfig(ListenSettings, RunSettings, VersionSettings):
     """What is served, and where."""
 
     model: str = Field(
@@ -53,11 +59,24 @@ class ServeConfig(ListenSettings, RunSettings):
         None, description="Serve what TensorFlow Serving's ModelServerConfig lists instead."
     )
     log_predictions: bool = Field(True, description="Keep each prediction for monitoring.")
+    tune: bool = Field(
+        False, description="First try which batching answers most within the latency budget."
+    )
+    latency_budget_ms: float = Field(
+        20.0, gt=0, description="Milliseconds that 99 of 100 requests may take; for tune."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.model_base_path is not None and self.model_config_file is not None:
             raise ValueError("Give `model_base_path` or `model_config_file`, not both.")
+        if self.tune and self.model_config_file is not None:
+            raise ValueError("`tune` is for one model; give it as `model` or `model_base_path`.")
+        if self.tune and (self.enable_batching or self.batching_parameters_file is not None):
+            raise ValueError(
+                "`tune` finds the batching parameters; leave out `enable_batching` and "
+                "`batching_parameters_file`."
+            )
         return self
 
 
@@ -66,32 +85,63 @@ def serve(config: ServeConfig) -> Endpoint:
 
     The artifact is published as a version below ``<workspace>/serving/<model_name>/`` and served
     by a process of its own, which ends with this one. In a notebook prefer ``rest_api_port=0``.
+    With ``tune`` servers with other batching are tried first, which is told on stderr.
 
     Raises:
         InputError: The port is taken, or there is no such artifact; nothing was published.
         WorkspaceError: The workspace cannot be written.
         ServingError: The server did not start.
     """
+    return _start(config, *_prepare(config))
+
+
+def _prepare(config: ServeConfig) -> tuple[str, ServerSettings]:
+    """Return the log's name and the server's settings, once the model is published and tuned."""
     if config.rest_api_port:
         listen(config.host, config.rest_api_port).close()
     workspace = Settings().workspace_path
     require_writable(workspace)
     name, settings = _settings(config, workspace)
-    log_file = workspace / "serving" / ".logs" / f"{name}.log"
+    return name, _tuned(config, name, settings) if config.tune else settings
+
+
+def _tuned(config: ServeConfig, name: str, settings: ServerSettings) -> ServerSettings:
+    from agiwb.serving.batching_choice import choose_batching
+
+    logs = _logs_folder()
+    trials_log = logs / f"{name}.tuning.log"
+
+    def start(trial: ServerSettings) -> Endpoint:
+        process, ready = start_server(_as_flags(trial), trials_log, slow=_is_slow(config))
+        return Endpoint(process, ready, trials_log)
+
+    return choose_batching(
+        settings,
+        config.latency_budget_ms,
+        start=start,
+        chosen_file=logs / f"{name}.batching.txt",
+    )
+
+
+def _start(config: ServeConfig, name: str, settings: ServerSettings) -> Endpoint:
+    log_file = _logs_folder() / f"{name}.log"
     operator_key = secrets.token_urlsafe(32)
     process, ready = start_server(
         _as_flags(settings),
         log_file,
         environment={OPERATOR_KEY: operator_key},
-        slow=config.format in {"saved_model", "keras"} or config.model_config_file is not None,
+        slow=_is_slow(config),
     )
+    workspace = Settings().workspace_path
     return Endpoint(
         process,
         ready,
         log_file,
         operator_key=operator_key,
         tls=_trust(config),
-        find_version=lambda reference: _publish(reference, config.format, name, workspace),
+        find_version=lambda reference, wanted: _publish(
+            reference, wanted or config.format, name, workspace
+        ),
     )
 
 
@@ -102,7 +152,8 @@ def run_server(config: ServeConfig) -> None:
         InputError: See ``serve``.
         ServingError: The server did not start, or ended by itself.
     """
-    with _stop_signals() as stopped, serve(config) as endpoint:
+    prepared = _prepare(config)  # which an interrupt ends at once
+    with _stop_signals() as stopped, _start(config, *prepared) as endpoint:
         print(f"Serving {endpoint.url} (version {endpoint.version})", file=sys.stderr)
         if endpoint.grpc_address:
             print(
@@ -148,13 +199,31 @@ def _settings(config: ServeConfig, workspace: Path) -> tuple[str, ServerSettings
     return name, ServerSettings.from_mapping(known)
 
 
-def _publish(reference: str, kind: ServedFormat, name: str | None, workspace: Path) -> Version:
+def _logs_folder() -> Path:
+    return Settings().workspace_path / "serving" / ".logs"
+
+
+def _is_slow(config: ServeConfig) -> bool:
+    """Return whether the server may bring TensorFlow along, whose start takes its time."""
+    return config.format in {"saved_model", "keras"} or config.model_config_file is not None
+
+
+def _publish(reference: str, wanted: str, name: str | None, workspace: Path) -> Version:
     from agiwb.artifacts.resolve import resolve_artifact
     from agiwb.serving.publish import publish
 
-    source = resolve_artifact(reference, kind, open_store())
+    source = resolve_artifact(reference, _format(wanted), open_store())
     name = name or check_served_name(source.artifact.name)
     return publish(source, workspace / "serving" / name)
+
+
+def _format(wanted: str) -> ServedFormat:
+    for known in get_args(ServedFormat):
+        if known == wanted:
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(
+        f"`format`: {wanted!r} is not served.", did_you_mean(wanted, get_args(ServedFormat))
+    )
 
 
 def _as_flags(settings: ServerSettings) -> list[str]:

@@ -8,6 +8,7 @@ Serving's where that has them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -16,20 +17,22 @@ import sys
 import threading
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.errors import InputError, ServingError
 from agiwb.flags import parse_flags, parser_for
 from agiwb.serving.address import Ready, listen, url_of
-from agiwb.serving.assembly import Server
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.http.limits import Limits
 from agiwb.serving.http.listener import new_event_loop, serve_http
 from agiwb.serving.settings import OPERATOR_KEY, ServerSettings
+from agiwb.serving.workers.assignment import take_assignment
 
 if TYPE_CHECKING:
+    from agiwb.serving.assembly import Server
     from agiwb.serving.grpc.server import GrpcServer
+    from agiwb.serving.workers.crew import Crew
 
 _LAST_REQUESTS_S = 5.0
 
@@ -39,39 +42,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = parser_for("serve", str(__doc__), ServerSettings)
+    crew = _take_place()
     try:
         settings, _ = parse_flags(parser, ServerSettings, words)
-        run_server(settings)
+        if (port := os.environ.get("AIP_HTTP_PORT", "")).isdecimal():  # Vertex AI decides
+            settings = settings.model_copy(update={"rest_api_port": int(port)})
+        if settings.workers > 1 and crew is None:
+            from agiwb.serving.workers.supervisor import supervise
+
+            supervise(settings, words)
+        else:
+            run_server(settings, crew)
     except (InputError, ServingError) as error:
-        print(error, file=sys.stderr)
+        if crew is not None:
+            crew.failed(error, error.exit_code)  # told once, not by every worker
+        else:
+            print(error, file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def run_server(settings: ServerSettings) -> None:
+def _take_place() -> Crew | None:
+    """Return the other workers if this process is one of several."""
+    assignment = take_assignment()
+    if assignment is None:
+        return None
+    from agiwb.serving.workers.crew import Crew
+
+    return Crew(assignment)
+
+
+def run_server(settings: ServerSettings, crew: Crew | None = None) -> None:
     """Serve until SIGTERM, SIGINT, or the end of stdin if the settings say so.
+
+    Args:
+        settings: What is served, and where.
+        crew: The other workers if this process is one of several; then it also stops when their
+            supervisor ends.
 
     Raises:
         InputError: The settings, the models or the ports are not as they should be.
+        ServingError: The other workers answer with what this one cannot load.
     """
-    listener = listen(settings.host, settings.rest_api_port)
-    server = Server(settings, os.environ.pop(OPERATOR_KEY, ""))
+    from agiwb.serving.assembly import Server  # not in a supervisor
+
+    listener = None if crew is not None else listen(settings.host, settings.rest_api_port)
+    server = Server(settings, os.environ.pop(OPERATOR_KEY, ""), crew)
     loop = new_event_loop()
     try:
-        server.start()
-        grpc = _start_grpc(server)
-        try:
-            loop.run_until_complete(_answer(server, listener, grpc))
-        finally:
-            if grpc is not None:
-                grpc.stop(_LAST_REQUESTS_S)
+        loop.run_until_complete(_answer(server, listener, crew))
     finally:
-        listener.close()
+        if listener is not None:
+            listener.close()
         server.stop()
         loop.close()
 
 
-async def _answer(server: Server, listener: socket.socket, grpc: GrpcServer | None) -> None:
+async def _answer(server: Server, listener: socket.socket | None, crew: Crew | None) -> None:
+    """Answer until asked to stop; probes are answered while the models are still being loaded.
+
+    A worker does not listen before it has loaded what the other workers answer with.
+    """
     settings = server.settings
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -79,16 +110,60 @@ async def _answer(server: Server, listener: socket.socket, grpc: GrpcServer | No
         loop.add_signal_handler(number, stopped.set)
     if settings.stop_with_stdin:
         threading.Thread(target=_wait_for_stdin, args=[loop, stopped], daemon=True).start()
+    asked_to_stop = asyncio.ensure_future(stopped.wait())
+    if crew is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the supervisor decides
+        crew.link.on_end = lambda: _set_soon(loop, stopped)
+        if not await _start(server, asked_to_stop):
+            return
+    if listener is None:
+        listener = listen(settings.host, settings.rest_api_port, reuse_port=True)
     context = None
     if server.tls is not None:
         from agiwb.serving.access.tls import http_context
 
         context = http_context(server.tls)
-    limits = Limits(body_bytes=settings.max_body_bytes, in_flight=settings.max_concurrency)
-    http = await serve_http(server.application, [listener], limits=limits, ssl_context=context)
-    print(_ready(server, listener, grpc).model_dump_json(), flush=True)
-    await stopped.wait()
-    await http.stop(_LAST_REQUESTS_S)
+    limits = Limits(body_bytes=settings.max_body_bytes, in_flight=_share_of_requests(settings))
+    http = await serve_http(
+        server.application,
+        [listener],
+        limits=limits,
+        ssl_context=context,
+        on_refusal=server.engine.metrics.refused_for,
+    )
+    grpc = None
+    try:
+        if crew is None and not await _start(server, asked_to_stop):
+            return
+        grpc = _start_grpc(server)
+        ready = _ready(server, listener, grpc).model_dump_json()
+        if crew is None:
+            print(ready, flush=True)
+        else:
+            crew.up(ready)
+        await asked_to_stop
+    finally:
+        await http.stop(_LAST_REQUESTS_S)
+        if grpc is not None:
+            await loop.run_in_executor(None, grpc.stop, _LAST_REQUESTS_S)
+
+
+async def _start(server: Server, asked_to_stop: asyncio.Future[Any]) -> bool:
+    """Load the models; return False if the server was asked to stop meanwhile."""
+    started = asyncio.ensure_future(asyncio.to_thread(server.start))
+    either: set[asyncio.Future[Any]] = {started, asked_to_stop}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        return False
+    if started.exception() is not None:
+        asked_to_stop.cancel()  # nobody waits for it any more
+        await asyncio.sleep(0)
+    started.result()
+    return True
+
+
+def _share_of_requests(settings: ServerSettings) -> int:
+    return -(-settings.max_concurrency // settings.workers)
 
 
 def _start_grpc(server: Server) -> GrpcServer | None:
@@ -110,7 +185,8 @@ def _start_grpc(server: Server) -> GrpcServer | None:
         credentials=credentials,
         admin=settings.admin,
         max_message_bytes=settings.max_body_bytes,
-        most_calls=settings.max_concurrency,
+        most_calls=_share_of_requests(settings),
+        reuse_port=settings.workers > 1,
     )
     try:
         return start(settings.grpc_port)
@@ -136,6 +212,11 @@ def _ready(server: Server, listener: socket.socket, grpc: GrpcServer | None) -> 
             version=version.number,
             signature=version.servable.signatures[SIGNATURE_NAME].signature,
         )
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(stopped.set)
 
 
 def _wait_for_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:

@@ -38,7 +38,13 @@ class ListenSettings(Config):
         "rest_api_port is 0.",
     )
     grpc: bool = Field(True, description="Answer gRPC too.")
-    workers: int = Field(1, ge=1, le=256, description="Processes that share the HTTP port.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that share both ports; each has its share of max_concurrency and of "
+        "the rates of keys.",
+    )
     api_keys_file: Path | None = Field(
         None, description="Keys that clients must show; made by `agiwb keys add`."
     )
@@ -58,6 +64,10 @@ class ListenSettings(Config):
     max_body_bytes: int = Field(MAX_BODY_BYTES, ge=1, description="Longest request, in bytes.")
     max_concurrency: int = Field(
         1024, ge=1, description="Requests in flight; beyond them clients get 503."
+    )
+    monitoring_config_file: Path | None = Field(
+        None,
+        description="TensorFlow Serving's MonitoringConfig, as text: the path of its metrics.",
     )
     request_log: Path | None = Field(
         None, description="Append one JSON line for each request to this file; never the inputs."
@@ -91,21 +101,11 @@ class RunSettings(Config):
     )
 
 
-class ServerSettings(ListenSettings, RunSettings):
-    """Everything a server process is told."""
+class VersionSettings(Config):
+    """How versions are found, loaded and kept."""
 
-    model_name: str | None = Field(None, pattern=SERVED_NAME, description="Name in the URL.")
-    model_base_path: Path | None = Field(
-        None, description="Folder of numbered versions; the highest is served."
-    )
     models_root: Path | None = Field(
         None, description="Folder that models added later must be in; by default none may be."
-    )
-    model_version: int | None = Field(
-        None, ge=0, description="Serve this version, whatever else appears."
-    )
-    model_config_file: Path | None = Field(
-        None, description="TensorFlow Serving's ModelServerConfig, as text: several models."
     )
     model_config_file_poll_wait_seconds: float = Field(
         0, ge=0, description="Seconds between looks at model_config_file; 0 looks once."
@@ -122,6 +122,27 @@ class ServerSettings(ListenSettings, RunSettings):
     )
     allow_version_labels_for_unavailable_models: bool = Field(
         False, description="Let a new label name a version that is not loaded yet."
+    )
+    enable_model_warmup: bool = Field(
+        True, description="Run the requests recorded in a version's assets.extra before it answers."
+    )
+    num_request_iterations_for_warmup: int = Field(
+        1, ge=1, description="Times each recorded request runs."
+    )
+
+
+class ServerSettings(ListenSettings, RunSettings, VersionSettings):
+    """Everything a server process is told."""
+
+    model_name: str | None = Field(None, pattern=SERVED_NAME, description="Name in the URL.")
+    model_base_path: Path | None = Field(
+        None, description="Folder of numbered versions; the highest is served."
+    )
+    model_version: int | None = Field(
+        None, ge=0, description="Serve this version, whatever else appears."
+    )
+    model_config_file: Path | None = Field(
+        None, description="TensorFlow Serving's ModelServerConfig, as text: several models."
     )
     log_folder: Path | None = Field(
         None, description="Folder of the prediction log; by default predictions are not logged."

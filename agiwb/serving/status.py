@@ -6,6 +6,7 @@ what only this server refuses, the ones HTTP has for it.
 
 from __future__ import annotations
 
+import asyncio
 from enum import IntEnum
 
 from agiwb.errors import AgiwbError, InputError, NotFoundError, ServingError
@@ -54,6 +55,11 @@ HTTP_STATUS: dict[Code, int] = {
 }
 
 
+_MOST_BYTES = 4096
+_BYTES_OF_A_CHARACTER = 12
+"""At most: four bytes of UTF-8, three characters each where they are percent-encoded."""
+
+
 class Refusal(AgiwbError):  # noqa: N818  to refuse is no fault
     """A request that is not answered, and why.
 
@@ -82,11 +88,29 @@ def code_of(error: BaseException) -> Code:
     """Return the status that ``error`` is told as; what nobody foresaw is INTERNAL."""
     if isinstance(error, Refusal):
         return error.code
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return Code.CANCELLED
     if isinstance(error, NotFoundError):
         return Code.NOT_FOUND
     if isinstance(error, InputError):
         return Code.INVALID_ARGUMENT
     return Code.UNAVAILABLE if isinstance(error, ServingError) else Code.INTERNAL
+
+
+def words_of(error: AgiwbError) -> str:
+    """Return what a client is told, cut where a name it sent made it too long.
+
+    gRPC's clients drop an answer whose words, percent-encoded, are longer than some kilobytes.
+    """
+    words, size = str(error), 0
+    if len(words) * _BYTES_OF_A_CHARACTER <= _MOST_BYTES:
+        return words
+    for place, character in enumerate(words):
+        plain = " " <= character <= "~" and character != "%"
+        size += 1 if plain else _BYTES_OF_A_CHARACTER
+        if size > _MOST_BYTES:
+            return f"{words[:place]}..."
+    return words
 
 
 def http_status_of(error: BaseException) -> int:

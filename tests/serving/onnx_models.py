@@ -136,3 +136,47 @@ def _write(folder, nodes, inputs, outputs, constants) -> Path:
     onnx.checker.check_model(model)
     onnx.save(model, folder / "model.onnx")
     return folder
+
+
+def write_centred(folder: Path, kind: int = TensorProto.FLOAT, scale: float = 1.0) -> Path:
+    """Return ``folder`` with a model that takes the mean of its batch from ``x`` (?,)."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["number", "axes"], ["mean"], keepdims=1),
+        helper.make_node("Sub", ["number", "mean"], ["centred"]),
+        helper.make_node("Mul", ["centred", "scale"], ["y"]),
+    ]
+    return _write(
+        folder,
+        nodes,
+        [helper.make_tensor_value_info("x", kind, ["batch"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch"])],
+        {"axes": np.array([0]), "scale": np.float32(scale)},
+    )
+
+
+def write_one_hot(folder: Path) -> Path:
+    """Return ``folder`` with a model whose answer is as wide as the largest index of the batch."""
+    nodes = [
+        helper.make_node("ReduceMax", ["index"], ["largest"], keepdims=0),
+        helper.make_node("Add", ["largest", "one"], ["depth"]),
+        helper.make_node("OneHot", ["index", "depth", "values"], ["hot"]),
+    ]
+    return _write(
+        folder,
+        nodes,
+        [helper.make_tensor_value_info("index", TensorProto.INT64, ["batch"])],
+        [helper.make_tensor_value_info("hot", TensorProto.FLOAT, ["batch", None])],
+        {"one": np.array(1), "values": np.array([0, 1], np.float32)},
+    )
+
+
+def write_pair_sum(folder: Path) -> Path:
+    """Return ``folder`` with a model that adds the two rows of ``x`` (2, 3)."""
+    return _write(
+        folder,
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=1)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        {"axes": np.array([0])},
+    )

@@ -2,18 +2,25 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 from serving.loaded_server import serving
-from serving.onnx_models import write_mlp, write_one_at_a_time
+from serving.onnx_models import write_centred, write_half_plus_two, write_mlp, write_one_at_a_time
 
-from agiwb.errors import InputError
-from agiwb.serving.batching import BatchingParameters
+from agiwb.errors import ConfigError, InputError
+from agiwb.serving.batching import BatchingParameters, read_batching_parameters
+from agiwb.serving.batching_choice import choose_batching
 from agiwb.serving.load_test import LoadTest
 from agiwb.serving.servables.loader import load_servable
+from agiwb.serving.serve import ServeConfig
+from agiwb.serving.settings import ServerSettings
 from agiwb.serving.tuning import BatchTiming, Trial, candidates, time_batches, tune
 from agiwb.serving.versions import Version
 
@@ -135,3 +142,103 @@ def test_a_trial_that_answered_nothing_is_not_within():
     load = LoadTest("u", 1, None, 1.0, 0, {}, np.zeros(0))
     assert math.isnan(load.p99_ms)
     assert not Trial(None, load).within(10)
+
+
+# Choosing for a server that is about to start.
+
+
+def choose(tmp_path, start, **settings):
+    told = []
+    found = choose_batching(
+        ServerSettings(model_base_path=tmp_path / "m", log_folder=tmp_path / "log", **settings),
+        20.0,
+        start=start,
+        chosen_file=tmp_path / "logs" / "m.batching.txt",
+        seconds=0.2,
+        tell=told.append,
+    )
+    return found, "\n".join(told)
+
+
+@pytest.mark.slow
+def test_the_winners_parameters_are_written_and_switched_on(tmp_path):
+    write_mlp(tmp_path / "m" / "1")
+    trials = []
+
+    def start(settings):
+        trials.append(settings)
+        return Server(0.0 if settings.enable_batching else 0.02)
+
+    found, told = choose(tmp_path, start)
+    assert found.enable_batching
+    assert found.log_folder == tmp_path / "log"
+    chosen = tmp_path / "logs" / "m.batching.txt"
+    assert found.batching_parameters_file == chosen
+    wanted = read_batching_parameters(chosen)
+    assert f"Chosen: {Trial(wanted, None)}; the parameters are in {chosen}" in told
+    assert told.count("<- best") == 1
+    assert {trial.log_folder for trial in trials} == {None}
+    assert {(trial.rest_api_port, trial.model_version) for trial in trials} == {(0, 1)}
+
+
+@pytest.mark.slow
+def test_without_batching_nothing_is_written_and_what_was_is_removed(tmp_path):
+    write_mlp(tmp_path / "m" / "1")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "m.batching.txt").write_text("of another day")
+    found, told = choose(tmp_path, lambda trial: Server(0.02 if trial.enable_batching else 0.0))
+    assert not found.enable_batching
+    assert "Chosen: without waiting" in told
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_model_whose_requests_cannot_be_merged_is_only_measured(tmp_path):
+    write_centred(tmp_path / "m" / "1")
+    found, told = choose(tmp_path, lambda _: Server(0.0))
+    assert "cannot share batches" in told
+    assert "Trying 1 settings" in told
+    assert not found.enable_batching
+
+
+@pytest.mark.parametrize(
+    "also",
+    [{"model_config_file": "models.config"}, {"enable_batching": True},
+     {"batching_parameters_file": "batching.txt"}],
+)  # fmt: skip
+def test_tuning_contradicts_what_it_would_find(also):
+    with pytest.raises(ConfigError, match="tune"):
+        ServeConfig(tune=True, **also)
+    with pytest.raises(ConfigError, match="latency_budget_ms"):
+        ServeConfig(tune=True, latency_budget_ms=0)
+
+
+@pytest.mark.slow
+def test_the_command_line_tunes_real_servers_and_serves_with_what_won(tmp_path):
+    write_half_plus_two(tmp_path / "m" / "1")
+    words = ["--model-base-path", str(tmp_path / "m"), "--rest-api-port", "0"]
+    code = (
+        "import sys; from agiwb.serving import batching_choice; "
+        "batching_choice._SECONDS = 0.3; from agiwb.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--tune", "--latency-budget-ms", "50", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "AGIWB_WORKSPACE": str(tmp_path / "workspace")},
+    ) as command:
+        told = []
+        for line in command.stderr:
+            told.append(line)
+            if "Ctrl-C" in line:
+                break
+        command.send_signal(signal.SIGINT)
+        told.append(command.communicate(timeout=30)[1])
+    text = "".join(told)
+    assert command.returncode == 0, text
+    assert "without waiting" in text
+    assert text.count("<- best") == 1
+    assert "Serving http://127.0.0.1:" in text
+    logs = tmp_path / "workspace" / "serving" / ".logs"
+    assert (logs / "m.batching.txt").exists() == ("Chosen: without waiting" not in text)
+    assert not (tmp_path / "workspace" / "predictions").exists()

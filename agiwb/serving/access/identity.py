@@ -32,8 +32,11 @@ class Identity:
 
         An address would not: everybody behind one proxy has the same.
         """
-        return "" if self is ANYONE else self.name
+        return "" if self is ANYONE or self is OPERATOR else self.name
 
+
+OPERATOR = Identity("operator", frozenset(SCOPES))
+"""Who started the server from Python, and asks it on behalf of anybody."""
 
 ANYONE = Identity("anyone", frozenset(SCOPES))
 """Everybody, where nobody has to say who they are."""

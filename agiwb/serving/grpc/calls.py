@@ -23,8 +23,9 @@ from agiwb.serving.access.certificates import subject_of
 from agiwb.serving.access.gate import Gate
 from agiwb.serving.access.identity import Scope
 from agiwb.serving.exchange import Caller, Protocol
+from agiwb.serving.metrics.metrics import Metrics
 from agiwb.serving.protobuf.messages import message_class, parse_message
-from agiwb.serving.status import Code, Refusal, code_of
+from agiwb.serving.status import Code, Refusal, code_of, words_of
 
 REQUEST_ID = "x-request-id"
 """Metadata: given by the client or made up here, and sent back when the call ends."""
@@ -65,8 +66,9 @@ class Frame:
     Thread safety: handlers run on the server's threads, several at a time.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, metrics: Metrics) -> None:
         self._gate = gate
+        self._metrics = metrics
 
     def service(
         self, name: str, methods: Mapping[str, Method]
@@ -85,6 +87,7 @@ class Frame:
             try:
                 answered = self._answer(method, data, request_id, metadata, context)
             except Exception as error:  # noqa: BLE001  whatever it is, the client is told
+                self._metrics.refused_for(error)
                 if isinstance(error, Refusal) and error.retry_after_s is not None:
                     trailing += ((_PUSHBACK, str(round(error.retry_after_s * 1000))),)
                 answered, code, words = b"", code_of(error), _words(error, request_id)
@@ -109,7 +112,15 @@ class Frame:
         if method.scope is not None:
             who = self._let_in(method.scope, metadata, context)
             sticky_key = metadata.get(STICKY_KEY, who)
-        caller = Caller(request_id, method.protocol, sticky_key, _deadline(context))
+        caller = Caller(
+            request_id,
+            method.protocol,
+            sticky_key,
+            _deadline(context),
+            peer_address(context.peer()),
+            len(data),
+            metadata.get("traceparent", ""),
+        )
         response = method.answer(parse_message(method.request, data), caller)
         serialized: bytes = response.SerializeToString()
         return serialized
@@ -158,6 +169,6 @@ _subject = lru_cache(maxsize=256)(subject_of)
 
 def _words(error: Exception, request_id: str) -> str:
     if isinstance(error, AgiwbError):
-        return str(error)
+        return words_of(error)
     _log.error("The call %s failed.", request_id, exc_info=error)
     return f"The server failed; its log tells why, under the request id {request_id}."

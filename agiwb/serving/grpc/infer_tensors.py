@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.errors import InputError
+from agiwb.serving.rest_json.misfits import MOST_DIMENSIONS, is_possible
 from agiwb.serving.rest_json.oip_binary import read_binary, write_binary
 from agiwb.serving.rest_json.oip_types import datatype_of, dtype_of
 from agiwb.serving.rest_json.strings import as_bytes, string_array
@@ -89,6 +90,9 @@ def _read(tensor: Any, raw: bytes | None) -> NDArray[Any]:
     shape = tuple(tensor.shape)
     if min(shape, default=0) < 0:
         raise _misfit(tensor, "a negative size", "Send the sizes of the tensor.")
+    if not is_possible(shape):
+        fix = f"Send at most {MOST_DIMENSIONS} sizes, of an array that fits in a memory."
+        raise _misfit(tensor, "a shape that no array has", fix)
     dtype = dtype_of(tensor.datatype, tensor.name)
     if raw is None:
         return _typed(tensor, dtype, shape)

@@ -52,6 +52,7 @@ def start_grpc(
     admin: bool = False,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     most_calls: int = MOST_CALLS,
+    reuse_port: bool = False,
 ) -> GrpcServer:
     """Return a server that answers on ``host`` and ``port``, with the engine's models.
 
@@ -65,6 +66,8 @@ def start_grpc(
         admin: Whether a client with that scope may replace the list of models.
         max_message_bytes: Longest request and response.
         most_calls: Calls in progress or waiting for a thread, beyond which more are refused.
+        reuse_port: Whether other processes of this user may listen there, too, and get their part
+            of the calls.
 
     Raises:
         ServingError: The address cannot be listened on.
@@ -76,11 +79,12 @@ def start_grpc(
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_metadata_size", _METADATA_BYTES),
-            ("grpc.so_reuseport", 0),  # else a second server would take half of the calls
+            # Unasked, a second server would take half of the calls.
+            ("grpc.so_reuseport", int(reuse_port)),
         ],
         maximum_concurrent_rpcs=most_calls,
     )
-    frame = Frame(gate)
+    frame = Frame(gate, engine.metrics)
     services = {
         prediction_service.SERVICE: prediction_service.PredictionService(engine).methods(),
         model_service.SERVICE: model_service.ModelService(engine, admin).methods(),

@@ -8,7 +8,7 @@ import orjson
 
 from agiwb.errors import AgiwbError
 from agiwb.serving.http.messages import Response
-from agiwb.serving.status import Refusal, http_status_of
+from agiwb.serving.status import Refusal, http_status_of, words_of
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -29,7 +29,7 @@ def refuse(error: AgiwbError) -> Response:
     status = http_status_of(error)
     if status == _UNAUTHORIZED:
         headers.append((b"WWW-Authenticate", b'Bearer realm="agiwb"'))
-    return Response(status, orjson.dumps({"error": str(error)}), headers=headers)
+    return Response(status, orjson.dumps({"error": words_of(error)}), headers=headers)
 
 
 def head_of(response: Response, date_line: bytes, connection_line: bytes) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import enum
 import logging
 import math
+import time
 import uuid
 from typing import TYPE_CHECKING, cast
 
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 _ID_BYTES = 128
-_IN_A_ROW = 32  # pipelined requests answered before other connections get their turn
+_TURN_S = 0.002  # pipelined requests are answered for so long, then other connections' are
 
 
 _TOO_MANY = Refusal(
@@ -146,22 +147,23 @@ class Connection(asyncio.Protocol):
 
         Until then the phase is ANSWER, and nobody else goes on.
         """
-        arrivals, in_a_row = self._reader.arrivals, 0
+        arrivals = self._reader.arrivals
         if arrivals:
             self._phase = Phase.ANSWER
+        until = time.monotonic() + _TURN_S if len(arrivals) > 1 else 0.0
         while arrivals and not self._is_over:
             if self._unread_since is not None:
                 return
-            if in_a_row == _IN_A_ROW:
+            if until and time.monotonic() > until:
                 self._server.loop.call_soon(self._go_on)
                 return
-            in_a_row += 1
             if not self._answer(arrivals.popleft()):
                 return
         if self._is_over or self._task is not None:
             return
         if self._refusal:
-            self._write(self._server.refuse(self._refusal), _CLOSE)
+            refused = self._server.refuse(self._refusal)
+            self._write(refused, _CLOSE, is_head=self._reader.is_head)
             self._drain()
         elif self._reader.has_finished:
             self._transport.close()

@@ -108,6 +108,12 @@ class RequestReader:
         if self._run_bytes > self._limits.header_bytes and self.is_reading:
             _refuse_headers(f"of more than {self._limits.header_bytes:,} bytes")
 
+    @property
+    def is_head(self) -> bool:
+        """Whether the last request that has begun is ``HEAD``, whose answer has no body."""
+        # Before its URL the parser still tells the method of the one before.
+        return bool(self._url) and self._parser.get_method() == b"HEAD"
+
     # What the parser calls, in this order.
 
     def on_message_begin(self) -> None:

@@ -18,7 +18,19 @@ from agiwb.serving.metrics.histogram import (
     Histogram,
 )
 from agiwb.serving.servables.states import State
-from agiwb.serving.status import Code
+from agiwb.serving.status import Code, Refusal
+
+_REFUSALS = {
+    Code.UNAUTHENTICATED: "auth",
+    Code.PERMISSION_DENIED: "auth",
+    Code.RESOURCE_EXHAUSTED: "rate",
+    Code.UNAVAILABLE: "concurrency",
+    Code.DEADLINE_EXCEEDED: "deadline",
+    Code.INVALID_ARGUMENT: "malformed",
+}
+"""What a refusal is counted as; any other is about the model that was asked."""
+
+_TOO_LARGE = 413
 
 Labels = tuple[str, ...]
 """The values of a family's labels, in its order."""
@@ -139,6 +151,11 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """Count a request refused before it reached a model: auth, rate, body, ..."""
         self._add("agiwb_refused_total", (reason,), 1)
+
+    def refused_for(self, error: BaseException) -> None:
+        """Count a request that was refused with ``error``, if the server's limits are why."""
+        if isinstance(error, Refusal) and error.code in _REFUSALS:
+            self.refused(_REFUSALS[error.code] if error.http_status != _TOO_LARGE else "body")
 
     def version_state(self, model: str, version: int, state: State) -> None:
         """Note the state that a version has reached; one that has ended is told no more."""

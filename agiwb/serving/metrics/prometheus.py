@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
-from agiwb.serving.metrics.metrics import Metrics
+from agiwb.serving.metrics.exposed import Exposed
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -31,6 +32,7 @@ _COUNTERS: tuple[_Family, ...] = (
     ),
     ("agiwb_rollbacks_total", (_MODEL, "guard"), "Canaries ended by a guard."),
     ("agiwb_refused_total", ("reason",), "Requests refused before they reached a model."),
+    ("agiwb_worker_losses_total", (), "Workers that ended unasked and were restarted."),
 )
 _GAUGES: tuple[_Family, ...] = (
     ("agiwb_requests_in_flight", (), "Requests being answered."),
@@ -40,6 +42,7 @@ _GAUGES: tuple[_Family, ...] = (
         "1 for the state a version is in, 0 for the others.",
     ),
     ("agiwb_model_load_seconds", (_MODEL,), "How long the last load took, with its warm-up."),
+    ("agiwb_workers", (), "Processes that answer, of a server with several."),
     ("agiwb_rollout_share", (_MODEL, _VERSION), "Share of the requests a version gets, 0 to 1."),
 )
 _HISTOGRAMS: tuple[_Family, ...] = (
@@ -53,20 +56,26 @@ _HISTOGRAMS: tuple[_Family, ...] = (
 )
 
 
-def render_prometheus(metrics: Metrics) -> bytes:
-    """Return ``metrics`` and those of the process, in Prometheus' text format 0.0.4."""
+def render_prometheus(metrics: Exposed, processes: Mapping[str, int] | None = None) -> bytes:
+    """Return ``metrics`` and those of the process, in Prometheus' text format 0.0.4.
+
+    Of several ``processes``, ids by name, each family ``process_*`` has the label ``worker``.
+    """
     from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(metrics))
-    ProcessCollector(registry=registry)
+    if processes is None:
+        ProcessCollector(registry=registry)
+    else:
+        registry.register(_Processes(processes))
     return generate_latest(registry)
 
 
 class _Collector:
     """The families of one server, for a registry of ``prometheus_client``."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Exposed) -> None:
         self._metrics = metrics
 
     def describe(self) -> list[Metric]:
@@ -103,3 +112,26 @@ class _Collector:
         info = GaugeMetricFamily("agiwb_build_info", "The server's version.", labels=("version",))
         info.add_metric((__version__,), 1)
         yield info
+
+
+class _Processes:
+    """The families ``process_*`` of several processes."""
+
+    def __init__(self, processes: Mapping[str, int]) -> None:
+        self._processes = processes
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client import ProcessCollector
+
+        families: dict[str, Metric] = {}
+        for worker, process_id in self._processes.items():
+            for metric in ProcessCollector(pid=partial(int, process_id), registry=None).collect():
+                family = families.setdefault(metric.name, metric)
+                if family is not metric:
+                    family.samples += metric.samples
+                for sample in metric.samples:
+                    sample.labels["worker"] = worker
+        yield from families.values()

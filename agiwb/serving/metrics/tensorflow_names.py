@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agiwb.serving.metrics.metrics import Metrics
+from agiwb.serving.metrics.exposed import Exposed
 
 _PREFIX = ":tensorflow:serving:"
 _COUNTERS: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ _HISTOGRAMS: dict[str, tuple[str, ...]] = {
 }
 
 
-def render_tensorflow(metrics: Metrics) -> bytes:
+def render_tensorflow(metrics: Exposed) -> bytes:
     """Return ``metrics`` as TensorFlow Serving writes them, sorted by name."""
     values, histograms = metrics.values(), metrics.histograms()
     values["request_example_count_total"] = {

@@ -63,7 +63,7 @@ class LogPolicy(Config):
         ),
     )
     on_error: Literal["refuse", "serve"] = Field(
-        "refuse", description="Refuse to answer what cannot be logged, or answer and count it."
+        "serve", description="Answer what cannot be logged and count the loss, or refuse to answer."
     )
     segment_bytes: int = Field(32 << 20, ge=1, le=1 << 30, description="Size of a segment.")
     segment_seconds: float = Field(3600, gt=0, description="Age at which a segment is sealed.")

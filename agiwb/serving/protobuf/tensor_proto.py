@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from agiwb.errors import InputError
 from agiwb.serving.protobuf.messages import enum_numbers
 from agiwb.serving.protobuf.string_list import read_string_list
+from agiwb.serving.rest_json.misfits import MOST_DIMENSIONS, is_possible
 from agiwb.serving.rest_json.strings import as_bytes, string_array
 
-MOST_REPEATED_BYTES = 1 << 28
+MOST_REPEATED_BYTES = 1 << 26
 """What one repeated value may grow to: a few bytes on the wire must not fill the memory."""
-
-_MOST_DIMENSIONS = 64
-"""NumPy's own limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +145,11 @@ def _shape(proto: Any, name: str) -> tuple[int, ...]:
             f"The tensor {name!r} has an unknown number of dimensions.", "Send its shape."
         )
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if len(shape) > _MOST_DIMENSIONS or min(shape, default=0) < 0:
+    if min(shape, default=0) < 0 or not is_possible(shape):
         raise InputError(
             f"The tensor {name!r} has the shape {_listed(shape)}.",
-            f"Send at most {_MOST_DIMENSIONS} sizes, none of them negative.",
+            f"Send at most {MOST_DIMENSIONS} sizes, none of them negative, of an array that "
+            "fits in a memory.",
         )
     return shape
 

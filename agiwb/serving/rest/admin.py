@@ -11,6 +11,7 @@
 ``POST   /models/NAME/promote``              ``{version}``, by default the challenger
 ``POST   /models/NAME/rollback``             end the canary, or undo the last promotion
 ``PUT    /models/NAME/labels/LABEL``         ``{version}``; ``DELETE`` takes the label away
+``POST   /models/NAME/versions/N``             load version N too, and keep those that answer
 ``POST   /reload``                           read the configuration again
 ===========================================  ==================================================
 
@@ -25,7 +26,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -47,14 +48,17 @@ from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.rollout.state import RolloutState
 from agiwb.serving.servables.catalogue import Catalogue
 from agiwb.serving.servables.model_config import ModelConfig
+from agiwb.serving.servables.models_config import ModelsFile
+from agiwb.serving.servables.policy import Specific
 from agiwb.serving.status import Code, Refusal, http_status_of
+from agiwb.serving.versions import find_versions
 
 _log = logging.getLogger(__name__)
 _audit = logging.getLogger("agiwb.audit")
 
 _PATH = re.compile(
     r"/admin/v1(?:/(reload)|/models(?:/([^/]+)(?:/(rollout|canary|shadow|promote|rollback"
-    r"|labels/[^/]+))?)?)/?"
+    r"|labels/[^/]+|versions/\d{1,19}))?)?)/?"
 )
 _INTERNAL_ERROR = 500
 
@@ -71,7 +75,7 @@ class Admin:
         rollout: Rollout,
         *,
         root: Path | None = None,
-        reload: Callable[[], None] | None = None,
+        models_file: ModelsFile | None = None,
     ) -> None:
         """Act on ``catalogue`` and ``rollout``.
 
@@ -79,13 +83,14 @@ class Admin:
             catalogue: The models served.
             rollout: Their rollouts.
             root: Folder that added models must be in; None if none may be added.
-            reload: Reads the server's configuration again; None if there is none.
+            models_file: The server's configuration, into which changes are written so that they
+                survive a restart; None if there is none.
         """
         _audit.setLevel(logging.INFO)  # however quiet the server is
         self._catalogue = catalogue
         self._rollout = rollout
         self._root = root
-        self._reload_configuration = reload
+        self._models_file = models_file
 
     async def handle_admin(self, request: Request, who: str = "") -> Response:
         """Return the answer; raises nothing. ``who`` asks is for the ledger and the audit."""
@@ -126,8 +131,13 @@ class Admin:
         model = unquote(name)
         if action is None:
             return self._one_model(method, model)
-        if action.startswith("labels/"):
-            return self._label(method, model, unquote(action.removeprefix("labels/")), body)
+        kind, _, part = action.partition("/")
+        if part:
+            return (
+                self._version(method, model, int(part), who)
+                if kind == "versions"
+                else self._label(method, model, unquote(part), body)
+            )
         if action == "rollout" and method == "GET":
             return self._rollout.describe(model)
         return _state(self._change(method, action, model, body, who))
@@ -157,13 +167,13 @@ class Admin:
     def _reload(self, method: str) -> Any:
         if method != "POST":
             raise _not_so(method)
-        if self._reload_configuration is None:
+        if self._models_file is None:
             raise Refusal(
                 Code.FAILED_PRECONDITION,
                 "This server has no configuration file to read again.",
                 "Start it with one, or add and remove models under /admin/v1/models.",
             )
-        self._reload_configuration()
+        self._catalogue.configure(self._models_file.read())
         return self._listing()
 
     def _all_models(self, method: str, body: bytes) -> Any:
@@ -179,6 +189,7 @@ class Admin:
             self._catalogue.add(
                 ModelConfig(asked.name, path, asked.version_policy(), dict(asked.labels))
             )
+            self._keep(asked.name)
         elif method != "GET":
             raise _not_so(method)
         return self._listing()
@@ -187,13 +198,50 @@ class Admin:
         if method != "DELETE":
             raise _not_so(method)
         self._catalogue.remove(model)
+        if self._models_file is not None:
+            self._models_file.drop(model)
         return self._listing()
+
+    def _version(self, method: str, model: str, number: int, who: str) -> Any:
+        """Have one more version loaded beside those that answer, which go on answering."""
+        if method != "POST":
+            raise _not_so(method)
+        config = self._config(model)
+        published = [version.number for version in find_versions(config.base_path)]
+        if number not in published:
+            raise Refusal(
+                Code.NOT_FOUND,
+                f"Version {number} of {model} is not published.",
+                f"There is: {', '.join(map(str, published)) or 'none'}.",
+            )
+        rollout = self._rollout.describe(model)
+        if rollout["champion"] not in {None, rollout["pinned"]}:
+            # Else the highest version, or one that was pinned in former times, would answer
+            # everybody as soon as it is loaded.
+            why = f"version {number} is loaded beside it"
+            self._rollout.promote(model, rollout["champion"], who=who, why=why)
+        numbers = {*self._catalogue.available(model), number}
+        self._catalogue.add(replace(config, policy=Specific(tuple(sorted(numbers)))))
+        self._keep(model)
+        return self._listing()
+
+    def _config(self, name: str) -> ModelConfig:
+        for model in self._catalogue.models():
+            if model.name == name:
+                return model
+        raise Refusal(Code.NOT_FOUND, f"No model {name!r} is served.")
+
+    def _keep(self, name: str) -> None:
+        """Write a model's entry, as it is now, into the configuration."""
+        if self._models_file is not None:
+            self._models_file.put(self._config(name))
 
     def _label(self, method: str, model: str, label: str, body: bytes) -> Any:
         if method not in {"PUT", "DELETE"}:
             raise _not_so(method)
         version = parse_body(LabelBody, body).version if method == "PUT" else None
         self._catalogue.set_label(model, label, version)
+        self._keep(model)
         return {"labels": dict(self._catalogue.labels(model))}
 
     def _listing(self) -> dict[str, Any]:

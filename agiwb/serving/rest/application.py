@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import itertools
 import logging
@@ -11,11 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from agiwb.errors import AgiwbError
 from agiwb.serving.access.gate import Gate
-from agiwb.serving.access.identity import ANYONE, SCOPES, Identity, Scope
+from agiwb.serving.access.identity import ANYONE, OPERATOR, Identity, Scope
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller, Protocol
 from agiwb.serving.http.answering import refuse
 from agiwb.serving.http.messages import Request, Response
+from agiwb.serving.metrics.exposed import Exposed
 from agiwb.serving.rest import clouds, examples, inference_v2, tensorflow
 from agiwb.serving.rest.admin import Admin
 from agiwb.serving.rest.routes import Resource, Route, find_route
@@ -38,10 +40,10 @@ _DESCRIPTIONS: dict[Resource, Callable[[Engine, Route], Response]] = {
     "v2_server": inference_v2.describe_server,
     "v2_model": inference_v2.describe_model,
     "v2_model_ready": inference_v2.describe_readiness,
-    "metrics": lambda engine, _: Response(200, engine.metrics.render(), _TEXT),
-    "tensorflow_metrics": lambda engine, _: Response(
-        200, engine.metrics.render_tensorflow(), _TEXT
-    ),
+}
+_EXPOSITIONS: dict[Resource, Callable[[Exposed], bytes]] = {
+    "metrics": lambda metrics: metrics.render(),
+    "tensorflow_metrics": lambda metrics: metrics.render_tensorflow(),
 }
 _PROBES: dict[Resource, Callable[[Engine], Response]] = {
     "health": clouds.health,
@@ -51,7 +53,6 @@ _PROBES: dict[Resource, Callable[[Engine], Response]] = {
 }
 """What anyone may ask: probes carry no keys."""
 _SCOPES: dict[Resource, Scope] = {"metrics": "metrics", "tensorflow_metrics": "metrics"}
-_OPERATOR = Identity("operator", frozenset(SCOPES))
 _LONGEST_REQUEST_ID = 128
 
 
@@ -62,8 +63,10 @@ class RestApplication:
         engine: Predicts.
         gate: Knows who may ask.
         timeout_s: Seconds after which a prediction is answered with 504.
+        traced: Whether the engine makes spans of requests.
         admin: Answers what is below ``/admin/``; None refuses it.
         operator_key: Opens ``/admin/`` to who started the server, whatever the gate says.
+        sum_metrics: Returns what all workers have counted, if this process is one of several.
         aliases: More request lines and what they stand for, such as Vertex AI's ``AIP_*`` routes.
     """
 
@@ -73,25 +76,32 @@ class RestApplication:
         gate: Gate,
         *,
         timeout_s: float = 30.0,
+        traced: bool = False,
         admin: Admin | None = None,
         operator_key: str = "",
         aliases: Mapping[tuple[str, str], Route] | None = None,
+        sum_metrics: Callable[[], Exposed] | None = None,
     ) -> None:
         self._engine = engine
         self._gate = gate
         self._timeout_s = timeout_s
+        self._traced = traced
         self._admin = admin
         self._operator_key = operator_key.encode()
         self._aliases = dict(aliases or {})
+        self._sum_metrics = sum_metrics
         self._process = uuid.uuid4().hex[:12]
         self._counter = itertools.count(1)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request; the response carries its ``X-Request-Id``."""
         request_id = self._request_id(request)
+        if self._traced:  # a span lives in a task's context; until its first wait this has no task
+            await asyncio.sleep(0)
         try:
             response = await self._answer(request, request_id)
         except AgiwbError as error:
+            self._engine.metrics.refused_for(error)
             response = refuse(error)
         except Exception:
             logging.getLogger("agiwb").exception("Request %s failed.", request_id)
@@ -123,8 +133,17 @@ class RestApplication:
                 protocol,
                 sticky.decode("latin-1") if sticky else identity.sticky_key,
                 time.monotonic() + self._timeout_s,
+                request.peer,
+                len(request.body),
+                request.headers.get(b"traceparent", b"").decode("latin-1"),
             )
             return await speak(self._engine, request, route, caller)
+        if resource in _EXPOSITIONS:
+            self._engine.note_shares()
+            metrics: Exposed = self._engine.metrics
+            if self._sum_metrics is not None:
+                metrics = await asyncio.to_thread(self._sum_metrics)
+            return Response(200, _EXPOSITIONS[resource](metrics), _TEXT)
         return _DESCRIPTIONS[resource](self._engine, route)
 
     async def _administer(self, request: Request) -> Response:
@@ -153,7 +172,7 @@ class RestApplication:
         """Return who asks; raise Refusal unless they may."""
         key = request.headers.get(b"x-api-key")
         if key and self._operator_key and hmac.compare_digest(key, self._operator_key):
-            return _OPERATOR
+            return OPERATOR
         token = request.headers.get(b"authorization", b"")
         return self._gate.check(
             scope,

@@ -15,7 +15,7 @@ from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller
 from agiwb.serving.http.messages import Request, Response
 from agiwb.serving.rest import tensorflow
-from agiwb.serving.rest.routes import Route
+from agiwb.serving.rest.routes import Route, version_number
 from agiwb.serving.rest_json.json_text import dump_json, load_json
 
 _ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
@@ -59,13 +59,17 @@ def aliases(environment: Mapping[str, str]) -> dict[tuple[str, str], Route]:
 
 
 def _asked_model(headers: Mapping[bytes, bytes]) -> tuple[str, int | None]:
-    """Return what ``tfs-model-name=m,tfs-model-version=3`` asks for; "", None for what is not."""
+    """Return what ``tfs-model-name=m,tfs-model-version=3`` asks for; "", None for what is not.
+
+    Raises:
+        InputError: The version is larger than any.
+    """
     pairs = dict(
         pair.strip().partition("=")[::2]
         for pair in headers.get(_ATTRIBUTES, b"").decode("latin-1").split(",")
     )
     version = pairs.get("tfs-model-version", "")
-    return pairs.get("tfs-model-name", ""), int(version) if version.isdecimal() else None
+    return pairs.get("tfs-model-name", ""), version_number(version) if version.isdecimal() else None
 
 
 def _as_predict_body(request: Request) -> bytes:

@@ -103,7 +103,7 @@ def _find_v1(method: str, path: str) -> Route:
     return Route(
         _RESOURCES[(resource or "status").lower()],
         unquote(name),
-        None if version is None else _number(version),
+        None if version is None else version_number(version),
         None if label is None else unquote(label),
     )
 
@@ -114,13 +114,18 @@ def _find_v2(method: str, path: str) -> Route:
     match = get or post
     if match is None:
         raise NotFoundError(f"There is no {method} {path} in the Open Inference Protocol v2.")
-    version = None if match[2] is None else _number(match[2])
+    version = None if match[2] is None else version_number(match[2])
     if post:
         return Route("v2_infer", unquote(match[1]), version)
     return Route("v2_model_ready" if match[3] else "v2_model", unquote(match[1]), version)
 
 
-def _number(version: str) -> int:
+def version_number(version: str) -> int:
+    """Return the number that the digits ``version`` are.
+
+    Raises:
+        InputError: It is larger than any version.
+    """
     # Digits enough for any int64; int() refuses thousands of them with an error of its own.
     if len(version.lstrip("0")) > len(str(LARGEST_VERSION)) or int(version) > LARGEST_VERSION:
         raise InputError(f"Failed to convert version: {version} to numeric.")

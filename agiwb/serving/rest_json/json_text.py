@@ -7,6 +7,7 @@ what may follow a document.
 from __future__ import annotations
 
 import codecs
+import gc
 import json
 import re
 from typing import Any
@@ -26,6 +27,7 @@ from agiwb.serving.rest_json.limits import (
 
 _NULL = b"null"
 _SHOWN_BYTES = 256
+_LARGE = 1 << 20
 _ORJSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _TOO_DEEP = "depth limit"
 _TRAILING = "after document"
@@ -43,7 +45,7 @@ def load_json(text: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     """
     check_limits(text, limits)
     try:
-        return orjson.loads(text)
+        return orjson.loads(text) if len(text) < _LARGE else _load_large(text)
     except orjson.JSONDecodeError as error:
         if _TOO_DEEP in error.msg:
             raise too_deep(PARSER_LEVELS) from None
@@ -80,6 +82,21 @@ def quote_json(value: Any) -> str:
     if len(text) <= _SHOWN_BYTES:
         return text.decode()
     return f"{text[:_SHOWN_BYTES].decode(errors='ignore')}..."
+
+
+def _load_large(text: bytes) -> Any:
+    """Return the document without a look for garbage after every few hundred lists.
+
+    Each look is at all that were made so far: millions of small lists would take many times longer
+    to look through than to read.
+    """
+    looks = gc.isenabled()
+    gc.disable()
+    try:
+        return orjson.loads(text)
+    finally:
+        if looks:
+            gc.enable()
 
 
 def _load_leniently(text: bytes) -> Any:

@@ -18,6 +18,8 @@ from agiwb.serving.rest_json.strings import decode_base64, is_base64
 
 MOST_DIMENSIONS = 64
 """NumPy's own limit."""
+_MOST_PLACES = 1 << 48
+"""Beyond every memory, and below where NumPy's sizes in bytes overflow."""
 _TYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half", "object": "string"}
 """TensorFlow's names of element types, where NumPy's differ."""
 _JSON_NAMES = {list: "Array", dict: "Object", str: "String", type(None): "Null"}
@@ -28,6 +30,14 @@ Shape = tuple[int, ...]
 def type_name(dtype: str) -> str:
     """Return TensorFlow's name of the element type that NumPy calls ``dtype``."""
     return _TYPE_NAMES.get(dtype, dtype)
+
+
+def is_possible(shape: Shape) -> bool:
+    """Return whether an array may have ``shape``, whose sizes are 0 or more.
+
+    NumPy refuses some sizes even beside a 0, which leaves the array without a value.
+    """
+    return len(shape) <= MOST_DIMENSIONS and math.prod(filter(None, shape)) <= _MOST_PLACES
 
 
 def is_named_row(row: Any) -> bool:

@@ -19,7 +19,7 @@ from agiwb.errors import InputError, did_you_mean
 from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.rest_json.json_text import dump_json, quote_json
 from agiwb.serving.rest_json.limits import DEFAULT_LIMITS, Limits
-from agiwb.serving.rest_json.misfits import MOST_DIMENSIONS, check_value
+from agiwb.serving.rest_json.misfits import MOST_DIMENSIONS, check_value, is_possible
 from agiwb.serving.rest_json.oip_binary import read_binary, write_binary
 from agiwb.serving.rest_json.oip_types import BYTES, datatype_of, dtype_of
 from agiwb.serving.rest_json.predict_json import load_document
@@ -263,6 +263,8 @@ def _shape(name: str, sizes: Any) -> tuple[int, ...]:
         raise InputError(
             f"The input {name} has {len(sizes)} dimensions; at most {MOST_DIMENSIONS} are possible."
         )
+    if not is_possible(tuple(sizes)):
+        raise InputError(f"The input {name} has the `shape` {quote_json(sizes)}: no array has.")
     return tuple(sizes)
 
 

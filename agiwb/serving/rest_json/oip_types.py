@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _PLATFORMS = {
 _DATATYPE_OF = {dtype: datatype for datatype, dtype in DATATYPES.items()}
 
 
+@functools.lru_cache(maxsize=256)  # NumPy makes up a type's name anew each time
 def datatype_of(dtype: np.dtype[Any] | str) -> str:
     """Return the protocol's name of a NumPy type.
 

@@ -214,6 +214,12 @@ class Rollout:
         """Have the highest version answer again, as without a rollout."""
         return self._of(model).unpin(who=who, why=why, revision=revision)
 
+    def shares(self, model: str) -> dict[int, float]:
+        """Return the share of the clients that each version answers; empty without a canary."""
+        rollout = self._models.get(model)
+        canary = None if rollout is None else rollout.state.canary
+        return {} if canary is None else {canary.version: canary.share}
+
     def describe(self, model: str) -> dict[str, Any]:
         """Return the rollout of ``model`` in full, as JSON can say it.
 

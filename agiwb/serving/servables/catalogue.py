@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from agiwb.errors import did_you_mean
 from agiwb.serving.exchange import ModelSpec
+from agiwb.serving.servables.admission import Admissions
 from agiwb.serving.servables.announcements import Listener
 from agiwb.serving.servables.harness import Harness, Lease, LoadedVersion
 from agiwb.serving.servables.model_config import (
@@ -45,6 +46,7 @@ class Catalogue:
         on_change: Listener | None = None,
         rule: Rule = preserve_availability,
         load_threads: int = 1,
+        admissions: Admissions | None = None,
     ) -> None:
         """Make an empty catalogue; nothing is loaded before ``start``.
 
@@ -62,8 +64,11 @@ class Catalogue:
                 catalogue's threads.
             rule: Which version comes or goes next.
             load_threads: How many versions are loaded at once.
+            admissions: Decides when a loaded version may answer; by default at once.
         """
-        policy = UpkeepPolicy(poll_s, retries, retry_wait_s, always_present, rule, load_threads)
+        policy = UpkeepPolicy(
+            poll_s, retries, retry_wait_s, always_present, rule, load_threads, admissions
+        )
         self._upkeep = Upkeep(load, policy, on_change)
         self._models = self._upkeep.models
         self._allow_unavailable = allow_labels_for_unavailable
@@ -174,6 +179,18 @@ class Catalogue:
         """Return the labels in force; takes no lock."""
         return dict(self._upkeep.snapshot.get(name, _NOTHING).labels)
 
+    def admit(self, name: str, number: int) -> None:
+        """Take note that the admission of a version that stands by has opened."""
+        self._upkeep.admit(name, number)
+
+    def dismiss(self, name: str, number: int) -> None:
+        """Unload a version whose withdrawal was granted."""
+        self._upkeep.dismiss(name, number)
+
+    def hold_back(self, name: str, number: int, reason: str) -> None:
+        """Have the status of a version that stands by tell what keeps it from being admitted."""
+        self._upkeep.hold_back(name, number, reason)
+
     def status(self, spec: ModelSpec) -> tuple[VersionStatus, ...]:
         """Return the state of the version asked for, or of all, the highest first.
 
@@ -208,11 +225,11 @@ class Catalogue:
                     f"Labels of {spec.name}: {', '.join(sorted(view.labels)) or 'none'}.",
                 )
         if number is not None:
-            harness = view.ready.get(number)
-        elif preferred is not None:
-            harness = view.ready.get(preferred, view.latest)
+            harness = view.find(number)
         else:
-            harness = view.latest
+            harness = view.find(preferred) if preferred is not None else None
+            if harness is None:
+                harness = view.find_newest()
         if harness is None:
             asked = ModelSpec(spec.name, number)
             raise Refusal(

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from agiwb.serving.exchange import ModelSpec
+from agiwb.serving.servables.admission import Admission
 from agiwb.serving.servables.folders import Fingerprint
 from agiwb.serving.servables.servable import Servable
 from agiwb.serving.servables.states import FOLLOWERS, STATES, Stage, VersionStatus
@@ -56,6 +57,8 @@ class Harness:
         self.aspired = True
         self.attempts = 0
         self.retry_at: float | None = None
+        self.admission: Admission | None = None
+        self.withdrawn = False
         self._code = Code.OK
         self._message = ""
         self._loaded: LoadedVersion | None = None
@@ -68,6 +71,16 @@ class Harness:
     def status(self) -> VersionStatus:
         """What clients are told."""
         return VersionStatus(self.version.number, STATES[self.stage], self._code, self._message)
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether it is loaded and waits to be admitted."""
+        return self.stage is Stage.LOADING and self._loaded is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it cannot be foreseen to become ready: a load failed, here or elsewhere."""
+        return self.attempts > 0 or bool(self._message)
 
     def move(self, stage: Stage) -> None:
         """Enter ``stage``.
@@ -84,9 +97,20 @@ class Harness:
         if STATES[stage] is not told:
             self._tell(self)
 
-    def become_ready(self, loaded: LoadedVersion) -> None:
-        """Enter READY with what was loaded; earlier failures are forgotten."""
-        self._loaded = loaded
+    def stand_by(self, loaded: LoadedVersion, admission: Admission) -> None:
+        """Keep what was loaded until it is admitted; it can be leased from now on."""
+        self._loaded, self.admission = loaded, admission
+        self._code, self._message = Code.OK, ""
+        self.retry_at = None
+
+    def hold_back(self, reason: str) -> None:
+        """Keep why a version that stands by is not admitted; "" for nothing to tell."""
+        self._code = Code.UNAVAILABLE if reason else Code.OK
+        self._message = reason
+
+    def become_ready(self, loaded: LoadedVersion | None = None) -> None:
+        """Enter READY with what was loaded, now or to stand by; earlier failures are forgotten."""
+        self._loaded = loaded or self._loaded
         self._code, self._message = Code.OK, ""
         self.retry_at = None
         self.move(Stage.READY)

@@ -24,6 +24,24 @@ class ModelView:
     ready: Mapping[int, Harness] = field(default_factory=dict)
     latest: Harness | None = None
     labels: Mapping[str, int] = field(default_factory=dict)
+    admitted: tuple[Harness, ...] = ()
+    """Where admissions decide: what is ready or stands by, the highest first."""
+
+    def find_newest(self) -> Harness | None:
+        """Return the highest version that may answer."""
+        for harness in self.admitted:
+            if harness.admission is not None and harness.admission.is_open:
+                return harness
+        return self.latest
+
+    def find(self, number: int) -> Harness | None:
+        """Return the version ``number`` if it may answer."""
+        harness = self.ready.get(number)
+        if harness is None:
+            for other in self.admitted:
+                if other.version.number == number and other.admission and other.admission.is_open:
+                    return other
+        return harness
 
 
 class ModelVersions:
@@ -155,14 +173,23 @@ class ModelVersions:
         for label in [label for label, number in self.pending.items() if number in ready]:
             self.labels[label] = self.pending.pop(label)
         latest = ready[max(ready)] if ready else None
-        return ModelView(ready, latest, dict(self.labels))
+        return ModelView(ready, latest, dict(self.labels), self._admitted(ready))
+
+    def standing_by(self) -> list[Harness]:
+        """Return the versions that are loaded and wait to be admitted."""
+        return [harness for harness in self.harnesses.values() if harness.stands_by]
+
+    def _admitted(self, ready: Mapping[int, Harness]) -> tuple[Harness, ...]:
+        known = [harness for harness in ready.values() if harness.admission is not None]
+        known += self.standing_by()
+        return tuple(sorted(known, key=lambda harness: harness.version.number, reverse=True))
 
     def settled(self) -> bool:
         """Return whether waiting longer is not expected to make a version available."""
         if not self.scanned or self._incomplete:
             return bool(self.ready())
         return bool(self.ready()) or all(
-            harness.attempts > 0 for harness in self.harnesses.values() if harness.aspired
+            harness.is_settled for harness in self.harnesses.values() if harness.aspired
         )
 
     def statuses(self) -> dict[int, VersionStatus]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from agiwb.serving.servables.folders import Fingerprint, Settling
@@ -19,7 +19,12 @@ class Scan:
     incomplete: bool = False
 
 
-def scan(config: ModelConfig, held: Mapping[int, Fingerprint], settling: Settling) -> Scan | None:
+def scan(
+    config: ModelConfig,
+    held: Mapping[int, Fingerprint],
+    settling: Settling,
+    also: Collection[int] = (),
+) -> Scan | None:
     """Return the versions of ``config`` to serve, or None if the base path cannot be read.
 
     The policy chooses among complete versions, so one that is still being copied displaces
@@ -29,6 +34,7 @@ def scan(config: ModelConfig, held: Mapping[int, Fingerprint], settling: Settlin
         config: The model.
         held: By number the files of versions that are loaded or being loaded; not looked at again.
         settling: What earlier looks have seen.
+        also: Versions to serve whatever the policy chooses, if they are there.
     """
     try:
         found = {version.number: version for version in find_versions(config.base_path)}
@@ -44,7 +50,7 @@ def scan(config: ModelConfig, held: Mapping[int, Fingerprint], settling: Settlin
     files = dict(held)
     numbers = set(found)
     while True:
-        chosen = config.policy.choose(numbers)
+        chosen = sorted({*config.policy.choose(numbers), *numbers.intersection(also)})
         for number in chosen:
             if number not in files and (seen := settling.complete(found[number])) is not None:
                 files[number] = seen

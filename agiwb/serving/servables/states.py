@@ -28,7 +28,8 @@ FOLLOWERS: dict[Stage, frozenset[Stage]] = {
     # A version that nobody wants any more when its turn comes is not loaded at all.
     Stage.NEW: frozenset({Stage.LOAD_REQUESTED, Stage.DISABLED}),
     Stage.LOAD_REQUESTED: frozenset({Stage.LOADING, Stage.DISABLED}),
-    Stage.LOADING: frozenset({Stage.READY, Stage.ERROR}),
+    # A version that stood by to be admitted and is not wanted any more goes without being ready.
+    Stage.LOADING: frozenset({Stage.READY, Stage.ERROR, Stage.QUIESCING}),
     Stage.READY: frozenset({Stage.QUIESCING}),
     Stage.QUIESCING: frozenset({Stage.UNLOADING}),
     Stage.UNLOADING: frozenset({Stage.DISABLED}),

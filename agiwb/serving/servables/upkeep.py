@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from agiwb.serving.servables.admission import Admissions
 from agiwb.serving.servables.announcements import Announcements, Listener
 from agiwb.serving.servables.folders import Settling, verify
 from agiwb.serving.servables.harness import Harness, LoadedVersion
@@ -39,6 +40,7 @@ class UpkeepPolicy:
     always_present: bool
     rule: Rule
     load_threads: int
+    admissions: Admissions | None = None
 
 
 class Upkeep:
@@ -77,7 +79,7 @@ class Upkeep:
         with self.changing():
             self._stopping = True
             for model in self.models.values():
-                for harness in model.ready().values():
+                for harness in [*model.ready().values(), *model.standing_by()]:
                     self._retire(harness)
         for _ in self._loaders:
             self._to_load.put(None)
@@ -152,7 +154,8 @@ class Upkeep:
             config, held, scanned = model.config, model.held(), model.scanned
         # The file system is looked at without the lock: it may take its time.
         looks = not model.removed and (self._policy.poll_s > 0 or not scanned)
-        found = scan(config, held, self._settling) if looks else None
+        also = self._policy.admissions.required(config.name) if self._policy.admissions else ()
+        found = scan(config, held, self._settling, also) if looks else None
         with self._changed:
             if self._stopping or model.config is not config:
                 return  # it was configured meanwhile, and the next look is already asked for
@@ -166,6 +169,11 @@ class Upkeep:
 
     def _act(self, model: ModelVersions) -> None:
         model.drop_finished()
+        if self._policy.admissions is not None:
+            for harness in model.standing_by():
+                if not harness.aspired and not harness.withdrawn:
+                    harness.withdrawn = True
+                    self._policy.admissions.withdraw(harness.name, harness.version.number)
         while (action := self._policy.rule(model.standings())) is not None:
             harness = model.harnesses[action.number]
             if action.kind == "unload":
@@ -203,16 +211,57 @@ class Upkeep:
                 again = harness.attempts < self._policy.retries
                 retry_at = time.monotonic() + self._policy.retry_wait_s if again else None
                 harness.fail(code_of(error), reason, retry_at)
+            if self._policy.admissions is not None:
+                self._policy.admissions.fail(harness.name, harness.version.number, reason)
             return
         number, folder = harness.version.number, harness.version.folder
+        loaded = LoadedVersion(harness.name, number, folder, servable, classes)
+        if self._policy.admissions is not None:
+            self._stand_by(harness, loaded, self._policy.admissions)
+            return
         with self.changing():
-            harness.become_ready(LoadedVersion(harness.name, number, folder, servable, classes))
+            harness.become_ready(loaded)
             if self._stopping:
                 self._retire(harness)
+
+    def _stand_by(self, harness: Harness, loaded: LoadedVersion, admissions: Admissions) -> None:
+        """Make what was loaded visible, and only then say that it can be admitted."""
+        admission = admissions.place(loaded.name, loaded.number)
+        with self.changing():
+            harness.stand_by(loaded, admission)
+            if self._stopping:
+                self._retire(harness)
+        admissions.stand_by(loaded.name, loaded.number)
+
+    def admit(self, name: str, number: int) -> None:
+        """Have a version that stands by be ready: its admission has opened."""
+        with self.changing():
+            if (harness := self._standing_by(name, number)) is not None:
+                harness.become_ready()
+
+    def dismiss(self, name: str, number: int) -> None:
+        """Unload a version that stood by and was withdrawn: its admission will not open."""
+        with self.changing():
+            if (harness := self._standing_by(name, number)) is not None:
+                self._retire(harness)
+
+    def hold_back(self, name: str, number: int, reason: str) -> None:
+        """Keep why a version that stands by is not admitted yet."""
+        with self.changing():
+            if (harness := self._standing_by(name, number)) is not None:
+                harness.hold_back(reason)
+
+    def _standing_by(self, name: str, number: int) -> Harness | None:
+        model = self.models.get(name)
+        harness = None if model is None else model.harnesses.get(number)
+        return harness if harness is not None and harness.stands_by else None
 
     def _retire(self, harness: Harness) -> None:
         """Take ``harness`` out of the snapshot, and only then refuse new leases."""
         harness.move(Stage.QUIESCING)
+        if harness.admission is not None and not self._stopping:
+            # Where others share the admission, none goes on answering with what is going here.
+            harness.admission.close()
         self._publish()
         harness.quiesce()
         thread = threading.Thread(
@@ -229,6 +278,9 @@ class Upkeep:
             harness.unload()
         except Exception:
             logging.getLogger("agiwb").exception("Unloading %s failed.", harness.name)
+        if self._policy.admissions is not None:
+            # Said first: once it is DISABLED, the version may be loaded anew.
+            self._policy.admissions.end(harness.name, harness.version.number)
         with self.changing():
             harness.move(Stage.DISABLED)
             self._unloads.discard(threading.current_thread())

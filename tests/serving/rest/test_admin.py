@@ -16,7 +16,8 @@ from agiwb.serving.rest.admin import Admin
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig
 from agiwb.serving.servables.loader import load_servable
-from agiwb.serving.servables.policy import All
+from agiwb.serving.servables.models_config import ModelsFile
+from agiwb.serving.servables.policy import All, Specific
 
 
 class Served:
@@ -27,11 +28,10 @@ class Served:
         self.catalogue = Catalogue(load_servable, poll_s=0.1)
         self.catalogue.configure([ModelConfig("m", root / "m", All())])
         self.rollout = Rollout(self.catalogue)
-        self.reloads = 0
-        self.admin = Admin(self.catalogue, self.rollout, root=root, reload=self.count)
-
-    def count(self):
-        self.reloads += 1
+        self.models_file = ModelsFile(root / "models.config")
+        for model in self.catalogue.models():
+            self.models_file.put(model)
+        self.admin = Admin(self.catalogue, self.rollout, root=root, models_file=self.models_file)
 
     def ask(self, method, path, body=None, who="ann"):
         sent = b"" if body is None else json.dumps(body).encode()
@@ -132,8 +132,30 @@ def test_without_a_root_no_model_is_added(served):
 
 
 def test_the_configuration_is_read_again(served):
-    assert served.ask("POST", "/reload")[0] == 200
-    assert served.reloads == 1
+    served.models_file.put(ModelConfig("other", served.models_file.path.parent / "other"))
+    status, answer = served.ask("POST", "/reload")
+    assert (status, [model["name"] for model in answer["models"]]) == (200, ["m", "other"])
+
+
+def test_a_change_survives_a_restart(served):
+    assert served.ask("POST", "/models", {"name": "x", "base_path": "other"})[0] == 200
+    assert served.ask("PUT", "/models/m/labels/stable", {"version": 1})[0] == 200
+    kept = {model.name: model for model in served.models_file.read()}
+    assert kept.keys() == {"m", "x"}
+    assert kept["m"].labels == {"stable": 1}
+    assert served.ask("DELETE", "/models/x")[0] == 200
+    assert [model.name for model in served.models_file.read()] == ["m"]
+
+
+def test_one_more_version_is_loaded_and_none_is_taken_away(served):
+    root = served.models_file.path.parent
+    served.catalogue.add(ModelConfig("m", root / "m", Specific((1,))))
+    until_available(served.catalogue, "m", (1,))
+    assert served.ask("POST", "/models/m/versions/2")[0] == 200
+    until_available(served.catalogue, "m", (1, 2))
+    assert served.rollout.choose("m", "", "any").version == 1  # it is loaded, not promoted
+    assert served.ask("GET", "/models/m/versions/2")[0] == 405
+    assert served.ask("POST", "/models/no/versions/2")[0] == 404
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 
+import numpy as np
 import pytest
 from serving.onnx_models import (
     write_convolution,
@@ -354,3 +355,32 @@ def test_a_request_that_takes_too_long_is_answered_with_504(base_path):
         done.set()
     assert response.status == 504
     assert b"deadline" in response.body
+
+
+def test_a_monitoring_configuration_says_where_the_metrics_are(base_path, tmp_path):
+    path = tmp_path / "monitoring.config"
+    path.write_text('prometheus_config { enable: true, path: "/m" }')
+    with asking(base_path, monitoring_config_file=path) as ask:
+        assert b":tensorflow:serving:" in ask("GET", "/m").body
+    path.write_text("prometheus_config {")
+    with (
+        pytest.raises(InputError, match=r"monitoring\.config"),
+        asking(base_path, monitoring_config_file=path),
+    ):
+        pass
+
+
+def test_a_rule_about_an_input_that_no_model_has_ends_the_start(base_path, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("redact: [{action: drop, input: y_typo}]")
+    with (
+        pytest.raises(InputError, match="no input is named 'y_typo'"),
+        asking(base_path, log_folder=tmp_path / "log", log_policy=policy),
+    ):
+        pass
+    policy.write_text("redact: [{action: mask, input: x}]")
+    with asking(base_path, log_folder=tmp_path / "log", log_policy=policy) as ask:
+        assert ask("POST", PREDICT, '{"instances": [123456.75]}').status == 200
+        written = b"".join(path.read_bytes() for path in (tmp_path / "log").rglob("*.bin"))
+    assert np.float32(123456.75).tobytes() not in written
+    assert b"half" in written

@@ -1,0 +1,89 @@
+"""Compaction while a server runs: a child process of low priority, at the start and every hour.
+
+Neither pyarrow's memory nor its work belong in the server's process. Of several servers on one log
+each may try: a file lock lets one work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from agiwb.serving.prediction_log.policy import LogPolicy
+
+_EVERY_S = 3600.0
+_LONGEST_S = 3000.0
+_LOWEST_PRIORITY = 19
+_SHOWN_CHARACTERS = 500
+
+
+class Upkeep:
+    """Compacts the logs below a folder in a thread that only waits."""
+
+    def __init__(self, predictions: Path, policy: LogPolicy, every_s: float = _EVERY_S) -> None:
+        """Begin with ``start``."""
+        self._predictions = predictions
+        self._policy = policy
+        self._every_s = every_s
+        self._stopping = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._work, name="log-upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Compact what former servers left, then each hour what this one has sealed."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Start no more; one that runs is ended, which loses nothing."""
+        self._stopping.set()
+        if self._child is not None:
+            self._child.terminate()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            folders = self._folders()
+            if folders and not self._compact(folders):
+                return
+            self._stopping.wait(self._every_s)
+
+    def _folders(self) -> list[Path]:
+        if not self._predictions.is_dir():
+            return []
+        return sorted(path for path in self._predictions.iterdir() if path.is_dir())
+
+    def _compact(self, folders: list[Path]) -> bool:
+        """Return whether it makes sense to try again in an hour."""
+        self._child = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "agiwb.serving.prediction_log.compaction",
+                *map(str, folders),
+                "--policy",
+                self._policy.model_dump_json(),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=_lower_priority if sys.platform != "win32" else None,  # noqa: PLW1509
+        )
+        try:
+            _, said = self._child.communicate(timeout=_LONGEST_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            _, said = self._child.communicate()
+        if self._child.returncode == 0 or self._stopping.is_set():
+            return True
+        text = said.decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
+        logging.getLogger("agiwb").warning("The prediction log is not compacted: %s", text)
+        return "No module named" not in text  # without pyarrow no later try will succeed
+
+
+def _lower_priority() -> None:
+    os.nice(_LOWEST_PRIORITY)
