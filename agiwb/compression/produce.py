@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.artifacts.resolve import MODEL_FILE
-from agiwb.compression.pruning import FineTuning, measured_sparsity, prune
+from agiwb.compression.pruning import FineTuning, measured_sparsity
 from agiwb.compression.quantization import convert, export_saved_model
-from agiwb.compression.recipe import Prune, Recipe
+from agiwb.compression.recipe import Recipe
+from agiwb.compression.techniques.integer_file import (
+    convert_trained,
+    has_trained_ranges,
+    plain_model,
+)
+from agiwb.compression.techniques.technique import Bench, Technique
 from agiwb.datasets.dataset import Split
 from agiwb.errors import CancelledError, InputError
 from agiwb.runs.context import Context
@@ -82,7 +88,7 @@ class Workshop:
                 products |= {product.recipe: product for product in self._write(model, sharing)}
         return [products[recipe] for recipe in recipes]
 
-    def _train(self, stages: tuple[Prune, ...]) -> keras.Model:
+    def _train(self, stages: tuple[Technique, ...]) -> keras.Model:
         from agiwb.compression.keras_model import rebuild
 
         model = rebuild(self.model)
@@ -92,30 +98,36 @@ class Workshop:
             def report(done: int, total: int, phase: str = phase) -> None:
                 self.context.progress(phase, done, total)
 
-            model = prune(model, self.training, stage.sparsity, self.tuning, report)
+            model = stage.apply(model, Bench(self.training, self.tuning, report))
         return model
 
     def _write(self, model: keras.Model, recipes: Sequence[Recipe]) -> list[Product]:
         """Return the products of one Keras model: its file, and a ``.tflite`` for each recipe."""
-        sparsity = measured_sparsity(model)
+        plain = plain_model(model) if has_trained_ranges(model) else model
+        sparsity = measured_sparsity(plain)
         products = []
         with tempfile.TemporaryDirectory() as temporary:
             saved_model = Path(temporary) / "saved_model"
-            exported = attempt(functools.partial(export_saved_model, model, saved_model))
+            exported = attempt(functools.partial(export_saved_model, plain, saved_model))
             keras_file = Path(temporary) / MODEL_FILE
-            model.save(keras_file)
+            plain.save(keras_file)
             for recipe in recipes:
                 self.context.progress(f"convert {recipe.name}", 0, 1)
                 folder = self.context.files / recipe.name
                 folder.mkdir()
                 shutil.copyfile(keras_file, folder / MODEL_FILE)
-                made = exported or self._convert(saved_model, recipe, folder / LITERT_FILE)
+                made = exported or self._convert(model, saved_model, recipe, folder / LITERT_FILE)
                 products.append(Product(recipe, made, sparsity))
                 self.context.progress(f"convert {recipe.name}", 1, 1)
         return products
 
-    def _convert(self, saved_model: Path, recipe: Recipe, file: Path) -> Path | Failure:
-        content = attempt(functools.partial(convert, saved_model, recipe.precision, self.samples))
+    def _convert(
+        self, model: keras.Model, saved_model: Path, recipe: Recipe, file: Path
+    ) -> Path | Failure:
+        work = functools.partial(convert, saved_model, recipe.precision, self.samples)
+        if recipe.precision == "int8" and has_trained_ranges(model):
+            work = functools.partial(convert_trained, model)
+        content = attempt(work)
         if isinstance(content, Failure):
             return content
         file.write_bytes(content)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from agiwb.compression.masks import Choice, Masks, magnitude_mask
 from agiwb.datasets.dataset import Split
 from agiwb.errors import WorkError
 
 if TYPE_CHECKING:
     import keras
 
+__all__ = [
+    "BatchCount", "Choice", "FineTuning", "Masks", "fine_tune", "magnitude_mask",
+    "measured_sparsity", "polynomial_sparsity", "prunable_kernels", "prune", "require_finite",
+]  # fmt: skip
+
 RAMP_SHARE = 0.75
 """Share of the fine-tuning in which the sparsity grows; in the rest the survivors recover."""
 
 RAISES_PER_RAMP = 40
 """How often the masks are drawn anew: enough for a smooth ramp, too few to cost time."""
-
-_ROUNDING = 1e-6
-"""Of a weight: 0.29 * 100 is 28.999999999999996, and means 29."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,15 @@ def prune(
     sparsity: float,
     tuning: FineTuning,
     progress: Callable[[int, int], None],
+    choice: Choice = Choice(),  # noqa: B008  immutable
 ) -> keras.Model:
     """Return a pruned copy of ``model``, uncompiled, fine-tuned with Adam on ``examples``.
 
     Each kernel of a Dense or Conv2D layer, the output layer's too, has exactly
-    ``floor(sparsity * size)`` zeros. Biases and batch normalisation are never masked; they train
-    on, and so adapt to the sparser kernels. Without epochs the model is pruned in one shot.
+    ``floor(sparsity * size)`` zeros, or as many as before if they were more; with a global choice
+    all kernels together. Weights that shared a value go on sharing one. Biases and batch
+    normalisation are never masked; they train on, and so adapt to the sparser kernels. Without
+    epochs the model is pruned in one shot.
 
     Args:
         model: The trained model; it is left as it is.
@@ -55,6 +60,7 @@ def prune(
         sparsity: Share of each kernel's weights to set to zero, 0 to 1.
         tuning: How to fine-tune.
         progress: Told after each batch how many of all batches are done.
+        choice: Which weights go, and when.
 
     Raises:
         WorkError: There is no kernel to prune, or the loss became NaN or infinite.
@@ -66,17 +72,47 @@ def prune(
 
     keras.utils.set_random_seed(tuning.seed)
     pruned = rebuild(model)
-    masks = Masks(prunable_kernels(pruned))
+    kernels = prunable_kernels(pruned)
+    masks = Masks(kernels, choice)
+    Masks(_other_kernels(pruned, kernels))
     compile_classifier(pruned, "adam", tuning.learning_rate)
     batches = tuning.epochs * math.ceil(len(examples) / tuning.batch_size)
-    _fit(pruned, examples, tuning, _Schedule(masks, sparsity, batches, progress))
+    if choice.schedule == "constant":
+        masks.tighten(sparsity)
+        _fit(pruned, examples, tuning, BatchCount(batches, progress))
+    else:
+        _fit(pruned, examples, tuning, _Schedule(batches, progress, masks, sparsity))
     masks.tighten(sparsity)
-    if not all(np.isfinite(weights).all() for weights in pruned.get_weights()):
-        raise WorkError(
-            "The fine-tuning of the pruned model diverged: a weight is NaN or infinite.",
-            f"Try a smaller `learning_rate` than {tuning.learning_rate:g}.",
-        )
+    require_finite(pruned, tuning.learning_rate)
     return rebuild(pruned)
+
+
+def fine_tune(
+    model: keras.Model,
+    examples: Split,
+    tuning: FineTuning,
+    progress: Callable[[int, int], None],
+) -> keras.Model:
+    """Return a copy of ``model``, uncompiled, trained on with Adam on ``examples``.
+
+    Of each kernel the zeros stay zeros, and weights that share a value go on sharing one.
+
+    Raises:
+        WorkError: The loss became NaN or infinite.
+    """
+    import keras
+
+    from agiwb.compression.keras_model import rebuild
+    from agiwb.training.objectives import compile_classifier
+
+    keras.utils.set_random_seed(tuning.seed)
+    tuned = rebuild(model)
+    Masks(_other_kernels(tuned, []))
+    compile_classifier(tuned, "adam", tuning.learning_rate)
+    batches = tuning.epochs * math.ceil(len(examples) / tuning.batch_size)
+    _fit(tuned, examples, tuning, BatchCount(batches, progress))
+    require_finite(tuned, tuning.learning_rate)
+    return rebuild(tuned)
 
 
 def polynomial_sparsity(done: int, ramp: int, final: float) -> float:
@@ -87,18 +123,6 @@ def polynomial_sparsity(done: int, ramp: int, final: float) -> float:
     """
     share = min(1.0, done / ramp) if ramp else 1.0
     return final * (1 - (1 - share) ** 3)
-
-
-def magnitude_mask(kernel: NDArray[Any], sparsity: float) -> NDArray[np.float32]:
-    """Return 0 for the ``floor(sparsity * size)`` weights nearest to zero and 1 for the others.
-
-    Of weights that are equally small any may be the ones to go; their number is always exact.
-    """
-    count = math.floor(sparsity * kernel.size + _ROUNDING)
-    mask = np.ones(kernel.size, np.float32)
-    if count:
-        mask[np.argpartition(np.abs(kernel).ravel(), count - 1)[:count]] = 0
-    return mask.reshape(kernel.shape)
 
 
 def prunable_kernels(model: keras.Model) -> list[keras.Variable]:
@@ -126,53 +150,41 @@ def measured_sparsity(model: keras.Model) -> float:
     return float(zeros / sum(kernel.size for kernel in kernels))
 
 
-class Masks:
-    """One mask for each kernel, enforced by the optimiser after each batch.
+@dataclass
+class BatchCount:
+    """Counts the batches as they are done."""
 
-    The mask is the kernel's constraint: Keras applies it inside the compiled training step, so
-    what is pruned stays zero without a copy between Python and TensorFlow.
-    """
+    batches: int
+    progress: Callable[[int, int], None]
+    done: int = field(default=0, init=False)
 
-    def __init__(self, kernels: list[keras.Variable]) -> None:
-        import keras
-
-        self._pairs = []
-        for kernel in kernels:
-            mask = keras.Variable(np.ones(kernel.shape, np.float32), trainable=False)
-            kernel.constraint = _masked(mask, kernel.constraint)
-            self._pairs.append((kernel, mask))
-
-    def tighten(self, sparsity: float) -> None:
-        """Draw the masks for ``sparsity`` and apply them; zeros, being smallest, stay zeros."""
-        for kernel, mask in self._pairs:
-            values = kernel.numpy()
-            mask.assign(magnitude_mask(values, sparsity))
-            kernel.assign(values * mask.numpy())
+    def after_batch(self, batch: int, logs: Any = None) -> None:
+        self.done += 1
+        self.progress(self.done, self.batches)
 
 
 @dataclass
-class _Schedule:
+class _Schedule(BatchCount):
     """Tightens ``masks`` along the polynomial schedule as batches are done."""
 
     masks: Masks
     sparsity: float
-    batches: int
-    progress: Callable[[int, int], None]
-    done: int = 0
 
     def after_batch(self, batch: int, logs: Any = None) -> None:
-        self.done += 1
+        done = self.done + 1
         ramp = max(1, math.floor(self.batches * RAMP_SHARE))
         pause = max(1, ramp // RAISES_PER_RAMP)
-        if self.done <= ramp and (self.done % pause == 0 or self.done == ramp):
-            self.masks.tighten(polynomial_sparsity(self.done, ramp, self.sparsity))
-        self.progress(self.done, self.batches)
+        if done <= ramp and (done % pause == 0 or done == ramp):
+            self.masks.tighten(polynomial_sparsity(done, ramp, self.sparsity))
+        super().after_batch(batch, logs)
 
 
-def _fit(model: keras.Model, examples: Split, tuning: FineTuning, schedule: _Schedule) -> None:
+def _fit(model: keras.Model, examples: Split, tuning: FineTuning, progress: BatchCount) -> None:
     import keras
 
-    after_batch = keras.callbacks.LambdaCallback(on_train_batch_end=schedule.after_batch)
+    if not tuning.epochs:  # pruned in one shot
+        return
+    after_batch = keras.callbacks.LambdaCallback(on_train_batch_end=progress.after_batch)
     model.fit(
         examples.features,
         examples.labels,
@@ -183,8 +195,20 @@ def _fit(model: keras.Model, examples: Split, tuning: FineTuning, schedule: _Sch
     )
 
 
-def _masked(mask: keras.Variable, former: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-    return lambda kernel: (former(kernel) if former else kernel) * mask
+def require_finite(model: keras.Model, learning_rate: float) -> None:
+    """Raise WorkError if training with ``learning_rate`` made a weight NaN or infinite."""
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise WorkError(
+            "The training of the compressed model diverged: a weight is NaN or infinite.",
+            f"Try a smaller `learning_rate` than {learning_rate:g}.",
+        )
+
+
+def _other_kernels(model: keras.Model, but: list[keras.Variable]) -> list[keras.Variable]:
+    """Return all trainable weights that are matrices or more, without those in ``but``."""
+    others = {id(kernel) for kernel in but}
+    kernels = [weight for weight in model.trainable_weights if id(weight) not in others]
+    return [weight for weight in kernels if len(weight.shape) > 1 and weight.numpy().any()]
 
 
 def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:

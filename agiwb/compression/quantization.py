@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME, SIGNATURE_NAME
+from agiwb.compression.post_training.litert import quantize_litert
 from agiwb.compression.recipe import Precision
-from agiwb.native_chatter import held_back
 
 if TYPE_CHECKING:
     import keras
@@ -60,22 +59,7 @@ def convert(saved_model: Path, precision: Precision, samples: NDArray[np.float32
         samples: Real training examples, float32 ``(samples, *feature_shape)``, from which
             ``int8`` learns these ranges; the others do not look at them.
     """
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved_model), signature_keys=[SIGNATURE_NAME]
-    )
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: _one_by_one(samples)
-    with held_back():  # the 8-bit quantiser prints its settings
-        content: bytes = converter.convert()
-    return content
+    return quantize_litert(saved_model, precision, samples)
 
 
 def calibration_samples(
@@ -84,8 +68,3 @@ def calibration_samples(
     """Return ``count`` examples drawn from ``features`` without repetition, or all if fewer."""
     order = np.random.default_rng(seed).permutation(len(features))
     return features[order[:count]]
-
-
-def _one_by_one(samples: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:
-    for sample in samples:
-        yield [sample[np.newaxis]]

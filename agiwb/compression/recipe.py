@@ -1,7 +1,8 @@
 """Recipes: which stages of compression a candidate goes through, in order, as data.
 
-A recipe is written as its stages joined by ``+``: ``prune_80+int8`` prunes 80 % of the weights and
-then quantizes to 8 bits. ``baseline`` has no stage: the model as it is, in 32-bit floats.
+A recipe is written as its stages joined by ``+``: ``prune_80+cluster_16+int8`` prunes 80 % of the
+weights, leaves 16 distinct values to each kernel, and then quantizes to 8 bits. ``baseline`` has no
+stage: the model as it is, in 32-bit floats.
 """
 
 from __future__ import annotations
@@ -10,40 +11,30 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from agiwb.compression.techniques.order import TECHNIQUES
+from agiwb.compression.techniques.technique import Technique
 from agiwb.errors import ConfigError, did_you_mean
 
 BASELINE = "baseline"
 
-Quantization = Literal["float16", "dynamic", "int8"]
-"""Stages that decide the numbers in the file: 16-bit weights; 8-bit weights; 8 bits throughout."""
+Quantization = Literal["float16", "dynamic", "int8", "int16x8"]
+"""Stages that decide the numbers in the file: 16-bit weights; 8-bit weights; 8 bits throughout;
+8-bit weights and 16-bit activations."""
 
-Precision = Literal["float32", "float16", "dynamic", "int8"]
+Precision = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
 """The numbers in the file, ``float32`` if no stage changes them."""
 
+_BY_WORD = {technique.word: technique for technique in TECHNIQUES}
+_FORMS = [f"{kind.word}_<{kind.number}>" if kind.number else kind.word for kind in TECHNIQUES]
 _SYNTAX = (
-    f"Write `{BASELINE}`, or `prune_<percent>`, or one of {', '.join(get_args(Quantization))}, "
-    "or a pruning and one of these joined by `+`."
+    f"Write `{BASELINE}`, or stages joined by `+`: first of {', '.join(_FORMS)} in this order, "
+    f"then one of {', '.join(get_args(Quantization))}."
 )
 
 
 @dataclass(frozen=True)
-class Prune:
-    """Set the smallest ``percent`` of each kernel's weights to zero, fine-tuning meanwhile."""
-
-    percent: int
-
-    def __str__(self) -> str:
-        return f"prune_{self.percent}"
-
-    @property
-    def sparsity(self) -> float:
-        """Share of each kernel's weights that become zero."""
-        return self.percent / 100
-
-
-@dataclass(frozen=True)
 class Quantize:
-    """Write the weights, and for ``int8`` the activations, in smaller numbers."""
+    """Write the weights, and for ``int8`` and ``int16x8`` the activations, in smaller numbers."""
 
     precision: Quantization
 
@@ -51,7 +42,7 @@ class Quantize:
         return self.precision
 
 
-Stage = Prune | Quantize
+Stage = Technique | Quantize
 
 
 @dataclass(frozen=True)
@@ -66,9 +57,9 @@ class Recipe:
         return "+".join(map(str, self.stages)) or BASELINE
 
     @property
-    def training(self) -> tuple[Prune, ...]:
+    def training(self) -> tuple[Technique, ...]:
         """The stages that change the Keras model; candidates that agree in them share it."""
-        return tuple(stage for stage in self.stages if isinstance(stage, Prune))
+        return tuple(stage for stage in self.stages if isinstance(stage, Technique))
 
     @property
     def precision(self) -> Precision:
@@ -86,30 +77,29 @@ def parse_recipe(text: str) -> Recipe:
     if text.strip() == BASELINE:
         return Recipe()
     stages = tuple(_parse_stage(word.strip(), text) for word in text.split("+"))
-    kinds = [type(stage) for stage in stages]
-    if len(set(kinds)) < len(kinds):
+    places = [_place(stage) for stage in stages]
+    if len(set(places)) < len(places):
         raise ConfigError(
             f"The recipe `{text}` has two stages of the same kind.", "One of each is enough."
         )
-    if kinds == [Quantize, Prune]:
+    if places != sorted(places):
+        rightly = Recipe(tuple(sorted(stages, key=_place)))
         raise ConfigError(
-            f"The recipe `{text}` prunes after quantizing, when the weights can no longer train.",
-            f"Write `{stages[1]}+{stages[0]}`.",
+            f"The recipe `{text}` has its stages in an order in which a later one undoes an "
+            "earlier one.",
+            f"Write `{rightly.name}`.",
         )
     return Recipe(stages)
+
+
+def _place(stage: Stage) -> int:
+    return len(TECHNIQUES) if isinstance(stage, Quantize) else TECHNIQUES.index(type(stage))
 
 
 def _parse_stage(word: str, text: str) -> Stage:
     for precision in get_args(Quantization):
         if word == precision:
             return Quantize(precision)
-    percent = re.fullmatch(r"prune_(\d+)", word, re.ASCII)
-    if percent and 1 <= int(percent[1]) <= 99:
-        return Prune(int(percent[1]))
-    if percent:
-        raise ConfigError(
-            f"The recipe `{text}` prunes {percent[1]} percent.", "Give a percentage from 1 to 99."
-        )
     if word == BASELINE:
         raise ConfigError(
             f"The recipe `{text}` adds to `{BASELINE}`, which means no compression.",
@@ -117,14 +107,30 @@ def _parse_stage(word: str, text: str) -> Stage:
         )
     if not word:
         raise ConfigError(f"The recipe `{text}` has an empty stage.", _SYNTAX)
-    hint = did_you_mean(word, (BASELINE, _nearby_pruning(word), *get_args(Quantization)))
-    raise ConfigError(
-        f"The recipe `{text}` has an unknown stage `{word}`.",
-        f"{hint} {_SYNTAX}" if hint.startswith("Did") else _SYNTAX,
-    )
+    name, number = _split(word)
+    kind = _BY_WORD.get(name)
+    if kind is None or bool(kind.number) != (number is not None):
+        hint = did_you_mean(word, (BASELINE, *_nearby(word), *get_args(Quantization)))
+        raise ConfigError(
+            f"The recipe `{text}` has an unknown stage `{word}`.",
+            f"{hint} {_SYNTAX}" if hint.startswith("Did") else _SYNTAX,
+        )
+    try:
+        return kind.from_mapping({kind.number: number} if kind.number else {})
+    except ConfigError as error:
+        raise ConfigError(f"The recipe `{text}`: {error.problem}", error.fix) from None
 
 
-def _nearby_pruning(word: str) -> str:
-    """Return the pruning stage that a misspelt ``word`` may have meant, with its own percentage."""
-    digits = re.search(r"[1-9]\d?", word, re.ASCII)
-    return f"prune_{digits[0] if digits else 80}"
+def _split(word: str) -> tuple[str, int | None]:
+    """Return a stage's word and its number, if it ends with one."""
+    if word in _BY_WORD:
+        return word, None
+    match = re.fullmatch(r"([a-z_]+)_(\d{1,4})", word, re.ASCII)
+    return (match[1], int(match[2])) if match else (word, None)
+
+
+def _nearby(word: str) -> list[str]:
+    """Return the stages that a misspelt ``word`` may have meant, with its own number."""
+    digits = re.search(r"[1-9]\d{0,2}", word, re.ASCII)
+    number = digits[0] if digits else "50"
+    return [f"{kind.word}_{number}" if kind.number else kind.word for kind in TECHNIQUES]

@@ -43,10 +43,12 @@ class SweepConfig(Config):
     )
     recipes: tuple[str, ...] = Field(
         ("baseline", "prune_80", "float16", "dynamic", "int8", "prune_80+int8"),
-        description="Ways to compress: prune_<percent>, float16, dynamic, int8, or two with a +.",
+        description="Ways to compress, stages joined by +: distil_<width>, shrink_<percent>, "
+        "rank_<percent>, prune_<percent>, two_four, cluster_<values>, qat; then float16, dynamic, "
+        "int8 or int16x8.",
     )
     fine_tune_epochs: int = Field(
-        4, ge=0, le=10_000, description="Passes over the training data while pruning."
+        4, ge=0, le=10_000, description="Passes over the training data in each stage that trains."
     )
     learning_rate: float = Field(
         0.002, gt=0, le=10, description="Step size of the fine-tuning, with Adam."

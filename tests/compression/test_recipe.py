@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from agiwb.compression.recipe import Prune, Quantize, Recipe, parse_recipe
+from agiwb.compression.recipe import Quantize, Recipe, parse_recipe
 from agiwb.compression.sweep import SweepConfig
+from agiwb.compression.techniques.clustering import Cluster
+from agiwb.compression.techniques.fake_quantization import QuantizationAware
+from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
+from agiwb.compression.techniques.two_four import TwoFour
 from agiwb.errors import ConfigError
 
 
@@ -13,9 +17,13 @@ from agiwb.errors import ConfigError
     ("text", "recipe"),
     [
         ("baseline", Recipe()),
-        ("prune_80", Recipe((Prune(80),))),
+        ("prune_80", Recipe((MagnitudePruning(percent=80),))),
         ("int8", Recipe((Quantize("int8"),))),
-        ("prune_5+float16", Recipe((Prune(5), Quantize("float16")))),
+        ("prune_5+float16", Recipe((MagnitudePruning(percent=5), Quantize("float16")))),
+        (
+            "two_four+cluster_16+qat+int8",
+            Recipe((TwoFour(), Cluster(clusters=16), QuantizationAware(), Quantize("int8"))),
+        ),
     ],
 )
 def test_the_name_is_the_notation(text: str, recipe: Recipe):
@@ -29,8 +37,7 @@ def test_spaces_and_leading_zeros_do_not_make_another_recipe():
 
 def test_a_recipe_says_what_trains_and_what_the_file_holds():
     recipe = parse_recipe("prune_80+int8")
-    assert recipe.training == (Prune(80),)
-    assert recipe.training[0].sparsity == 0.8
+    assert recipe.training == (MagnitudePruning(percent=80),)
     assert recipe.precision == "int8"
     assert parse_recipe("prune_80").precision == "float32"
 
@@ -41,11 +48,16 @@ def test_a_recipe_says_what_trains_and_what_the_file_holds():
         ("int_8", "Did you mean `int8`?"),
         ("prune80+int8", "Did you mean `prune_80`?"),
         ("prun_65", "Did you mean `prune_65`?"),
-        ("magic", "Write `baseline`, or `prune_<percent>`"),
+        ("magic", "Write `baseline`, or stages joined by `+`"),
+        ("cluster", "Did you mean `cluster_50`?"),
+        ("qat_3", "Did you mean `qat`?"),
         ("", "empty stage"),
         ("prune_80+", "empty stage"),
-        ("prune_0", "from 1 to 99"),
-        ("prune_100", "from 1 to 99"),
+        ("prune_0", "`percent` cannot be 0"),
+        ("prune_100", "`percent` cannot be 100"),
+        ("cluster_1", "`clusters` cannot be 1"),
+        ("qat+prune_80", "Write `prune_80+qat`."),
+        ("cluster_16+distil_50", "Write `distil_50+cluster_16`."),
         ("int8+prune_80", "Write `prune_80+int8`."),
         ("int8+float16", "two stages of the same kind"),
         ("prune_50+prune_80", "two stages of the same kind"),

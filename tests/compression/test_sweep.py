@@ -12,6 +12,7 @@ import pytest
 
 from agiwb.artifacts.resolve import resolve_model
 from agiwb.compression.sweep import Measurements, SweepConfig, SweepRecord, sweep
+from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import CancelledError, ConfigError, InputError, NotFoundError, WorkError
 from agiwb.runs.events import Event
@@ -171,16 +172,14 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(
 def test_a_file_that_runs_but_answers_at_random_fails(
     digits_run: Record, monkeypatch: pytest.MonkeyPatch
 ):
-    from agiwb.compression import produce
-
-    real = produce.prune
+    real = MagnitudePruning.apply
 
     def lobotomise(*arguments: Any) -> Any:
         model = real(*arguments)
         model.set_weights([np.zeros_like(weights) for weights in model.get_weights()])
         return model
 
-    monkeypatch.setattr(produce, "prune", lobotomise)
+    monkeypatch.setattr(MagnitudePruning, "apply", lobotomise)
     record = run(model=digits_run.run.id, recipes=("prune_80",))
     candidate = record.candidate("prune_80")
     assert "no better than chance" in candidate.reason
@@ -194,15 +193,13 @@ def test_a_file_that_runs_but_answers_at_random_fails(
 def test_a_pruning_that_fails_is_tried_once_for_all_that_share_it(
     digits_run: Record, monkeypatch: pytest.MonkeyPatch
 ):
-    from agiwb.compression import produce
-
     tried = []
 
     def diverge(*arguments: Any) -> Any:
         tried.append(arguments)
         raise WorkError("The fine-tuning diverged.", "Try less.")
 
-    monkeypatch.setattr(produce, "prune", diverge)
+    monkeypatch.setattr(MagnitudePruning, "apply", diverge)
     record = run(model=digits_run.run.id, recipes=("prune_80", "prune_80+int8", "float16"))
     assert {c.name: c.reason for c in record.candidates} == {
         "baseline": "",

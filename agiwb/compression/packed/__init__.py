@@ -1,0 +1,1 @@
+"""A container for compressed weights: masks, codebooks and entropy-coded indices, exactly."""

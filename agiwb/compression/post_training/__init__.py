@@ -1,0 +1,1 @@
+"""Quantization after training, for each of the runtimes."""

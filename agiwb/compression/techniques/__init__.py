@@ -1,0 +1,1 @@
+"""Ways to make a Keras model smaller or faster, one a file."""
