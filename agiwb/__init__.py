@@ -88,6 +88,7 @@ _HOMES = {
     "plot_explanation": "agiwb.reporting.explanation",
     "plot_explanation_slices": "agiwb.reporting.explanation",
     "plot_importance": "agiwb.reporting.search",
+    "pack": "agiwb.compression.packed.model",
     "plot_load_test": "agiwb.reporting.serving",
     "plot_parity": "agiwb.reporting.conversion",
     "plot_range_test": "agiwb.reporting.diagnosis",
@@ -110,7 +111,9 @@ _HOMES = {
     "sweep": "agiwb.compression.sweep",
     "text_scores": "agiwb.metrics.text",
     "train": "agiwb.training.train",
+    "unpack_model": "agiwb.compression.packed.model",
     "trial_table": "agiwb.reporting.search",
+    "write_warm_up": "agiwb.serving.servables.warm_up",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605  the table above is the one list

@@ -19,7 +19,10 @@ from agiwb.runs.registry import STEPS
 _INTERRUPTED = 130
 
 _COMMANDS = {
-    "serve": ("serve:run", "Serve a model on loopback over the TensorFlow Serving REST API."),
+    "serve": (
+        "serve:run",
+        "Serve models over TensorFlow Serving's REST and gRPC APIs and Open Inference.",
+    ),
     "bundle": ("bundle:run", "Write a folder that deploys a model elsewhere, and check it."),
     "runs": ("runs:run", "List the runs of the workspace, or show one."),
     "datasets": ("datasets:run", "List the data sets, describe one, or add your own."),

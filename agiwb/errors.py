@@ -17,6 +17,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_ENDS = (".", "!", "?", ":")
+"""What may stand before the next sentence; TensorFlow Serving's messages end without."""
+
 
 class AgiwbError(Exception):
     """One problem in one paragraph: ``problem`` says what and where, ``fix`` what to do next."""
@@ -26,7 +29,8 @@ class AgiwbError(Exception):
     def __init__(self, problem: str, fix: str = "") -> None:
         self.problem = problem
         self.fix = fix
-        super().__init__(f"{problem} {fix}".strip())
+        ended = problem if problem.endswith(_ENDS) or not fix else f"{problem}."
+        super().__init__(f"{ended} {fix}".strip())
 
 
 class InputError(AgiwbError):

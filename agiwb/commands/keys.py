@@ -53,6 +53,8 @@ def _add(parser: Parser, words: list[str]) -> int:
         print(key)
         print(f"This is the only time that the key of `{entry.name}` is shown: keep it safe.")
         print("Clients send it as `X-API-Key: KEY`, or as `Authorization: Bearer KEY`.")
+        path = keys_path(Settings().workspace_path)
+        print(f"A server takes it if it is started with `--api-keys-file {path}`.")
     return 0
 
 

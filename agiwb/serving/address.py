@@ -6,7 +6,6 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +14,6 @@ from agiwb.errors import InputError
 
 _BACKLOG = 2048
 _HIGHEST_RESERVED = 1023
-_OWNER_ONLY = 0o600
 
 
 class Ready(BaseModel):
@@ -26,9 +24,10 @@ class Ready(BaseModel):
     address: str
     grpc_address: str = ""
     """``<host>:<port>``; "" if gRPC is not answered."""
-    model_name: str
-    version: int
-    signature: Signature
+    model_name: str = ""
+    """The first model that is available and has the usual signature; "" if there is none."""
+    version: int = 0
+    signature: Signature = Signature(inputs=(), outputs=())
 
 
 def is_loopback(host: str) -> bool:
@@ -59,48 +58,15 @@ def listen(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
         raise _explain(host, port, error) from None
 
 
-def listen_unix(path: Path) -> socket.socket:
-    """Return a Unix socket that listens at ``path``, for this user only.
-
-    A socket that a server left there when it crashed is replaced.
-
-    Raises:
-        InputError: A server listens there, or there is another file, or no room for one.
-    """
-    if path.is_socket() and not _answers(path):
-        path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(str(path))
-        path.chmod(_OWNER_ONLY)  # nobody can connect before it listens
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            f"The server cannot listen on the Unix socket {path}: {error.strerror or error}.",
-            "Choose another path (at most 100 characters), or stop the server that is there.",
-        ) from None
-    return listener
-
-
 def url_of(listener: socket.socket, scheme: str = "http") -> str:
-    """Return the address at which ``listener`` is reached: ``http://127.0.0.1:8501``.
-
-    Of a Unix socket it is ``unix:/path``.
-    """
-    if listener.family == socket.AF_UNIX:
-        return f"unix:{listener.getsockname()}"
+    """Return the address at which ``listener`` is reached: ``http://127.0.0.1:8501``."""
     host, port = listener.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{authority_of(host, port)}"
 
 
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True
+def authority_of(host: str, port: int) -> str:
+    """Return ``host:port``, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _explain(host: str, port: int, error: OSError) -> InputError:

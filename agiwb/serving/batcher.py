@@ -18,8 +18,11 @@ import numpy as np
 from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.batching import BatchingParameters
 from agiwb.serving.merging import Outcome, Run, run_merged
+from agiwb.serving.metrics.metrics import Metrics
 from agiwb.serving.status import Code, Refusal
 
+_POOL = "batch_threads"
+"""TensorFlow Serving's name, for its metrics, of a pool without a name."""
 _LONE_TURNS = 8
 _LOOK_EVERY = 32
 _LOOKS = 2
@@ -94,8 +97,10 @@ class QueueBatcher:
     Thread safety: ``submit`` may be called from any thread; the future is set by another.
     """
 
-    def __init__(self, parameters: BatchingParameters) -> None:
+    def __init__(self, parameters: BatchingParameters, metrics: Metrics | None = None) -> None:
+        """Start the threads; ``metrics`` learn of each batch and how long its requests waited."""
         self._parameters = parameters
+        self._metrics = metrics
         self._timeout_s = parameters.batch_timeout_micros / 1e6
         self._changed = threading.Condition()
         self._open: dict[Hashable, _Batch] = {}
@@ -118,7 +123,7 @@ class QueueBatcher:
                 more rows than a batch holds and may not be split.
         """
         future: Future[Tensors] = Future()
-        task = _Task(inputs, rows, deadline, future)
+        task = _Task(inputs, rows, deadline, future, time.monotonic())
         limit = self._parameters.max_batch_size
         if rows > limit and not self._parameters.enable_large_batch_splitting:
             raise Refusal(
@@ -198,6 +203,8 @@ class QueueBatcher:
                 live.append(task)
         if not live:
             return
+        if self._metrics is not None:
+            self._metrics.ran_batch(_POOL, [now - task.since for task in live])
         rows = [task.rows for task in live]
         total = sum(rows)
         if total > self._parameters.max_batch_size:  # one large request, alone in its batch
@@ -235,6 +242,7 @@ class _Task:
     rows: int
     deadline: float | None
     future: Future[Tensors]
+    since: float
 
 
 @dataclass(slots=True)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import ssl
 import subprocess
-import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agiwb.errors import InputError, ServingError
+from agiwb.errors import InputError
+from agiwb.serving.access.pinning import trust_only
 from agiwb.serving.address import Ready
 from agiwb.serving.client import Client
 from agiwb.serving.launch import stop_server
+from agiwb.serving.remote_versions import RemoteVersions
 from agiwb.serving.rest_json.example_body import example_body
 from agiwb.serving.rest_json.json_text import dump_json, load_json
 from agiwb.serving.settings import MAX_BODY_BYTES
@@ -28,9 +26,6 @@ from agiwb.serving.versions import Version
 
 if TYPE_CHECKING:
     from agiwb.serving.load_test import LoadTest
-
-_LOAD_TIMEOUT_S = 120.0
-_LOOK_S = 0.05
 
 
 class Endpoint:
@@ -55,7 +50,8 @@ class Endpoint:
         log_file: Path,
         *,
         operator_key: str = "",
-        tls: ssl.SSLContext | None = None,
+        certificate_file: Path | None = None,
+        curl_options: Sequence[str] = (),
         find_version: Callable[[str, str | None], Version] | None = None,
     ) -> None:
         """Hold a server that is ready.
@@ -64,8 +60,9 @@ class Endpoint:
             process: The server.
             ready: What it said of itself.
             log_file: Its stderr.
-            operator_key: Opens its admin routes.
-            tls: How its certificate is verified, if it has one.
+            operator_key: Opens all its routes.
+            certificate_file: The server's own certificate, if it has one.
+            curl_options: What others need besides to ask it.
             find_version: Returns the version of a model by its reference and format, published if
                 need be.
         """
@@ -76,20 +73,25 @@ class Endpoint:
         self.signature = ready.signature
         self.log_file = log_file
         self._process = process
+        self._headers = {"X-API-Key": operator_key} if operator_key else {}
+        self._certificate_file = certificate_file
+        self._curl_options = tuple(curl_options)
         self._find_version = find_version
         self._client = Client(
             ready.address,
-            headers={"X-API-Key": operator_key} if operator_key else {},
-            tls=tls,
+            headers=self._headers,
+            tls=trust_only(certificate_file.read_text()) if certificate_file else None,
             is_running=lambda: process.poll() is None,
             advice=f"See {log_file}.",
         )
+        self._versions = RemoteVersions(self._client, self.model_name, log_file)
+        self._admin = self._versions.admin_path
         self._finalizer = weakref.finalize(self, _end, process, os.getpid(), self._client)
 
     @property
     def url(self) -> str:
         """Where predictions are asked for, by POST."""
-        return f"{self.address}{self._path}:predict"
+        return f"{self.address}{self._versions.path}:predict"
 
     @property
     def process_id(self) -> int:
@@ -100,14 +102,6 @@ class Endpoint:
     def running(self) -> bool:
         """Whether the server's process is alive."""
         return self._process.poll() is None
-
-    @property
-    def _path(self) -> str:
-        return f"/v1/models/{quote(self.model_name)}"
-
-    @property
-    def _admin(self) -> str:
-        return f"/admin/v1/models/{quote(self.model_name)}"
 
     def predict(self, features: ArrayLike, version: int | None = None) -> NDArray[Any]:
         """Return the model's output for a batch; the first dimension of both is the batch.
@@ -133,14 +127,17 @@ class Endpoint:
                 f"The request would be {len(body)} bytes; the server takes {MAX_BODY_BYTES}.",
                 "Ask for fewer examples at a time.",
             )
-        which = "" if version is None else f"/versions/{version}"
-        answer = load_json(self._client.exchange("POST", f"{self._path}{which}:predict", body))
+        path, which = self._versions.path, "" if version is None else f"/versions/{version}"
+        answer = load_json(self._client.exchange("POST", f"{path}{which}:predict", body))
         return np.asarray(answer["predictions"], self.signature.outputs[0].dtype)
 
     def curl(self, features: ArrayLike | None = None) -> str:
-        """Return a shell command that asks for ``features``, by default one example of zeros."""
+        """Return a shell command that asks for ``features``, by default one example of zeros.
+
+        In place of ``KEY``, ``TOKEN`` or ``CLIENT``, if they are in it, put your own.
+        """
         body = dump_json(self._body(features)).decode()
-        return f"curl -d {shlex.quote(body)} {shlex.quote(self.url)}"
+        return shlex.join(["curl", *self._curl_options, "-d", body, self.url])
 
     def load_test(
         self,
@@ -170,6 +167,8 @@ class Endpoint:
             concurrency=concurrency,
             seconds=seconds,
             rate=rate,
+            headers=self._headers,
+            certificate_file=str(self._certificate_file or ""),
         )
 
     def shadow(self, model: str | int, share: float = 1.0, *, format: str | None = None) -> int:  # noqa: A002  the field's word
@@ -254,8 +253,7 @@ class Endpoint:
 
     def versions(self) -> dict[int, str]:
         """Return the state of each version that the server knows: ``{2: "AVAILABLE"}``."""
-        found = self._client.ask("GET", self._path)["model_version_status"]
-        return {int(one["version"]): one["state"] for one in found}
+        return self._versions.states()
 
     def metrics(self) -> str:
         """Return what Prometheus would read."""
@@ -268,12 +266,7 @@ class Endpoint:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -293,28 +286,8 @@ class Endpoint:
             number = self._find_version(model, wanted).number
         else:
             raise InputError("This endpoint cannot publish models.", "Give a version's number.")
-        if self.versions().get(number) != "AVAILABLE":
-            self._client.ask("POST", f"{self._admin}/versions/{number}", {})
-            self._await(number)
+        self._versions.load(number)
         return number
-
-    def _await(self, number: int) -> None:
-        """Return once a version is available; raise if it cannot be."""
-        deadline = time.monotonic() + _LOAD_TIMEOUT_S
-        while time.monotonic() < deadline:
-            found = self._client.ask("GET", self._path)["model_version_status"]
-            mine = [one for one in found if int(one["version"]) == number]
-            if mine and mine[0]["state"] == "AVAILABLE":
-                return
-            if mine and mine[0]["status"]["error_message"]:
-                raise InputError(
-                    f"Version {number} cannot be loaded: {mine[0]['status']['error_message']}"
-                )
-            time.sleep(_LOOK_S)
-        raise ServingError(
-            f"Version {number} was not loaded within {_LOAD_TIMEOUT_S:.0f} s.",
-            f"See {self.log_file}.",
-        )
 
 
 def _end(process: subprocess.Popen[bytes], owner: int, client: Client) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextvars import copy_context
 from functools import partial
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
@@ -19,7 +19,8 @@ from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.batcher import QueueBatcher, TickBatcher
 from agiwb.serving.batching import BatchingParameters
 from agiwb.serving.deadlines import check_deadline, in_time, wait_in_time
-from agiwb.serving.exchange import Answer, Caller, ModelSpec
+from agiwb.serving.exchange import Answer, Api, Caller, Exchange, ModelSpec
+from agiwb.serving.merging import Run, count_rows
 from agiwb.serving.metrics.metrics import Metrics
 from agiwb.serving.metrics.request_log import RequestEntry, RequestLog
 from agiwb.serving.metrics.traces import Traces
@@ -33,20 +34,6 @@ from agiwb.serving.status import Code, code_of
 _LONGEST_INLINE_S = 0.002
 _MOST_MERGED_ROWS = 256
 _NOTHING: AbstractContextManager[None] = nullcontext()
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request of one version, and what is learnt of it on the way."""
-
-    version: LoadedVersion
-    signature_name: str = ""
-    rows: int = 0
-
-    def asks(self, signature_name: str, inputs: Tensors) -> None:
-        """Note what is asked, for the metrics."""
-        self.signature_name = signature_name
-        self.rows = count_rows(inputs)
 
 
 class Engine:
@@ -75,10 +62,13 @@ class Engine:
         self._log = log
         self._request_log = request_log
         self._traces = traces
-        self._queue = QueueBatcher(batching) if batching else None
+        self._queue = QueueBatcher(batching, metrics) if batching else None
         self._evens_out = batching is not None and batching.pad_variable_length_inputs
         self._tick: TickBatcher | None = None
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        # The disk takes milliseconds, and one prediction after another: one thread waits for it.
+        waits = log is not None and log.policy.durability == "disk"
+        self._log_thread = ThreadPoolExecutor(1, "log-append") if waits else None
 
     def lease(
         self, spec: ModelSpec, sticky_key: str = "", request_id: str = ""
@@ -106,6 +96,7 @@ class Engine:
         start = time.perf_counter()
         self.metrics.enter()
         model, number, signature, rows, code = "unknown", 0, "", 0, Code.OK
+        api: Api = "Predict"
         exchange = None
         try:
             with (
@@ -121,26 +112,15 @@ class Engine:
         finally:
             seconds = time.perf_counter() - start
             if exchange is not None:
-                signature, rows = exchange.signature_name, exchange.rows
+                signature, rows, api = exchange.signature_name, exchange.rows, exchange.api
                 self.rollout.observe(model, number, code, seconds)
             self.metrics.leave()
             self.metrics.observe_request(
-                model, number, signature, caller.protocol, code, seconds, rows
+                model, number, signature, caller.protocol, code, seconds, rows, api
             )
             if self._request_log is not None:
                 self._request_log.record(
-                    RequestEntry(
-                        caller.request_id,
-                        spec.name,
-                        number,
-                        signature,
-                        caller.protocol,
-                        code,
-                        seconds,
-                        rows,
-                        caller.size_bytes,
-                        caller.peer,
-                    )
+                    RequestEntry(caller, spec.name, number, signature, code, seconds, rows)
                 )
 
     async def predict(
@@ -169,7 +149,12 @@ class Engine:
         start = time.perf_counter()
         check_deadline(caller)
         result = await self._run(version, name, inputs, caller, outputs)
-        return self._finish(version, name, inputs, result, caller, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        if self._log_thread is None:
+            return self._finish(version, name, inputs, result, caller, seconds)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._log_thread, self._finish, version, name, inputs, result, caller, seconds
+        )
 
     def predict_now(
         self,
@@ -204,10 +189,14 @@ class Engine:
                 self.metrics.rollout_share(model.name, version, share)
 
     def close(self) -> None:
-        """Finish what waits, then end the threads; the catalogue is its owner's to stop."""
+        """Finish what waits, end the threads, send the spans; the catalogue is its owner's."""
         if self._queue is not None:
             self._queue.stop()
         self._threads.shutdown()
+        if self._log_thread is not None:
+            self._log_thread.shutdown()
+        if self._traces is not None:
+            self._traces.close()
 
     async def _run(
         self,
@@ -223,7 +212,7 @@ class Engine:
             return await in_time(future, caller)
         servable = version.servable
         rows = count_rows(inputs)
-        run = partial(self._run_one, version, name, outputs)
+        run = self._runner(version, name, outputs)
         slow = rows * servable.seconds_per_row > _LONGEST_INLINE_S
         if slow or not servable.inline:
             return await in_time(self._threads.submit(run, inputs), caller)
@@ -244,6 +233,11 @@ class Engine:
             caller.traceparent,
             attributes={"request.id": caller.request_id, "rpc.system": caller.protocol},
         )
+
+    def _runner(self, version: LoadedVersion, name: str, outputs: Sequence[str]) -> Run:
+        """Return what runs the model, wherever it is called, as a part of this request's span."""
+        run = partial(self._run_one, version, name, outputs)
+        return run if self._traces is None else partial(copy_context().run, run)
 
     def _run_one(
         self, version: LoadedVersion, name: str, outputs: Sequence[str], inputs: Tensors
@@ -266,7 +260,7 @@ class Engine:
         assert self._queue is not None  # noqa: S101  only asked then
         return self._queue.submit(
             merge_key(version.servable, name, inputs, outputs, evens_out=self._evens_out),
-            partial(self._run_one, version, name, outputs),
+            self._runner(version, name, outputs),
             inputs,
             count_rows(inputs),
             caller.deadline,
@@ -298,8 +292,3 @@ class Engine:
             )
         self.rollout.offer(version, name, inputs, result)
         return Answer(result, version.name, version.number, name, variant)
-
-
-def count_rows(tensors: Tensors) -> int:
-    """Return the rows of a batch: the largest first dimension, or 1 if there is none."""
-    return max([len(array) for array in tensors.values() if array.ndim], default=1)

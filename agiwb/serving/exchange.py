@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agiwb.runtimes.runtime import Tensors
+from agiwb.serving.merging import count_rows
+
+if TYPE_CHECKING:
+    from agiwb.serving.servables.catalogue import LoadedVersion
 
 Protocol = Literal["tfs_rest", "tfs_grpc", "oip_rest", "oip_grpc", "invocations"]
+Api = Literal["Predict", "Classify", "Regress", "MultiInference"]
+"""TensorFlow Serving's names of its methods; whatever else asks is told as Predict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Caller:
         peer: The client's address; "" if it has none.
         size_bytes: Of the request's body.
         traceparent: The W3C trace context of the client's span; "" if there is none.
+        who: The name that the gate gave the client, for the audit.
     """
 
     request_id: str
@@ -50,6 +57,7 @@ class Caller:
     peer: str = ""
     size_bytes: int = 0
     traceparent: str = ""
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +72,18 @@ class Answer:
     version: int
     signature_name: str
     variant: str = "champion"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request of one version, and what is learnt of it on the way."""
+
+    version: LoadedVersion
+    signature_name: str = ""
+    rows: int = 0
+    api: Api = "Predict"
+
+    def asks(self, signature_name: str, inputs: Tensors) -> None:
+        """Note what is asked, for the metrics."""
+        self.signature_name = signature_name
+        self.rows = count_rows(inputs)

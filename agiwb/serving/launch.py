@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from agiwb.errors import ServingError
+from agiwb.errors import InputError, ServingError
 from agiwb.serving.address import Ready
+from agiwb.serving.stop_limits import SERVER_S
 
 _START_TIMEOUT_S = 20
 _SLOW_START_TIMEOUT_S = 120
 """With a model that brings TensorFlow into a process of its own."""
-_STOP_TIMEOUT_S = 15
 _SHOWN_LINES = 12
 
 _kept_open: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
@@ -68,8 +68,10 @@ def start_server(
         raise
     if not line:
         stop_server(process)
+        # A server that was refused its input says so in its last line; before it are the log's.
+        shown = 1 if process.returncode == InputError.exit_code else _SHOWN_LINES
         raise ServingError(
-            f"The server did not start: {_tail(log_file, start) or 'it said nothing.'}",
+            f"The server did not start: {_tail(log_file, start, shown) or 'it said nothing.'}",
             f"Its log is {log_file}.",
         )
     return process, Ready.model_validate_json(line)
@@ -79,7 +81,7 @@ def stop_server(process: subprocess.Popen[bytes]) -> None:
     """End a server; requests it has taken are still answered."""
     process.terminate()
     try:
-        process.wait(_STOP_TIMEOUT_S)
+        process.wait(SERVER_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -102,9 +104,9 @@ def _first_line(process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
         return b""
 
 
-def _tail(log_file: Path, start: int) -> str:
+def _tail(log_file: Path, start: int, count: int) -> str:
     """Return the last lines of what was logged after byte ``start``."""
     with log_file.open("rb") as log:
         log.seek(start)
         lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    return "\n".join(lines[-_SHOWN_LINES:])
+    return "\n".join(lines[-count:])

@@ -2,14 +2,13 @@
 
 It reads what to ask as JSON from stdin and writes one line of JSON and then the latencies, as
 float64 seconds, to stdout. A process of its own shares no interpreter lock with whom it measures
-for, and imports nothing but the standard library and NumPy.
+for, and imports little but the standard library and NumPy.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import sys
 import time
 from collections import Counter, deque
@@ -18,6 +17,8 @@ from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 import numpy as np
+
+from agiwb.serving.access.pinning import client_context
 
 _SPIN_S = 0.0015
 """Timers are a millisecond late at times; the rest is waited for by looking at the clock."""
@@ -39,7 +40,7 @@ class LoadPlan:
             before it on the same connection was answered.
         warm_up_s: Seconds of the same load first, which count for nothing.
         timeout_s: How long after the last was sent answers are waited for.
-        ca_file: Certificates to trust for https; "" for the system's.
+        ca_file, certificate_file: See ``load_test``.
     """
 
     url: str
@@ -52,6 +53,7 @@ class LoadPlan:
     warm_up_s: float
     timeout_s: float
     ca_file: str = ""
+    certificate_file: str = ""
 
     def json(self) -> bytes:
         """Return the plan as the process reads it."""
@@ -259,7 +261,7 @@ def _prepare(plan: LoadPlan) -> Callable[[], asyncio.Task[_Connection]]:
     """Return what makes a connection."""
     parts = urlsplit(plan.url)
     secure = parts.scheme == "https"
-    context = ssl.create_default_context(cafile=plan.ca_file or None) if secure else None
+    context = client_context(plan.ca_file, plan.certificate_file) if secure else None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     body = plan.body.encode()
     headers = {
@@ -273,11 +275,9 @@ def _prepare(plan: LoadPlan) -> Callable[[], asyncio.Task[_Connection]]:
     loop = asyncio.get_running_loop()
 
     async def connect() -> _Connection:
-        port = parts.port or (443 if secure else 80)
-        _, connection = await loop.create_connection(
-            lambda: _Connection(request), parts.hostname or "", port, ssl=context
-        )
-        return connection
+        place = parts.hostname or "", parts.port or (443 if secure else 80)
+        made = await loop.create_connection(lambda: _Connection(request), *place, ssl=context)
+        return made[1]
 
     return lambda: loop.create_task(connect())
 
@@ -290,8 +290,8 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n")
-    sys.stdout.buffer.write(np.asarray(latencies, np.float64).tobytes())
+    measured = np.asarray(latencies, np.float64).tobytes()
+    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + measured)
     sys.stdout.buffer.flush()
     return 0
 

@@ -105,6 +105,7 @@ def load_test(
     warm_up_s: float = 0.5,
     timeout_s: float = 10.0,
     ca_file: str = "",
+    certificate_file: str = "",
 ) -> LoadTest:
     """Return how ``url`` answers a load of one POST request, again and again.
 
@@ -125,6 +126,7 @@ def load_test(
         warm_up_s: Seconds of the same load first, which are not counted.
         timeout_s: How long after the last request its answer is waited for.
         ca_file: Certificates to trust for https; "" for the system's.
+        certificate_file: The server's own certificate, to trust it alone, by whatever name.
 
     Raises:
         InputError: A number is out of bounds, or ``url`` is not one of http or https.
@@ -145,7 +147,7 @@ def load_test(
         )
     plan = LoadPlan(
         url, body.decode(), dict(headers or {}), concurrency, seconds, requests, rate, warm_up_s,
-        timeout_s, ca_file,
+        timeout_s, ca_file, certificate_file,
     )  # fmt: skip
     head, latencies = _run(plan)
     outcomes: dict[str, int] = head["outcomes"]

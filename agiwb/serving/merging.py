@@ -76,3 +76,8 @@ def _even_out(parts: Sequence[Tensors]) -> list[Tensors]:
             filler = array.flat[0] if array.size else 0
             part[name] = np.pad(array, widths, constant_values=filler)
     return evened
+
+
+def count_rows(tensors: Tensors) -> int:
+    """Return the rows of a batch: the largest first dimension, or 1 if there is none."""
+    return max([len(array) for array in tensors.values() if array.ndim], default=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import ssl
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,11 +14,13 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
-from agiwb.errors import ConfigError, ServingError, did_you_mean
+from agiwb.errors import ConfigError, InputError, ServingError, did_you_mean
+from agiwb.runs.files import write_atomic
 from agiwb.runs.store import open_store, require_writable
-from agiwb.serving.address import listen
+from agiwb.serving.address import is_loopback, listen
+from agiwb.serving.client_needs import needs_of_clients
 from agiwb.serving.endpoint import Endpoint
-from agiwb.serving.launch import start_server
+from agiwb.serving.launch import start_server, stop_server
 from agiwb.serving.settings import (
     OPERATOR_KEY,
     ListenSettings,
@@ -31,9 +32,17 @@ from agiwb.serving.versions import Version, choose_version
 from agiwb.settings import Settings
 
 _LOOK_S = 0.5
-_LONGEST_EXAMPLE = 500
+_LONGEST_EXAMPLE = 300
 _OWN_FIELDS = frozenset({"model", "format", "log_predictions", "tune", "latency_budget_ms"})
 """The fields that a server process does not know."""
+
+_AMONG_OURSELVES = {
+    "host": "127.0.0.1",
+    "api_keys_file": None,
+    "jwt_file": None,
+    "ssl_config_file": None,
+}
+"""Settings of servers that are only tried: the load comes from here, and so can all others."""
 
 ServedFormat = Literal["onnx", "litert", "saved_model", "keras"]
 
@@ -70,6 +79,10 @@ class ServeConfig(ListenSettings, RunSettings, VersionSettings):
     def _one_source(self) -> Self:
         if self.model_base_path is not None and self.model_config_file is not None:
             raise ValueError("Give `model_base_path` or `model_config_file`, not both.")
+        if self.model_name is not None and self.model_config_file is not None:
+            raise ValueError("`model_name` goes with one model; `model_config_file` has its own.")
+        if self.log_policy is not None and not self.log_predictions:
+            raise ValueError("`log_policy` says how to log, and `log_predictions` is off.")
         if self.tune and self.model_config_file is not None:
             raise ValueError("`tune` is for one model; give it as `model` or `model_base_path`.")
         if self.tune and (self.enable_batching or self.batching_parameters_file is not None):
@@ -88,10 +101,16 @@ def serve(config: ServeConfig) -> Endpoint:
     With ``tune`` servers with other batching are tried first, which is told on stderr.
 
     Raises:
-        InputError: The port is taken, or there is no such artifact; nothing was published.
+        InputError: The port is taken, there is no such artifact, or clients need certificates of
+            their own; nothing was published.
         WorkspaceError: The workspace cannot be written.
-        ServingError: The server did not start.
+        ServingError: The server did not start, or no model of a model_config_file is available.
     """
+    if needs_of_clients(config).own_certificate:
+        raise InputError(
+            "The server would verify its clients' certificates, and an endpoint has none.",
+            "Serve it by `agiwb serve`, or leave out `client_verify` and have clients use keys.",
+        )
     return _start(config, *_prepare(config))
 
 
@@ -112,8 +131,9 @@ def _tuned(config: ServeConfig, name: str, settings: ServerSettings) -> ServerSe
     trials_log = logs / f"{name}.tuning.log"
 
     def start(trial: ServerSettings) -> Endpoint:
+        trial = trial.model_copy(update=_AMONG_OURSELVES)
         process, ready = start_server(_as_flags(trial), trials_log, slow=_is_slow(config))
-        return Endpoint(process, ready, trials_log)
+        return Endpoint(process, ready, trials_log)  # in the clear, and without keys
 
     return choose_batching(
         settings,
@@ -132,13 +152,23 @@ def _start(config: ServeConfig, name: str, settings: ServerSettings) -> Endpoint
         environment={OPERATOR_KEY: operator_key},
         slow=_is_slow(config),
     )
+    if not ready.model_name:
+        stop_server(process)
+        raise ServingError(
+            "None of the models answers by the usual signature.", f"The reasons are in {log_file}."
+        )
+    needs, certificate_file = needs_of_clients(config), None
+    if needs.server_certificate:
+        certificate_file = log_file.with_suffix(".crt")
+        write_atomic(certificate_file, needs.server_certificate)
     workspace = Settings().workspace_path
     return Endpoint(
         process,
         ready,
         log_file,
         operator_key=operator_key,
-        tls=_trust(config),
+        certificate_file=certificate_file,
+        curl_options=needs.curl_options(certificate_file),
         find_version=lambda reference, wanted: _publish(
             reference, wanted or config.format, name, workspace
         ),
@@ -161,12 +191,26 @@ def run_server(config: ServeConfig) -> None:
                 file=sys.stderr,
             )
         print(f"Try it:  {_example(endpoint)}", file=sys.stderr)
-        print("Stop it with Ctrl-C.", file=sys.stderr, flush=True)
+        if not is_loopback(config.host) and config.ssl_config_file is None:
+            print("Warning: keys and data travel in the clear without TLS.", file=sys.stderr)
+        print(f"Log: {endpoint.log_file}. Stop it with Ctrl-C.", file=sys.stderr, flush=True)
+        told = endpoint.log_file.stat().st_size
         while not stopped.wait(_LOOK_S):
+            told = _repeat_log(endpoint.log_file, told)
             if not endpoint.running:
                 raise ServingError(
                     "The server ended by itself.", f"Its log is {endpoint.log_file}."
                 )
+
+
+def _repeat_log(log_file: Path, start: int) -> int:
+    """Print what the server has logged since byte ``start``; return how far the log is told."""
+    with log_file.open("rb") as log:
+        log.seek(start)
+        lines = log.read()
+    sys.stderr.write(lines.decode("utf-8", "replace"))
+    sys.stderr.flush()
+    return start + len(lines)
 
 
 def _example(endpoint: Endpoint) -> str:
@@ -236,19 +280,6 @@ def _as_flags(settings: ServerSettings) -> list[str]:
         elif value is not None:
             words += [f"--{flag}", str(value)]
     return words
-
-
-def _trust(config: ServeConfig) -> ssl.SSLContext | None:
-    """Return what verifies the server's certificate: that very certificate."""
-    if config.ssl_config_file is None:
-        return None
-    from agiwb.serving.access.tls import read_ssl_config
-
-    context = ssl.create_default_context(
-        cadata=read_ssl_config(config.ssl_config_file).server_cert.decode()
-    )
-    context.check_hostname = False  # it is asked by its address on this machine
-    return context
 
 
 @contextmanager

@@ -22,11 +22,14 @@ from typing import TYPE_CHECKING, Any
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.errors import InputError, ServingError
 from agiwb.flags import parse_flags, parser_for
-from agiwb.serving.address import Ready, listen, url_of
+from agiwb.serving.address import Ready, authority_of, listen, url_of
 from agiwb.serving.exchange import ModelSpec
+from agiwb.serving.grpc_port import take_grpc_port
 from agiwb.serving.http.limits import Limits
 from agiwb.serving.http.listener import new_event_loop, serve_http
 from agiwb.serving.settings import OPERATOR_KEY, ServerSettings
+from agiwb.serving.status import Refusal
+from agiwb.serving.stop_limits import PROCESS_S, REQUESTS_S
 from agiwb.serving.workers.assignment import take_assignment
 
 if TYPE_CHECKING:
@@ -34,12 +37,14 @@ if TYPE_CHECKING:
     from agiwb.serving.grpc.server import GrpcServer
     from agiwb.serving.workers.crew import Crew
 
-_LAST_REQUESTS_S = 5.0
+_ABORT_S = 0.5
+"""To cut off what has not been answered by then."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until asked to stop; return 0, or 2 if the input was wrong."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("agiwb").setLevel(logging.INFO)  # which versions come and go
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = parser_for("serve", str(__doc__), ServerSettings)
     crew = _take_place()
@@ -74,6 +79,9 @@ def _take_place() -> Crew | None:
 
 def run_server(settings: ServerSettings, crew: Crew | None = None) -> None:
     """Serve until SIGTERM, SIGINT, or the end of stdin if the settings say so.
+
+    The process is the server's: it ends PROCESS_S seconds after it was asked to, also if a request
+    hangs, but not before all that was acknowledged is in the prediction log.
 
     Args:
         settings: What is served, and where.
@@ -111,6 +119,7 @@ async def _answer(server: Server, listener: socket.socket | None, crew: Crew | N
     if settings.stop_with_stdin:
         threading.Thread(target=_wait_for_stdin, args=[loop, stopped], daemon=True).start()
     asked_to_stop = asyncio.ensure_future(stopped.wait())
+    asked_to_stop.add_done_callback(lambda _: _end_in_time())
     if crew is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the supervisor decides
         crew.link.on_end = lambda: _set_soon(loop, stopped)
@@ -143,9 +152,11 @@ async def _answer(server: Server, listener: socket.socket | None, crew: Crew | N
             crew.up(ready)
         await asked_to_stop
     finally:
-        await http.stop(_LAST_REQUESTS_S)
+        stops: list[asyncio.Future[None]] = [asyncio.ensure_future(http.stop(REQUESTS_S))]
         if grpc is not None:
-            await loop.run_in_executor(None, grpc.stop, _LAST_REQUESTS_S)
+            stops.append(loop.run_in_executor(None, grpc.stop, REQUESTS_S))
+        # A call that hangs in its thread does not keep the rest from being stopped.
+        await asyncio.wait(stops, timeout=REQUESTS_S + _ABORT_S)
 
 
 async def _start(server: Server, asked_to_stop: asyncio.Future[Any]) -> bool:
@@ -154,6 +165,8 @@ async def _start(server: Server, asked_to_stop: asyncio.Future[Any]) -> bool:
     either: set[asyncio.Future[Any]] = {started, asked_to_stop}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not started.done():
+        await asyncio.to_thread(server.stop)
+        await asyncio.wait({started})
         return False
     if started.exception() is not None:
         asked_to_stop.cancel()  # nobody waits for it any more
@@ -183,35 +196,38 @@ def _start_grpc(server: Server) -> GrpcServer | None:
         server.gate,
         settings.host,
         credentials=credentials,
-        admin=settings.admin,
+        changes=server.changes,
         max_message_bytes=settings.max_body_bytes,
         most_calls=_share_of_requests(settings),
         reuse_port=settings.workers > 1,
     )
-    try:
-        return start(settings.grpc_port)
-    except ServingError:
-        if settings.port is not None:
-            raise
-        # The usual port was not asked for by name: any other will do, and the log says which.
-        grpc = start(0)
-        logging.getLogger("agiwb").warning(
-            "Port %d is in use: gRPC is answered on %d.", settings.grpc_port, grpc.port
-        )
-        return grpc
+    return take_grpc_port(settings, settings.grpc_port, start)
 
 
 def _ready(server: Server, listener: socket.socket, grpc: GrpcServer | None) -> Ready:
-    scheme = "https" if server.tls else "http"
-    grpc_address = f"{server.settings.host}:{grpc.port}" if grpc else ""
-    with server.engine.lease(ModelSpec(server.first_model)) as version:
-        return Ready(
-            address=url_of(listener, scheme),
-            grpc_address=grpc_address,
-            model_name=version.name,
-            version=version.number,
-            signature=version.servable.signatures[SIGNATURE_NAME].signature,
-        )
+    """Return where the server answers, and the first model that can be asked without more ado."""
+    address = url_of(listener, "https" if server.tls else "http")
+    grpc_address = authority_of(server.settings.host, grpc.port) if grpc else ""
+    for model in server.engine.catalogue.models():
+        # A model that is not available, or only has other signatures, is for those who know it.
+        with contextlib.suppress(Refusal), server.engine.lease(ModelSpec(model.name)) as version:
+            served = version.servable.signatures.get(SIGNATURE_NAME)
+            if served is not None:
+                return Ready(
+                    address=address,
+                    grpc_address=grpc_address,
+                    model_name=version.name,
+                    version=version.number,
+                    signature=served.signature,
+                )
+    return Ready(address=address, grpc_address=grpc_address)
+
+
+def _end_in_time() -> None:
+    """End this process should its stop take too long; a thread that hangs would keep it alive."""
+    timer = threading.Timer(PROCESS_S, os._exit, [1])
+    timer.daemon = True
+    timer.start()
 
 
 def _set_soon(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:

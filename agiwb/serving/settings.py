@@ -59,15 +59,22 @@ class ListenSettings(Config):
         False, description="Let clients with the scope `admin` load, label, promote and roll back."
     )
     rest_api_timeout_in_ms: int = Field(
-        30_000, ge=1, description="Milliseconds after which a request is answered with 504."
+        30_000,
+        ge=1,
+        description="Milliseconds after which an HTTP request is answered with 504; gRPC calls "
+        "bring deadlines of their own.",
     )
     max_body_bytes: int = Field(MAX_BODY_BYTES, ge=1, description="Longest request, in bytes.")
     max_concurrency: int = Field(
-        1024, ge=1, description="Requests in flight; beyond them clients get 503."
+        1024,
+        ge=1,
+        description="Requests in flight, by HTTP and by gRPC each; beyond them clients get 503, "
+        "by gRPC RESOURCE_EXHAUSTED.",
     )
     monitoring_config_file: Path | None = Field(
         None,
-        description="TensorFlow Serving's MonitoringConfig, as text: the path of its metrics.",
+        description="TensorFlow Serving's MonitoringConfig, as text: one more path of its "
+        "metrics, if it enables them.",
     )
     request_log: Path | None = Field(
         None, description="Append one JSON line for each request to this file; never the inputs."
@@ -120,6 +127,11 @@ class VersionSettings(Config):
     servable_versions_always_present: bool = Field(
         False, description="Keep the last version when its folder is gone."
     )
+    preserve_resources: bool = Field(
+        False,
+        description="Unload a version before the next is loaded, where memory holds one only; the "
+        "model does not answer meanwhile.",
+    )
     allow_version_labels_for_unavailable_models: bool = Field(
         False, description="Let a new label name a version that is not loaded yet."
     )
@@ -153,4 +165,13 @@ class ServerSettings(ListenSettings, RunSettings, VersionSettings):
     def _some_model(self) -> Self:
         if (self.model_base_path is None) == (self.model_config_file is None):
             raise ValueError("Give `model_base_path`, or else `model_config_file`.")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        for name in ("model_name", "model_version"):
+            if self.model_config_file is not None and getattr(self, name) is not None:
+                raise ValueError(f"`{name}` goes with `model_base_path`; the file has its own.")
+        if self.log_policy is not None and self.log_folder is None:
+            raise ValueError("`log_policy` says how to log; give `log_folder`, or leave it out.")
         return self

@@ -50,6 +50,11 @@ def choose_version(base_path: Path, number: int | None = None) -> Version:
     """
     versions = find_versions(base_path)
     fitting = [version for version in versions if number in {None, version.number}]
+    if not base_path.is_dir():
+        raise NotFoundError(
+            f"There is no folder {base_path}.",
+            "Give the folder of one model, which holds numbered folders, such as 1/model.onnx.",
+        )
     if not fitting:
         listed = ", ".join(str(version.number) for version in versions) or "none"
         wanted = "version" if number is None else f"version {number}"

@@ -101,6 +101,17 @@ def write_convolution(folder: Path) -> Path:
     )
 
 
+def write_sequence(folder: Path) -> Path:
+    """Return ``folder`` with a model that doubles sequences ``x`` (?, ?) of any length."""
+    return _write(
+        folder,
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "steps"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", "steps"])],
+        {},
+    )
+
+
 def write_echo(folder: Path) -> Path:
     """Return ``folder`` with a model that gives the strings it takes."""
     return _write(
@@ -179,4 +190,36 @@ def write_pair_sum(folder: Path) -> Path:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
         {"axes": np.array([0])},
+    )
+
+
+def write_loop(folder: Path) -> Path:
+    """Return ``folder`` with a model that counts to ``n`` (?,) one by one: any time one likes."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Add", ["count", "one"], ["next"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.INT64, []),
+        ],
+    )
+    return _write(
+        folder,
+        [
+            helper.make_node("ReduceMax", ["n"], ["most"], keepdims=0),
+            helper.make_node("Loop", ["most", "always", "zero"], ["counted"], body=body),
+            helper.make_node("Sub", ["n", "n"], ["zeros"]),
+            helper.make_node("Add", ["zeros", "counted"], ["y"]),
+        ],
+        [helper.make_tensor_value_info("n", TensorProto.INT64, ["batch"])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, ["batch"])],
+        {"always": np.array(True), "zero": np.array(0), "one": np.array(1)},
     )

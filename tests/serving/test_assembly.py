@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 
 import pytest
+from serving.engines import wait_for
 from serving.onnx_models import (
     write_convolution,
     write_half_plus_two,
     write_one_at_a_time,
+    write_two_by_two,
 )
 from serving.served import asking, request
 
@@ -152,3 +156,106 @@ def test_a_folder_that_cannot_be_logged_to_refuses_predictions(half, tmp_path):
         metrics = asked("GET", "/metrics").body.decode()
     assert answer.status == 503
     assert 'agiwb_predictions_lost_total{model="m"' in metrics
+
+
+@pytest.mark.parametrize("preserve_resources", [False, True])
+def test_memory_that_holds_one_version_never_holds_two(half, preserve_resources):
+    with asking(half, preserve_resources=preserve_resources) as asked:
+        seen = []
+        note = asked.server.engine.metrics.version_state
+        asked.server.engine.metrics.version_state = lambda *change: (
+            seen.append((change[1], change[2].name)),
+            note(*change),
+        )
+        write_half_plus_two(half / "2", addend=5)
+        wait_for(lambda: (1, "END") in seen and (2, "AVAILABLE") in seen)
+        assert (seen.index((1, "END")) < seen.index((2, "LOADING"))) == preserve_resources
+        answer = asked.document("POST", PREDICT, '{"instances": [0]}')
+        assert answer == {"predictions": [5]}
+
+
+def logging_with(tmp_path, policy):
+    (tmp_path / "policy.yaml").write_text(policy)
+    return {"log_folder": tmp_path / "log", "log_policy": tmp_path / "policy.yaml"}
+
+
+def eventually_state(asked, number, state):
+    """Return the status of a version once it is ``state``."""
+    ends = time.monotonic() + 10
+    while True:
+        statuses = asked.document("GET", "/v1/models/m")["model_version_status"]
+        for one in statuses:
+            if (int(one["version"]), one["state"]) == (number, state):
+                return one["status"]
+        assert time.monotonic() < ends, statuses
+        time.sleep(0.02)
+
+
+def test_a_version_without_the_input_that_is_to_be_hidden_never_answers(half, tmp_path):
+    settings = logging_with(tmp_path, "redact: [{action: drop, input: x}]")
+    with asking(half, max_num_load_retries=0, **settings) as asked:
+        write_two_by_two(tmp_path / "made").rename(half / "2")
+        status = eventually_state(asked, 2, "END")
+        assert "no input is named 'x'" in status["error_message"]
+        assert asked.document("POST", PREDICT, '{"instances": [0]}') == {"predictions": [2]}
+
+
+def test_a_rule_about_a_model_that_is_not_available_ends_no_server(half, tmp_path):
+    (tmp_path / "it" / "1").mkdir(parents=True)
+    (tmp_path / "it" / "1" / "model.onnx").write_bytes(b"no model")
+    config = tmp_path / "models.config"
+    config.write_text(
+        f'model_config_list {{ config {{ name: "it" base_path: "{tmp_path / "it"}" }} '
+        f'config {{ name: "m" base_path: "{half}" }} }}'
+    )
+    policy = "redact: [{action: drop, model: it, input: x}, {action: drop, input: ghost}]"
+    server = Server(
+        ServerSettings(model_config_file=config, grpc=False, **logging_with(tmp_path, policy))
+    )
+    try:
+        server.start()  # `ghost` may be an input of the model that is not available
+        assert server.engine.catalogue.available("m") == (1,)
+    finally:
+        server.stop()
+    policy = "redact: [{action: drop, model: nobody, input: x}]"
+    server = Server(
+        ServerSettings(model_config_file=config, grpc=False, **logging_with(tmp_path, policy))
+    )
+    try:
+        with pytest.raises(ConfigError, match="no model 'nobody' is served"):
+            server.start()
+    finally:
+        server.stop()
+
+
+def test_a_start_that_is_stopped_begins_nothing(half):
+    server = Server(ServerSettings(model_base_path=half, grpc=False))
+    server.stop()
+    server.start()
+    names = {thread.name for thread in threading.enumerate()}
+    server.stop()
+    assert not names & {"log-upkeep", "model-watcher"}
+    assert server.engine.catalogue.available("m") == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model_config_file": "c", "model_name": "m"}, "`model_name` goes with"),
+        ({"model_config_file": "c", "model_version": 1}, "`model_version` goes with"),
+        ({"model_base_path": "m", "log_policy": "p"}, "give `log_folder`"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_told(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        ServerSettings(**settings)
+
+
+@pytest.mark.parametrize(("enable", "status"), [("true", 200), ("false", 404)])
+def test_the_path_of_a_monitoring_configuration_is_served_if_it_is_enabled(
+    half, tmp_path, enable, status
+):
+    path = tmp_path / "monitoring.config"
+    path.write_text(f'prometheus_config {{ enable: {enable}, path: "/m" }}')
+    with asking(half, monitoring_config_file=path) as asked:
+        assert asked("GET", "/m").status == status

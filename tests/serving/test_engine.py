@@ -288,7 +288,7 @@ def test_requests_beyond_the_most_at_once_are_refused(tmp_path):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         body = b'{"instances": [1.0]}'
         writer.write(
-            b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
         )
         answer = await reader.read()
@@ -489,6 +489,47 @@ def test_a_log_that_may_lose_answers_nevertheless(tmp_path, watched):
         assert asyncio.run(ask(engine, halves())).outputs["y"].tolist() == [2.0]
     assert sum(lenient.lost.values()) == 1
     lenient.close()
+
+
+@pytest.mark.parametrize("durability", ["process", "disk"])
+def test_the_loop_does_not_wait_for_the_disk(tmp_path, watched, durability):
+    log = PredictionLog(tmp_path / "predictions", policy=LogPolicy(durability=durability))
+    append, threads = log.append, []
+
+    def slow_append(prediction):
+        threads.append(threading.current_thread())
+        time.sleep(0.2 if durability == "disk" else 0)
+        append(prediction)
+
+    log.append = slow_append
+
+    async def ask_and_count_turns(engine):
+        asked = asyncio.ensure_future(ask(engine, halves()))
+        turns = 0
+        while not asked.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        # What was answered is on the disk.
+        assert len(list(iterate_predictions(tmp_path / "predictions" / "m"))) == 1
+        return turns
+
+    with engine_of(tmp_path, {"m": watched}, log=log) as engine:
+        turns = asyncio.run(ask_and_count_turns(engine))
+    log.close()
+    # A write that the kernel takes at once is not worth a thread.
+    assert (threads == [threading.main_thread()]) == (durability == "process")
+    assert turns > 5 or durability == "process"
+
+
+def test_a_refusal_of_the_disk_reaches_the_client(tmp_path, watched):
+    (tmp_path / "predictions").write_text("a file where the folder should be")
+    policy = LogPolicy(durability="disk", on_error="refuse")
+    log = PredictionLog(tmp_path / "predictions", policy=policy)
+    with engine_of(tmp_path / "strict", {"m": watched}, log=log) as engine:
+        with pytest.raises(ServingError, match="could not be logged"):
+            asyncio.run(ask(engine, halves()))
+        assert 'code="UNAVAILABLE"' in engine.metrics.render().decode()
+    log.close()
 
 
 def test_the_answer_and_the_log_say_which_variant_answered(tmp_path):

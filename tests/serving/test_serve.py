@@ -13,10 +13,12 @@ import psutil
 import pytest
 from serving.onnx_models import make_artifact, write_half_plus_two
 
-from agiwb.errors import ConfigError, InputError, NotFoundError, WorkspaceError
+from agiwb.errors import ConfigError, InputError, NotFoundError, ServingError, WorkspaceError
 from agiwb.serving import server
 from agiwb.serving.address import is_loopback
+from agiwb.serving.grpc_port import take_grpc_port
 from agiwb.serving.serve import ServeConfig, serve
+from agiwb.serving.settings import DEFAULT_GRPC_PORT, ServerSettings
 
 
 def test_tensorflow_servings_own_command_line_is_understood(capsys):
@@ -115,6 +117,35 @@ def test_an_artifact_is_published_once_and_served_by_version(tmp_path, workspace
 
 
 @pytest.mark.slow
+def test_a_configuration_without_a_model_that_answers_is_told(tmp_path, bare_workspace):
+    (tmp_path / "models.config").write_text("model_config_list {}")
+    config = ServeConfig(model_config_file=tmp_path / "models.config", rest_api_port=0)
+    with pytest.raises(ServingError, match="None of the models answers") as caught:
+        serve(config)
+    assert "models.log" in caught.value.fix
+
+
+def test_settings_of_serve_that_would_do_nothing_are_told(tmp_path):
+    with pytest.raises(ConfigError, match="`model_name` goes with one model"):
+        ServeConfig(model_config_file=tmp_path / "models.config", model_name="m")
+    with pytest.raises(ConfigError, match="`log_predictions` is off"):
+        ServeConfig(log_predictions=False, log_policy=tmp_path / "policy.yaml")
+
+
+def test_grpc_takes_a_free_port_if_nobody_asked_for_the_usual_one():
+    def take(port):
+        if port == DEFAULT_GRPC_PORT:
+            raise InputError("The port is in use.")
+        return port
+
+    settings = ServerSettings(model_base_path="m")
+    assert take_grpc_port(settings, DEFAULT_GRPC_PORT, take) == 0
+    by_name = settings.model_copy(update={"port": DEFAULT_GRPC_PORT})
+    with pytest.raises(InputError, match="The port is in use"):
+        take_grpc_port(by_name, DEFAULT_GRPC_PORT, take)
+
+
+@pytest.mark.slow
 def test_the_loopback_of_ipv6_is_served(tmp_path, bare_workspace):
     write_half_plus_two(tmp_path / "half" / "1")
     try:
@@ -124,6 +155,7 @@ def test_the_loopback_of_ipv6_is_served(tmp_path, bare_workspace):
     config = ServeConfig(model_base_path=tmp_path / "half", host="::1", rest_api_port=0)
     with serve(config) as endpoint:
         assert endpoint.address.startswith("http://[::1]:")
+        assert endpoint.grpc_address.startswith("[::1]:")
         assert endpoint.predict([1.0]).tolist() == [2.5]
 
 

@@ -22,6 +22,17 @@ _NUMPY_NAMES = {"string": "object", "bfloat16": "float32"}
 
 Answer = Callable[[str, Tensors, Sequence[str]], Mapping[str, Any]]
 
+_PLACES = (
+    "Graph execution error",
+    "Detected at node",
+    "<stack",
+    "Stack trace",
+    "File ",
+    "[[{{",
+    "During handling",
+)
+"""How the lines begin that tell where in the graph something went wrong."""
+
 
 class SavedModelFunctions:
     """The signatures of a SavedModel; see Functions for the contract.
@@ -57,10 +68,17 @@ class SavedModelFunctions:
         except self._refusals as error:
             message = getattr(error, "message", None) or str(error)
             raise InputError(
-                f"The model refuses this batch: {first_sentence(Exception(message))}",
+                f"The model refuses this batch: {first_sentence(Exception(_reason(message)))}",
                 "Give values and shapes like those it was trained on.",
             ) from error
         return {name: _plain(answers[name]) for name in outputs}
+
+
+def _reason(message: str) -> str:
+    """Return the line of TensorFlow's message that says what is wrong, not where in the graph."""
+    lines = (line.strip() for line in message.splitlines())
+    telling = (line for line in lines if line and not line.startswith(_PLACES))
+    return next(telling, message)
 
 
 def load_saved_model(folder: Path, threads: int) -> SavedModelFunctions:

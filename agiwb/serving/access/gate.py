@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import Mapping
 
 from agiwb.errors import AgiwbError, InputError
-from agiwb.serving.access.identity import ANYONE, Identity, Scope
+from agiwb.serving.access.identity import ANYONE, OPERATOR, Identity, Scope
 from agiwb.serving.access.keys import PREFIX, KeyRing
 from agiwb.serving.access.rate import RateLimiter
 from agiwb.serving.access.tokens import TokenVerifier
 from agiwb.serving.address import is_loopback
-from agiwb.serving.http.messages import Request
 from agiwb.serving.status import Code, Refusal
 
 _log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Gate:
         tokens: TokenVerifier | None = None,
         certificates: Mapping[str, frozenset[Scope]] | None = None,
         limiter: RateLimiter | None = None,
+        operator_key: str = "",
     ) -> None:
         """Let in who has one of these.
 
@@ -41,6 +42,8 @@ class Gate:
             certificates: Scopes by the subject of a verified client certificate, or by
                 ``ANY_CERTIFICATE``. Without this a certificate opens the connection only.
             limiter: Counts requests and failed attempts.
+            operator_key: Lets who started the server do everything. Where there is one, nobody
+                else administers without saying who they are.
         """
         self._keys = keys
         self._tokens = tokens
@@ -50,6 +53,7 @@ class Gate:
         }
         self._requests = limiter or RateLimiter()
         self._failures = limiter or RateLimiter()
+        self._operator_key = operator_key.encode()
         self.is_open = keys is None and tokens is None and not certificates
 
     @classmethod
@@ -80,7 +84,17 @@ class Gate:
             Refusal: UNAUTHENTICATED, nobody known asks; PERMISSION_DENIED, not for this scope;
                 RESOURCE_EXHAUSTED, too many requests, or too many failed attempts.
         """
+        if api_key and self._operator_key:
+            sent = api_key.encode("utf-8", "surrogatepass")
+            if hmac.compare_digest(sent, self._operator_key):
+                return OPERATOR
         if self.is_open:
+            if scope == "admin" and self._operator_key:
+                raise Refusal(
+                    Code.UNAUTHENTICATED,
+                    "The request does not say that it is from the server's operator.",
+                    "Use the endpoint in Python that started the server, or a server with keys.",
+                )
             return ANYONE
         identity = self._identify(api_key, bearer, certificate, peer)
         if identity is None:
@@ -94,19 +108,6 @@ class Gate:
         if identity.rate is not None:
             self._check_rate(identity, identity.rate)
         return identity
-
-    def check_request(self, scope: Scope, request: Request) -> Identity:
-        """Return who sent an HTTP request; see :meth:`check`."""
-        if self.is_open:
-            return ANYONE
-        api_key = request.headers.get(b"x-api-key")
-        return self.check(
-            scope,
-            api_key=None if api_key is None else api_key.decode("latin-1"),
-            bearer=bearer_of(request.headers.get(b"authorization", b"").decode("latin-1")),
-            certificate=request.client_certificate,
-            peer=request.peer,
-        )
 
     def _identify(
         self, api_key: str | None, bearer: str | None, certificate: str, peer: str

@@ -159,15 +159,18 @@ class KeyRing:
         except WorkspaceError:
             _log.exception("No API key is accepted.")
             return {}
-        return {
-            entry.id: _Known(
-                bytes.fromhex(entry.salt),
-                bytes.fromhex(entry.sha256),
-                entry.expires,
-                Identity(f"key:{entry.name}", frozenset(entry.scopes), entry.rate),
-            )
-            for entry in entries
-        }
+        known = {}
+        for entry in entries:
+            try:
+                known[entry.id] = _Known(
+                    bytes.fromhex(entry.salt),
+                    bytes.fromhex(entry.sha256),
+                    entry.expires,
+                    Identity(f"key:{entry.name}", frozenset(entry.scopes), entry.rate),
+                )
+            except ValueError:
+                _log.error("The API key %r is damaged, and not accepted.", entry.name)
+        return known
 
 
 def _digest(salt: bytes, key: str) -> bytes:

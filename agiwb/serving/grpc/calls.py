@@ -20,8 +20,8 @@ import grpc
 
 from agiwb.errors import AgiwbError
 from agiwb.serving.access.certificates import subject_of
-from agiwb.serving.access.gate import Gate
-from agiwb.serving.access.identity import Scope
+from agiwb.serving.access.gate import Gate, bearer_of
+from agiwb.serving.access.identity import Identity, Scope
 from agiwb.serving.exchange import Caller, Protocol
 from agiwb.serving.metrics.metrics import Metrics
 from agiwb.serving.protobuf.messages import message_class, parse_message
@@ -34,7 +34,6 @@ STICKY_KEY = "x-sticky-key"
 _PUSHBACK = "grpc-retry-pushback-ms"
 """Metadata: gRPC's name for how long to wait before a call is tried again."""
 
-_BEARER = re.compile(r"\s*bearer\s+(.+?)\s*", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _NEVER_S = 366 * 24 * 3600.0
 """For a call without a deadline gRPC tells centuries, which locks cannot wait."""
@@ -108,10 +107,11 @@ class Frame:
         metadata: Mapping[str, str],
         context: grpc.ServicerContext,
     ) -> bytes:
-        sticky_key = ""
+        sticky_key = who = ""
         if method.scope is not None:
-            who = self._let_in(method.scope, metadata, context)
-            sticky_key = metadata.get(STICKY_KEY, who)
+            identity = self._let_in(method.scope, metadata, context)
+            sticky_key = metadata.get(STICKY_KEY, identity.sticky_key)
+            who = identity.name
         caller = Caller(
             request_id,
             method.protocol,
@@ -120,6 +120,7 @@ class Frame:
             peer_address(context.peer()),
             len(data),
             metadata.get("traceparent", ""),
+            who,
         )
         response = method.answer(parse_message(method.request, data), caller)
         serialized: bytes = response.SerializeToString()
@@ -127,18 +128,14 @@ class Frame:
 
     def _let_in(
         self, scope: Scope, metadata: Mapping[str, str], context: grpc.ServicerContext
-    ) -> str:
-        """Return what tells this caller from others, a name or else an address."""
-        bearer = _BEARER.fullmatch(metadata.get("authorization", ""))
-        peer = peer_address(context.peer())
-        identity = self._gate.check(
+    ) -> Identity:
+        return self._gate.check(
             scope,
             api_key=metadata.get("x-api-key"),
-            bearer=bearer[1] if bearer else None,
+            bearer=bearer_of(metadata.get("authorization", "")),
             certificate=_certificate(context),
-            peer=peer,
+            peer=peer_address(context.peer()),
         )
-        return identity.sticky_key
 
 
 def peer_address(peer: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.runtime import Tensors
-from agiwb.serving.engine import Engine, Exchange
-from agiwb.serving.exchange import Caller
+from agiwb.serving.engine import Engine
+from agiwb.serving.exchange import Api, Caller, Exchange
 from agiwb.serving.grpc.example_results import (
     INPUTS,
     check_classification,
@@ -32,11 +32,14 @@ class _Kind:
     check: Callable[..., None]
     write: Callable[[Tensors, int, Any], None]
     result_field: str
+    api: Api
 
 
 _KINDS = {
-    CLASSIFY_METHOD: _Kind(check_classification, write_classifications, "classification_result"),
-    REGRESS_METHOD: _Kind(check_regression, write_regressions, "regression_result"),
+    CLASSIFY_METHOD: _Kind(
+        check_classification, write_classifications, "classification_result", "Classify"
+    ),
+    REGRESS_METHOD: _Kind(check_regression, write_regressions, "regression_result", "Regress"),
 }
 
 
@@ -66,6 +69,7 @@ class ExampleMethods:
         _check_tasks(request.tasks)
         response = message_class("MultiInferenceResponse")()
         with self._engine.exchange(spec, caller) as exchange:
+            exchange.api = "MultiInference"
             chosen = [_choose(exchange.version, task) for task in request.tasks]
             for name, kind in chosen:
                 result = response.results.add()
@@ -80,6 +84,7 @@ class ExampleMethods:
         response = message_class(response_name)()
         kind, name = _KINDS[method], spec.signature_name
         with self._engine.exchange(spec, caller) as exchange:
+            exchange.api = kind.api
             problem = f"No signature was found with the name: {name}"
             kind.check(_find(exchange.version, name, problem))
             response.result.SetInParent()

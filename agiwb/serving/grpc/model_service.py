@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from agiwb.errors import AgiwbError
+from agiwb.serving.access.audit import write_audit_line
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller, ModelSpec
 from agiwb.serving.grpc.calls import Method
 from agiwb.serving.protobuf.messages import message_class
+from agiwb.serving.servables.model_changes import ModelChanges
 from agiwb.serving.servables.models_message import models_of
-from agiwb.serving.status import Code, Refusal
+from agiwb.serving.status import HTTP_STATUS, Code, Refusal, code_of
 
 SERVICE = "tensorflow.serving.ModelService"
 
@@ -22,10 +25,10 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{.*\})?[ ](\S+)", re.MULTILINE)
 class ModelService:
     """Answers both requests; several threads may."""
 
-    def __init__(self, engine: Engine, admin: bool) -> None:
-        """Answer; ``admin`` is whether the list of models may be replaced."""
+    def __init__(self, engine: Engine, changes: ModelChanges | None) -> None:
+        """Answer; ``changes`` replaces the list of models, None if no client may do that."""
         self._engine = engine
-        self._admin = admin
+        self._changes = changes
 
     def methods(self) -> dict[str, Method]:
         """Return the service's methods."""
@@ -56,16 +59,38 @@ class ModelService:
     def _reload(self, request: Any, caller: Caller) -> Any:
         """Return the ``ReloadConfigResponse`` once exactly the models listed are to be served.
 
+        Each attempt leaves an audit line.
+
         Raises:
-            Refusal: The server was started without ``admin``, or the list cannot be served.
+            Refusal: The server was started without ``admin``, the list cannot be served, or a
+                model is outside the models' root.
             InputError: A model's name does not fit in a URL.
         """
-        if not self._admin:
+        if self._changes is None:
             raise Refusal(
                 Code.PERMISSION_DENIED,
                 "This server's models cannot be changed by a request.",
                 "Start it with --admin to allow that.",
             )
+        problem, code = "", Code.OK
+        try:
+            return self._replace_models(self._changes, request)
+        except Exception as error:
+            problem = str(error) if isinstance(error, AgiwbError) else type(error).__name__
+            code = code_of(error)
+            raise
+        finally:
+            write_audit_line(
+                who=caller.who,
+                peer=caller.peer,
+                method="gRPC",
+                path=f"/{SERVICE}/HandleReloadConfigRequest",
+                body=str(request),
+                status=HTTP_STATUS[code],
+                error=problem,
+            )
+
+    def _replace_models(self, changes: ModelChanges, request: Any) -> Any:
         if request.config.WhichOneof("config") != "model_config_list":
             raise Refusal(
                 Code.INVALID_ARGUMENT,
@@ -73,7 +98,7 @@ class ModelService:
                 "Only ModelConfigList is currently supported",
             )
         before = self._counters(request.metric_names)
-        self._engine.catalogue.configure(models_of(request.config))
+        changes.replace_all(models_of(request.config))
         response = message_class("ReloadConfigResponse")()
         response.status.SetInParent()
         for name, value in self._counters(request.metric_names).items():

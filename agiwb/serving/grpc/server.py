@@ -12,9 +12,11 @@ import grpc
 
 from agiwb.errors import ServingError
 from agiwb.serving.access.gate import Gate
+from agiwb.serving.address import authority_of
 from agiwb.serving.engine import Engine
 from agiwb.serving.grpc import health, model_service, open_inference, prediction_service
 from agiwb.serving.grpc.calls import Frame
+from agiwb.serving.servables.model_changes import ModelChanges
 
 MAX_MESSAGE_BYTES = 64 << 20
 MOST_CALLS = 1024
@@ -49,7 +51,7 @@ def start_grpc(
     *,
     threads: int = 4,
     credentials: grpc.ServerCredentials | None = None,
-    admin: bool = False,
+    changes: ModelChanges | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     most_calls: int = MOST_CALLS,
     reuse_port: bool = False,
@@ -63,7 +65,7 @@ def start_grpc(
         port: 0 takes a free one.
         threads: Calls answered at once; as many share a batch at most.
         credentials: For TLS; None listens in the clear.
-        admin: Whether a client with that scope may replace the list of models.
+        changes: Replaces the list of models for clients with the scope `admin`; None for nobody.
         max_message_bytes: Longest request and response.
         most_calls: Calls in progress or waiting for a thread, beyond which more are refused.
         reuse_port: Whether other processes of this user may listen there, too, and get their part
@@ -87,12 +89,12 @@ def start_grpc(
     frame = Frame(gate, engine.metrics)
     services = {
         prediction_service.SERVICE: prediction_service.PredictionService(engine).methods(),
-        model_service.SERVICE: model_service.ModelService(engine, admin).methods(),
+        model_service.SERVICE: model_service.ModelService(engine, changes).methods(),
         open_inference.SERVICE: open_inference.OpenInference(engine).methods(),
         health.SERVICE: health.Health(engine).methods(),
     }
     server.add_generic_rpc_handlers([frame.service(*service) for service in services.items()])
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = authority_of(host, port)
     try:
         if credentials is None:
             bound = server.add_insecure_port(address)

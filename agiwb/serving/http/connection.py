@@ -192,8 +192,9 @@ class Connection(asyncio.Protocol):
         if server.in_flight >= server.limits.in_flight:
             self._finish_answer(arrival, server.refuse(_TOO_MANY))
             return True
+        handle = server.inflate_and_handle if arrival.is_deflated else server.handler
         try:
-            response, task = start(server.handler(arrival.request), server.loop)
+            response, task = start(handle(arrival.request), server.loop)
         except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on
             response, task = _confess(arrival.request, error), None
         if task is None:
@@ -275,7 +276,7 @@ def _time_for(phase: Phase, limits: Limits) -> float:
 
 
 def _address_of(peername: object) -> str:
-    """Return the client's address without its port; "" for a Unix socket."""
+    """Return the client's address without its port; "" if it is gone already."""
     if not isinstance(peername, tuple):
         return ""
     return str(peername[0]).removeprefix("::ffff:")

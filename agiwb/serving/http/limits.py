@@ -21,7 +21,7 @@ class Limits:
         write_s: Seconds for a client to take an answer that waits; then the connection is cut.
         in_flight: Requests that are being answered at once (503 with ``Retry-After``).
         connections: Open connections (503, then closed).
-        connections_per_peer: Open connections of one address; a Unix socket has none (503).
+        connections_per_peer: Open connections of one address (503).
         drain_bytes: Read and thrown away after a refusal, so that the client, which may still be
             sending, sees the answer rather than a reset connection.
         drain_s: Seconds that this may take.

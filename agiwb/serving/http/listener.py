@@ -9,12 +9,12 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
-from pathlib import Path
 
 from agiwb.serving.http.answering import refuse
 from agiwb.serving.http.connection import Connection
+from agiwb.serving.http.inflating import inflate
 from agiwb.serving.http.limits import Limits
-from agiwb.serving.http.messages import Handler, Response
+from agiwb.serving.http.messages import Handler, Request, Response
 from agiwb.serving.status import Code, Refusal
 
 _TLS_HANDSHAKE_S = 10.0
@@ -51,7 +51,6 @@ class HttpServer:
         self._connections: set[Connection] = set()
         self._of_peer: Counter[str] = Counter()
         self._listeners: list[asyncio.AbstractServer] = []
-        self._socket_files: list[Path] = []
         self._all_closed = asyncio.Event()
         self._tick()
 
@@ -66,31 +65,19 @@ class HttpServer:
         """Answer what comes in at ``sockets``, with TLS if there is a context for it."""
         for listener in sockets:
             handshake_s = _TLS_HANDSHAKE_S if ssl_context else None
-            if listener.family == socket.AF_UNIX:
-                server = await self.loop.create_unix_server(
-                    lambda: Connection(self),
-                    sock=listener,
-                    backlog=_BACKLOG,
-                    ssl=ssl_context,
-                    ssl_handshake_timeout=handshake_s,
-                )
-                self._socket_files.append(Path(listener.getsockname()))
-            else:
-                server = await self.loop.create_server(
-                    lambda: Connection(self),
-                    sock=listener,
-                    backlog=_BACKLOG,
-                    ssl=ssl_context,
-                    ssl_handshake_timeout=handshake_s,
-                )
+            server = await self.loop.create_server(
+                lambda: Connection(self),
+                sock=listener,
+                backlog=_BACKLOG,
+                ssl=ssl_context,
+                ssl_handshake_timeout=handshake_s,
+            )
             self._listeners.append(server)
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Stop listening, finish what has begun, at most ``grace_s`` seconds, cut what is left."""
         for listener in self._listeners:
             listener.close()
-        for path in self._socket_files:
-            path.unlink(missing_ok=True)
         self.is_stopping = True
         await asyncio.sleep(0)  # what has arrived is read first
         for connection in tuple(self._connections):
@@ -117,6 +104,14 @@ class HttpServer:
         else:
             return None
         return Refusal(Code.UNAVAILABLE, problem, "Keep connections, or wait.", retry_after_s=1.0)
+
+    async def inflate_and_handle(self, request: Request) -> Response:
+        """Answer a request whose body is gzip still; a thread inflates it."""
+        try:
+            request.body = await asyncio.to_thread(inflate, request.body, self.limits.body_bytes)
+        except Refusal as refusal:
+            return self.refuse(refusal)
+        return await self.handler(request)
 
     def refuse(self, refusal: Refusal) -> Response:
         """Return the answer to what the handler never sees, and let it be counted."""
@@ -150,7 +145,7 @@ async def serve_http(
     ssl_context: ssl.SSLContext | None = None,
     on_refusal: Callable[[Refusal], None] | None = None,
 ) -> HttpServer:
-    """Answer HTTP at ``sockets`` (listening; TCP or Unix) until the server is stopped.
+    """Answer HTTP at ``sockets`` (listening) until the server is stopped.
 
     Args:
         handler: Called once a complete request, on the loop; up to its first wait it has no

@@ -19,7 +19,7 @@ class Request:
         query: What follows ``?``, undecoded; "" if nothing.
         headers: By name in lower case; of a repeated one the last.
         body: Already inflated if it came as gzip.
-        peer: The client's address, without its port; "" for a Unix socket.
+        peer: The client's address, without its port; "" if it is not known.
         client_certificate: Subject of the verified client certificate (mutual TLS); "" if none.
     """
 

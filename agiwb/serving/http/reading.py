@@ -13,13 +13,14 @@ from typing import NoReturn
 
 import httptools
 
+from agiwb.serving.http.header_checks import check_old, check_repeated, malform, refuse_headers
 from agiwb.serving.http.inflating import inflate
 from agiwb.serving.http.limits import Limits
 from agiwb.serving.http.messages import Request
 from agiwb.serving.status import Code, Refusal
 
-_ONCE_ONLY = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-encoding"})
 _GZIP = frozenset({b"gzip", b"x-gzip"})
+_LARGE_GZIP = 1 << 14  # of zeros it is 16 MB, some hundredths of a second
 
 
 @dataclass(slots=True)
@@ -31,12 +32,14 @@ class Arrival:
         keeps_alive: Whether the client wants the connection kept.
         is_head: Whether it was ``HEAD``.
         is_old: Whether the client speaks HTTP/1.0, which wants to be told of a kept connection.
+        is_deflated: Whether the body is gzip still, because to inflate it may take long.
     """
 
     request: Request
     keeps_alive: bool
     is_head: bool
     is_old: bool
+    is_deflated: bool
 
 
 class RequestReader:
@@ -89,24 +92,16 @@ class RequestReader:
         Raises:
             Refusal: They are not HTTP/1, or pass a limit. Nothing more can be read from here.
         """
-        # Bytes without progress: headers, trailers and chunk extensions, which llhttp does not
-        # bound. Where a request begins or has data is seen only in the callbacks below.
-        self._fed_bytes = len(data)
-        self._run_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._stay_with_http_1(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError as error:
-            if error.__context__ is None:
-                raise
-            raise error.__context__ from None
-        except httptools.HttpParserError as error:
-            if self.has_finished:  # whatever follows the last request concerns nobody
-                return
-            _malform(f"This is not valid HTTP/1.1: {error}.")
-        if self._run_bytes > self._limits.header_bytes and self.is_reading:
-            _refuse_headers(f"of more than {self._limits.header_bytes:,} bytes")
+        rest: bytes | None = data
+        while rest is not None:
+            # Bytes without progress: headers, trailers and chunk extensions, which llhttp does not
+            # bound. Where a request begins or has data is seen only in the callbacks below.
+            self._fed_bytes = len(rest)
+            self._run_bytes += len(rest)
+            rest = self._parse(rest)
+        is_long = self._run_bytes > self._limits.header_bytes
+        if is_long and self.is_reading and not self.has_finished:
+            refuse_headers(f"of more than {self._limits.header_bytes:,} bytes")
 
     @property
     def is_head(self) -> bool:
@@ -144,21 +139,21 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         parser, fields, limits = self._parser, self._fields, self._limits
         if len(fields) > limits.header_count:
-            _refuse_headers(f"in more than {limits.header_count} fields")
+            refuse_headers(f"in more than {limits.header_count} fields")
         if self._fed_bytes + self._run_bytes > limits.header_bytes:
             size = sum(len(name) + len(value) for name, value in fields)
             if size > limits.header_bytes:
-                _refuse_headers(f"of more than {limits.header_bytes:,} bytes")
+                refuse_headers(f"of more than {limits.header_bytes:,} bytes")
         headers = self._headers = dict(fields)
         if len(headers) != len(fields):
-            _check_repeated(fields)
+            check_repeated(fields)
         version = parser.get_http_version()
         self._is_old = version == "1.0"
         self._method = parser.get_method().decode("ascii")
         if version != "1.1":
-            _check_old(version, headers)
+            check_old(version, headers)
         elif b"host" not in headers:
-            _malform("The request has no `Host` header.")
+            malform("The request has no `Host` header.")
         if b"content-length" in headers or b"transfer-encoding" in headers:
             self._check_body(headers)
         if b"expect" in headers:
@@ -184,8 +179,11 @@ class RequestReader:
         self.has_finished = not keeps_alive
         method, parts = self._method, self._body
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        if b"content-encoding" in self._headers:
-            body = self._decode(body)
+        is_deflated = False
+        if b"content-encoding" in self._headers and self._is_gzip():
+            is_deflated = len(body) > _LARGE_GZIP
+            if not is_deflated:
+                body = inflate(body, self._limits.body_bytes)
         path, query = self._split_url()
         is_head = method == "HEAD"
         request = Request(
@@ -197,10 +195,25 @@ class RequestReader:
             self._peer,
             self._certificate,
         )
-        self.arrivals.append(Arrival(request, keeps_alive, is_head, self._is_old))
+        self.arrivals.append(Arrival(request, keeps_alive, is_head, self._is_old, is_deflated))
 
-    def _stay_with_http_1(self, rest: bytes) -> None:
-        """Read a request again without its offer to upgrade, which a server may ignore.
+    def _parse(self, data: bytes) -> bytes | None:
+        """Parse; return what is to be read next if a request in it offers to upgrade."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._stay_with_http_1(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            if error.__context__ is None:
+                raise
+            raise error.__context__ from None
+        except httptools.HttpParserError as error:
+            if not self.has_finished:  # whatever follows the last request concerns nobody
+                malform(f"This is not valid HTTP/1.1: {error}.")
+        return None
+
+    def _stay_with_http_1(self, rest: bytes) -> bytes:
+        """Return a request without its offer to upgrade, which a server may ignore, and the rest.
 
         The parser skips the body of such a request, and HTTP clients that would rather speak
         HTTP/2 (Java's) make the offer with every first request.
@@ -209,7 +222,7 @@ class RequestReader:
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
         line = b"%b %b HTTP/1.1\r\n" % (self._method.encode(), self._url)
         self._parser = httptools.HttpRequestParser(self)
-        self.feed(line + lines + b"\r\n" + rest)
+        return line + lines + b"\r\n" + rest
 
     def _split_url(self) -> tuple[str, str]:
         """Return path and query; of a target in absolute form (RFC 9112 3.2.2) without its host."""
@@ -218,7 +231,7 @@ class RequestReader:
             return path, query
         scheme, mark, rest = path.partition("://")
         if not mark or scheme.lower() not in {"http", "https"}:
-            _malform("The request's target is neither a path nor an http URL.")
+            malform("The request's target is neither a path nor an http URL.")
         return "/" + rest.partition("/")[2], query
 
     def _check_body(self, headers: dict[bytes, bytes]) -> None:
@@ -227,7 +240,7 @@ class RequestReader:
             if int(headers[b"content-length"]) > self._limits.body_bytes:
                 self._refuse_body()
         elif self._is_old or b"content-length" in headers:
-            _malform("The request's `Transfer-Encoding` does not fit its other headers.")
+            malform("The request's `Transfer-Encoding` does not fit its other headers.")
         elif coding.lower() != b"chunked":
             raise Refusal(
                 Code.UNIMPLEMENTED,
@@ -245,10 +258,10 @@ class RequestReader:
             )
         self.awaits_continue = not self._is_old
 
-    def _decode(self, body: bytes) -> bytes:
+    def _is_gzip(self) -> bool:
         coding = self._headers[b"content-encoding"].lower()
         if coding in _GZIP:
-            return inflate(body, self._limits.body_bytes)
+            return True
         if coding not in {b"identity", b""}:
             raise Refusal(
                 Code.INVALID_ARGUMENT,
@@ -256,7 +269,7 @@ class RequestReader:
                 "Send it as gzip, or as it is.",
                 http_status=415,
             )
-        return body
+        return False
 
     def _refuse_body(self) -> NoReturn:
         raise Refusal(
@@ -265,34 +278,3 @@ class RequestReader:
             "Send fewer rows in one request.",
             http_status=413,
         )
-
-
-def _check_repeated(fields: list[tuple[bytes, bytes]]) -> None:
-    names = [name for name, _ in fields]
-    for name in _ONCE_ONLY:
-        if names.count(name) > 1:
-            _malform(f"The request has more than one `{name.decode()}` header.")
-
-
-def _check_old(version: str, headers: dict[bytes, bytes]) -> None:
-    if version != "1.0":
-        raise Refusal(
-            Code.INVALID_ARGUMENT,
-            f"The request is of HTTP/{version}; this server speaks HTTP/1.1 and 1.0.",
-            http_status=505,
-        )
-    if b"transfer-encoding" in headers:
-        _malform("An HTTP/1.0 request cannot have a `Transfer-Encoding`.")
-
-
-def _malform(problem: str) -> NoReturn:
-    raise Refusal(Code.INVALID_ARGUMENT, problem)
-
-
-def _refuse_headers(what: str) -> NoReturn:
-    raise Refusal(
-        Code.INVALID_ARGUMENT,
-        f"The request has headers {what}.",
-        "Send the data in the body.",
-        http_status=431,
-    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agiwb.serving.exchange import Api
 from agiwb.serving.exchange import Protocol as WireProtocol
 from agiwb.serving.metrics.histogram import (
     ROWS,
@@ -89,7 +90,7 @@ class Metrics:
         code: Code,
         seconds: float,
         rows: int,
-        api: str = "Predict",
+        api: Api = "Predict",
     ) -> None:
         """Count one answered or refused request.
 
@@ -101,7 +102,7 @@ class Metrics:
             code: Its outcome.
             seconds: From the request's body to its answer.
             rows: Of its batch.
-            api: TensorFlow Serving's method: Predict, Classify, Regress or MultiInference.
+            api: TensorFlow Serving's method.
         """
         key = (model, version, signature, protocol, code, api)
         series = self._series.get(key)
@@ -173,40 +174,29 @@ class Metrics:
         self._add("agiwb_model_loads_total", (model, result), 1)
         self._set("agiwb_model_load_seconds", (model,), seconds)
 
-    def warmed(self, folder: str, seconds: float, records: int, status: str = "OK") -> None:
+    def warmed(self, folder: str, seconds: float, records: int) -> None:
         """Note a warm-up with recorded requests."""
+        labels = (folder, Code.OK.name)  # with one that failed, nothing is loaded
         with self._lock:
-            latency = self._histogram(
-                "model_warmup_latency", (folder, status), TENSORFLOW_MICROSECONDS
-            )
+            latency = self._histogram("model_warmup_latency", labels, TENSORFLOW_MICROSECONDS)
             latency.observe(seconds * 1e6)
-        self._add("model_warmup_records_read", (folder, status), records)
+        self._add("model_warmup_records_read", labels, records)
 
-    def queued(self, pool: str, seconds: float) -> None:
-        """Note how long a request waited for its batch, in the queue of a pool of threads."""
+    def ran_batch(self, pool: str, waited_s: Sequence[float]) -> None:
+        """Count a batch of the batching queue, and the seconds that its requests waited in it.
+
+        ``pool`` is the name of the threads that ran it.
+        """
         with self._lock:
-            waited = self._histogram("batching_session:queuing_latency", (pool,), TENSORFLOW_QUEUE)
-            waited.observe(seconds * 1e6)
-
-    def ran_batch(self) -> None:
-        """Count a run of a batch that the batching queue put together."""
+            name = "batching_session:queuing_latency"
+            waited = self._histogram(name, (pool,), TENSORFLOW_QUEUE)
+            for seconds in waited_s:
+                waited.observe(seconds * 1e6)
         self._add("batching_session:wrapped_run_count", (), 1)
 
-    def request_logged(self, model: str, code: Code) -> None:
-        """Count a request that the prediction log was given, for TensorFlow's exposition."""
-        self._add("request_log_count", (model, code.name), 1)
-
     def follow(self, log: CountedLog) -> None:
-        """Tell the counters of ``log`` from now on, besides what ``logged`` and ``lost`` add."""
+        """Tell the counters of ``log`` from now on."""
         self._log = log
-
-    def logged(self, model: str, rows: int = 1) -> None:
-        """Count predictions written to the log."""
-        self._add("agiwb_predictions_logged_total", (model,), rows)
-
-    def lost(self, model: str, reason: str, rows: int = 1) -> None:
-        """Count predictions that the log could not take."""
-        self._add("agiwb_predictions_lost_total", (model, reason), rows)
 
     def shadow_compared(self, model: str, version: int, disagreements: int, rows: int = 1) -> None:
         """Count rows that the shadow ``version`` answered too, and those it answered otherwise."""
@@ -233,12 +223,15 @@ class Metrics:
                 requests[model, str(version), signature, protocol, code.name] += series.count
             values["agiwb_requests_total"] = dict(requests)
         if self._log is not None:
-            logged = values.setdefault("agiwb_predictions_logged_total", {})
-            for model, rows in dict(self._log.logged).items():
-                logged[model,] = logged.get((model,), 0) + rows
-            lost = values.setdefault("agiwb_predictions_lost_total", {})
-            for labels, rows in dict(self._log.lost).items():
-                lost[labels] = lost.get(labels, 0) + rows
+            logged, lost = dict(self._log.logged), dict(self._log.lost)
+            values["agiwb_predictions_logged_total"] = {(it,): rows for it, rows in logged.items()}
+            values["agiwb_predictions_lost_total"] = dict(lost.items())
+            counts: dict[Labels, float] = defaultdict(int)
+            for model, rows in logged.items():
+                counts[model, Code.OK.name] += rows
+            for (model, _), rows in lost.items():
+                counts[model, Code.UNAVAILABLE.name] += rows
+            values["request_log_count"] = dict(counts)
         return values
 
     def histograms(self) -> dict[str, dict[Labels, tuple[Histogram, list[int], float]]]:

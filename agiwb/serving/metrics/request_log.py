@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from agiwb.serving.exchange import Protocol
+from agiwb.serving.exchange import Caller
 from agiwb.serving.status import Code
 
 _MOST_WAITING = 10_000
@@ -24,28 +24,22 @@ class RequestEntry:
     """One request that was answered or refused.
 
     Attributes:
-        request_id: The client's, or the server's.
+        caller: Who asked, and how.
         model: The name that was asked for.
         version: That answered; 0 if none did.
         signature: Its name.
-        protocol: The protocol of the request.
         code: Its outcome.
         seconds: From the request's body to its answer.
         rows: Of its batch.
-        size_bytes: Of its body.
-        peer: The client's address.
     """
 
-    request_id: str
+    caller: Caller
     model: str
     version: int
     signature: str
-    protocol: Protocol
     code: Code
     seconds: float
     rows: int
-    size_bytes: int
-    peer: str
 
 
 class RequestLog:
@@ -100,16 +94,16 @@ def _line(unix_time: float, entry: RequestEntry) -> bytes:
     return orjson.dumps(
         {
             "time": round(unix_time, 6),
-            "id": entry.request_id,
+            "id": entry.caller.request_id,
             "model": entry.model,
             "version": entry.version,
             "signature": entry.signature,
-            "protocol": entry.protocol,
+            "protocol": entry.caller.protocol,
             "code": entry.code.name,
             "ms": round(entry.seconds * 1000, 3),
             "rows": entry.rows,
-            "bytes": entry.size_bytes,
-            "peer": entry.peer,
+            "bytes": entry.caller.size_bytes,
+            "peer": entry.caller.peer,
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import logging
-import os
 import struct
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Mapping
 from pathlib import Path
 
 from agiwb.errors import ServingError
@@ -23,6 +21,8 @@ from agiwb.serving.prediction_log.redaction import Redactor
 from agiwb.serving.prediction_log.segment import Segment
 
 _LOOK_S = 1.0
+_MOST_RETIRED = 16
+"""Segments that wait to be closed; whoever retires one more waits for the disk, too."""
 _FIX = "Free some space, or serve without logging predictions."
 _REASONS = {
     errno.ENOSPC: "disk_full",
@@ -48,7 +48,7 @@ class PredictionLog:
         logged: Predictions appended, by model.
         lost: Predictions that could not be, by model and reason (``disk_full``, ``quota``,
             ``file_too_large``, ``disk_error``, ``permission``, ``encoding``, ``other``).
-            With durability ``none`` one may have been counted as logged before.
+            With durability ``none`` they may have been counted as logged before.
     """
 
     def __init__(self, folder: Path, *, policy: LogPolicy | None = None) -> None:
@@ -70,7 +70,9 @@ class PredictionLog:
         self._sampling_key = str(self.policy.seed).encode()
         self._segments: dict[str, Segment] = {}
         self._failing: set[str] = set()
+        self._retired: deque[Segment] = deque()
         self._lock = threading.Lock()
+        self._closing = threading.Lock()
         self._closed = threading.Event()
         self._keeper: threading.Thread | None = None
 
@@ -86,33 +88,30 @@ class PredictionLog:
         if frame:
             self._write(prediction.model, frame, 1)
 
-    def append_all(self, predictions: Sequence[Prediction]) -> None:
-        """Log a batch with one write for each model; all of a model's are logged or none.
-
-        Raises:
-            ServingError: Some could not be logged, and the policy is to refuse then.
-        """
-        frames: dict[str, list[bytes]] = {}
-        for prediction in predictions:
-            if not self._samples or self._is_sampled(prediction.request_id):
-                frame = self._encode(prediction)
-                if frame:
-                    frames.setdefault(prediction.model, []).append(frame)
-        for model, its in frames.items():
-            self._write(model, b"".join(its), len(its))
-
     def seal(self) -> None:
         """End all segments, so that they can be compacted; the next prediction begins a new one.
 
         Raises:
             ServingError: What was buffered could not be written, and the policy is to refuse.
         """
+        refusals = []
         with self._lock:
-            for model in list(self._segments):
-                self._seal(model)
+            for model, segment in list(self._segments.items()):
+                try:
+                    self._flush(model, segment)
+                except ServingError as refusal:
+                    refusals.append(refusal)
+                self._retire(model)
+        self._close_retired()
+        if refusals:
+            raise refusals[0]
 
     def close(self) -> None:
-        """End all segments and the thread that keeps them."""
+        """End all segments and the thread that keeps them.
+
+        Raises:
+            ServingError: As ``seal``; everything is ended nevertheless.
+        """
         self._closed.set()
         if self._keeper is not None:
             self._keeper.join()
@@ -140,7 +139,8 @@ class PredictionLog:
                 segment = self._segments.get(model) or self._open(model)
                 # Its age is looked after by a thread.
                 if segment.size + len(frames) > self._segment_bytes and segment.size:
-                    self._seal(model)
+                    segment.flush()
+                    self._retire(model)
                     segment = self._open(model)
                 segment.append(frames, rows)
             except OSError as error:
@@ -149,14 +149,19 @@ class PredictionLog:
             self._logged[model] += rows
             if model in self._failing:
                 self._recover(model)
+        if len(self._retired) > _MOST_RETIRED:
+            self._close_retired()
 
     def _write_elsewhere(self, model: str, frames: bytes, rows: int, error: OSError) -> bool:
         """Return whether a new segment took what this one did not; the lock is held."""
         segment = self._segments.get(model)
+        if segment is not None:
+            held, held_rows = segment.drain()
+            frames, rows = held + frames, held_rows + rows
         if segment is None or error.errno in _NOT_THE_FILES_FAULT:
             self._lose_to(error, model, rows)
             return False
-        self._segments.pop(model).close()
+        self._retire(model)
         try:
             self._open(model).append(frames, rows)
         except OSError as again:
@@ -172,57 +177,62 @@ class PredictionLog:
             self._keeper.start()
         return segment
 
-    def _seal(self, model: str) -> None:
-        """End a model's segment; the lock is held."""
-        segment = self._segments.pop(model)
-        try:
-            self._flush(model, segment)
-            with contextlib.suppress(OSError):
-                if self.policy.durability == "process" and segment.is_dirty:
-                    os.fdatasync(segment.descriptor)
-        finally:
-            segment.close()
+    def _retire(self, model: str) -> None:
+        """Append no more to a model's segment; the lock is held, so its closing is for later."""
+        self._retired.append(self._segments.pop(model))
+
+    def _close_retired(self) -> None:
+        """Close what was retired, once it is on the disk; takes long, so never under the lock."""
+        with self._closing:
+            while self._retired:
+                segment = self._retired.popleft()
+                self._sync(segment)
+                segment.close()
 
     def _flush(self, model: str, segment: Segment) -> None:
-        rows = segment.rows_in_buffer
         try:
             segment.flush()
         except OSError as error:
+            _, rows = segment.drain()
             self._lose_to(error, model, rows)
 
     def _keep(self) -> None:
         """Every second: write what is buffered, have it reach the disk, seal what is old."""
         while not self._closed.wait(_LOOK_S):
-            for model in list(self._segments):
-                with contextlib.suppress(ServingError):
-                    self._look_after(model)
+            for model, segment in list(self._segments.items()):
+                try:
+                    self._look_after(model, segment)
+                except (OSError, ServingError) as error:  # there is nobody to refuse
+                    _warn_of(segment, error)
+            self._close_retired()
 
-    def _look_after(self, model: str) -> None:
+    def _look_after(self, model: str, segment: Segment) -> None:
         with self._lock:
-            segment = self._segments.get(model)
-            if segment is None:
+            if self._segments.get(model) is not segment:
                 return
             if segment.is_gone():
-                self._segments.pop(model).close()
                 logging.getLogger("agiwb").warning(
                     "The predictions in %s were deleted while they were logged.", segment.path
                 )
+                if segment.rows_in_buffer:  # they came later, and were not meant
+                    self._write_elsewhere(model, b"", 0, FileNotFoundError("It was deleted"))
+                else:
+                    self._retire(model)
                 return
             self._flush(model, segment)
             if time.monotonic() - segment.opened_at > self.policy.segment_seconds:
-                self._seal(model)
+                self._retire(model)
                 return
-            if self.policy.durability != "process" or not segment.is_dirty:
-                return
-            segment.is_dirty = False
-            descriptor = os.dup(segment.descriptor)
-        # Without the lock: it takes long.
-        try:
-            os.fdatasync(descriptor)
-        except OSError as error:
-            logging.getLogger("agiwb").warning("%s: %s.", segment.path, error.strerror)
-        finally:
-            os.close(descriptor)
+        with self._closing:
+            self._sync(segment)
+
+    def _sync(self, segment: Segment) -> None:
+        """Have a segment reach the disk if the policy is so; nobody closes it meanwhile."""
+        if self.policy.durability == "process":
+            try:
+                segment.sync()
+            except OSError as error:
+                _warn_of(segment, error)
 
     def _lose_to(self, error: OSError, model: str, rows: int) -> None:
         reason = _REASONS.get(error.errno or 0, "other")
@@ -245,3 +255,8 @@ class PredictionLog:
         logging.getLogger("agiwb").warning(
             "Predictions of %r are logged again; %d were lost so far.", model, lost
         )
+
+
+def _warn_of(segment: Segment, error: OSError | ServingError) -> None:
+    words = (error.strerror if isinstance(error, OSError) else "") or error
+    logging.getLogger("agiwb").warning("%s: %s", segment.path, words)

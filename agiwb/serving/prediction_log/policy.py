@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from agiwb.config import Config
-from agiwb.errors import ConfigError, did_you_mean
+from agiwb.errors import did_you_mean
 
 Action = Literal["keep", "drop", "hash", "mask", "round"]
 
@@ -108,29 +107,3 @@ class LogPolicy(Config):
                 hint = did_you_mean(feature, names) if names else "List them in `feature_names`."
                 raise ValueError(f"{rule.tensor!r} has no feature named {feature!r}. {hint}")
         return tuple(names.index(f) if isinstance(f, str) else f for f in rule.features)
-
-    def check(
-        self, inputs: Mapping[str, Collection[str]], outputs: Mapping[str, Collection[str]]
-    ) -> None:
-        """Make sure that each rule fits something; a misspelt one would hide nothing.
-
-        Args:
-            inputs: The names of the inputs, of all signatures, by model.
-            outputs: Likewise of the outputs.
-
-        Raises:
-            ConfigError: A rule is about a model, an input or an output there is not.
-        """
-        for rule in self.redact:
-            kind, by_model = ("input", inputs) if rule.output is None else ("output", outputs)
-            if rule.model is not None and rule.model not in by_model:
-                raise ConfigError(
-                    f"`redact`: no model {rule.model!r} is served.",
-                    did_you_mean(rule.model, by_model),
-                )
-            names = {n for model, its in by_model.items() if rule.concerns(model) for n in its}
-            if rule.tensor not in names:
-                raise ConfigError(
-                    f"`redact`: no {kind} is named {rule.tensor!r}.",
-                    did_you_mean(rule.tensor, names),
-                )

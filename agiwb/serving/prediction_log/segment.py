@@ -29,7 +29,7 @@ class Segment:
 
     Attributes:
         path: The file.
-        descriptor: Its descriptor.
+        descriptor: Its descriptor; -1 once it is closed.
         size: Its bytes, with those in the buffer.
         opened_at: ``time.monotonic()`` of its beginning.
         rows_in_buffer: Predictions acknowledged that the death of this process would lose.
@@ -69,29 +69,47 @@ class Segment:
         """Write whole frames, which hold ``rows`` predictions.
 
         Raises:
-            OSError: They could not be written, and none of them is in the file.
+            OSError: They could not be written, and none of them is in the file or the buffer; or
+                what was in the buffer could not, and still is there.
         """
         if self._buffer is None:
             self._write(frames)
             return
+        if len(self._buffer) >= _BUFFER_BYTES:
+            self.flush()
         self._buffer += frames
         self.rows_in_buffer += rows
         self.size += len(frames)
-        if len(self._buffer) >= _BUFFER_BYTES:
-            self.flush()
 
     def flush(self) -> None:
-        """Write what is in the buffer; if that fails it is lost.
+        """Write what is in the buffer; if that fails it stays there.
 
         Raises:
             OSError: It could not be written.
         """
         if self._buffer:
-            frames = bytes(self._buffer)
+            self._write(bytes(self._buffer))
+            self.drain()
+
+    def drain(self) -> tuple[bytes, int]:
+        """Empty the buffer; return the frames that were in it and how many predictions."""
+        drained = bytes(self._buffer or b""), self.rows_in_buffer
+        if self._buffer:
             self._buffer.clear()
-            self.rows_in_buffer = 0
-            self.size -= len(frames)
-            self._write(frames)
+        self.rows_in_buffer = 0
+        self.size -= len(drained[0])
+        return drained
+
+    def sync(self) -> None:
+        """Return once what was written is on the disk; at once if it is, or the file is closed.
+
+        Raises:
+            OSError: It is unknown what is on the disk.
+        """
+        if self.is_dirty and self.descriptor >= 0:
+            # Before: what is written meanwhile is for the next time.
+            self.is_dirty = False
+            os.fdatasync(self.descriptor)
 
     def is_gone(self) -> bool:
         """Return whether somebody has deleted the file."""
@@ -99,8 +117,9 @@ class Segment:
 
     def close(self) -> None:
         """Close the file, which seals it. What is in the buffer is lost: ``flush`` first."""
+        descriptor, self.descriptor = self.descriptor, -1
         with contextlib.suppress(OSError):
-            os.close(self.descriptor)
+            os.close(descriptor)
 
     def _write(self, frames: bytes) -> None:
         self.is_dirty = True

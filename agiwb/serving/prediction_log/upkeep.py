@@ -30,6 +30,7 @@ class Upkeep:
         self._policy = policy
         self._every_s = every_s
         self._stopping = threading.Event()
+        self._starting = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._work, name="log-upkeep", daemon=True)
 
@@ -40,8 +41,9 @@ class Upkeep:
     def stop(self) -> None:
         """Start no more; one that runs is ended, which loses nothing."""
         self._stopping.set()
-        if self._child is not None:
-            self._child.terminate()
+        with self._starting:  # a child that is being started is there afterwards
+            if self._child is not None:
+                self._child.terminate()
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -59,7 +61,27 @@ class Upkeep:
 
     def _compact(self, folders: list[Path]) -> bool:
         """Return whether it makes sense to try again in an hour."""
-        self._child = subprocess.Popen(
+        try:
+            with self._starting:
+                if self._stopping.is_set():
+                    return False
+                child = self._child = self._start_child(folders)
+            try:
+                _, said = child.communicate(timeout=_LONGEST_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                _, said = child.communicate()
+        except OSError as error:  # no memory, too many processes: it may be otherwise in an hour
+            _warn(error.strerror or str(error))
+            return True
+        if child.returncode == 0 or self._stopping.is_set():
+            return True
+        text = said.decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
+        _warn(text)
+        return "No module named" not in text  # without pyarrow no later try will succeed
+
+    def _start_child(self, folders: list[Path]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -73,16 +95,10 @@ class Upkeep:
             stderr=subprocess.PIPE,
             preexec_fn=_lower_priority if sys.platform != "win32" else None,  # noqa: PLW1509
         )
-        try:
-            _, said = self._child.communicate(timeout=_LONGEST_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            _, said = self._child.communicate()
-        if self._child.returncode == 0 or self._stopping.is_set():
-            return True
-        text = said.decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
-        logging.getLogger("agiwb").warning("The prediction log is not compacted: %s", text)
-        return "No module named" not in text  # without pyarrow no later try will succeed
+
+
+def _warn(reason: str) -> None:
+    logging.getLogger("agiwb").warning("The prediction log is not compacted: %s", reason)
 
 
 def _lower_priority() -> None:

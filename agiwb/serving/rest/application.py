@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import itertools
 import logging
 import time
@@ -11,8 +10,9 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 from agiwb.errors import AgiwbError
-from agiwb.serving.access.gate import Gate
-from agiwb.serving.access.identity import ANYONE, OPERATOR, Identity, Scope
+from agiwb.serving.access.gate import Gate, bearer_of
+from agiwb.serving.access.identity import ANYONE, Identity, Scope
+from agiwb.serving.access.own_machine import check_own_machine
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller, Protocol
 from agiwb.serving.http.answering import refuse
@@ -64,8 +64,8 @@ class RestApplication:
         gate: Knows who may ask.
         timeout_s: Seconds after which a prediction is answered with 504.
         traced: Whether the engine makes spans of requests.
+        own_machine_only: Whether what a web page from elsewhere has a browser ask is refused.
         admin: Answers what is below ``/admin/``; None refuses it.
-        operator_key: Opens ``/admin/`` to who started the server, whatever the gate says.
         sum_metrics: Returns what all workers have counted, if this process is one of several.
         aliases: More request lines and what they stand for, such as Vertex AI's ``AIP_*`` routes.
     """
@@ -78,7 +78,7 @@ class RestApplication:
         timeout_s: float = 30.0,
         traced: bool = False,
         admin: Admin | None = None,
-        operator_key: str = "",
+        own_machine_only: bool = False,
         aliases: Mapping[tuple[str, str], Route] | None = None,
         sum_metrics: Callable[[], Exposed] | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class RestApplication:
         self._timeout_s = timeout_s
         self._traced = traced
         self._admin = admin
-        self._operator_key = operator_key.encode()
+        self._own_machine_only = own_machine_only
         self._aliases = dict(aliases or {})
         self._sum_metrics = sum_metrics
         self._process = uuid.uuid4().hex[:12]
@@ -115,6 +115,8 @@ class RestApplication:
         return response
 
     async def _answer(self, request: Request, request_id: str) -> Response:
+        if self._own_machine_only:
+            check_own_machine(request.headers)
         route = self._aliases.get((request.method, request.path)) or find_route(
             request.method, request.path
         )
@@ -158,26 +160,23 @@ class RestApplication:
     def _operator(self, request: Request) -> str:
         """Return who administers; raise Refusal unless they may."""
         identity = self._identify(request, "admin")
-        # On loopback everybody is let in, and any page in a browser can send requests there; but
-        # none can send them without Origin.
-        if identity is ANYONE and (self._operator_key or b"origin" in request.headers):
+        # Where everybody is let in, a page in a browser is not, not even one from this machine.
+        # Browsers leave Origin out of some GETs only, and those change nothing.
+        if identity is ANYONE and b"origin" in request.headers:
             raise Refusal(
                 Code.UNAUTHENTICATED,
-                "The request does not say that it is from the server's operator.",
-                "Use the endpoint in Python that started the server, or a server with keys.",
+                "A web page may not administer this server.",
+                "Use a server with keys.",
             )
         return identity.name
 
     def _identify(self, request: Request, scope: Scope) -> Identity:
         """Return who asks; raise Refusal unless they may."""
         key = request.headers.get(b"x-api-key")
-        if key and self._operator_key and hmac.compare_digest(key, self._operator_key):
-            return OPERATOR
-        token = request.headers.get(b"authorization", b"")
         return self._gate.check(
             scope,
             api_key=key.decode("latin-1") if key else None,
-            bearer=token[7:].decode("latin-1") if token[:7].lower() == b"bearer " else None,
+            bearer=bearer_of(request.headers.get(b"authorization", b"").decode("latin-1")),
             certificate=request.client_certificate,
             peer=request.peer,
         )

@@ -15,8 +15,10 @@ from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller
 from agiwb.serving.http.messages import Request, Response
 from agiwb.serving.rest import tensorflow
+from agiwb.serving.rest.decoding import decode_apart
 from agiwb.serving.rest.routes import Route, version_number
 from agiwb.serving.rest_json.json_text import dump_json, load_json
+from agiwb.serving.rest_json.large_json import LARGE
 
 _ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 _UNAVAILABLE = 503
@@ -42,7 +44,10 @@ async def invoke(engine: Engine, request: Request, route: Route, caller: Caller)
         if not models:
             raise NotFoundError("This server has no models.")
         model = models[0].name
-    body = _as_predict_body(request)
+    if len(request.body) < LARGE:
+        body = _as_predict_body(request)
+    else:  # the loop goes on answering others
+        body = await decode_apart(_as_predict_body, request)
     return await tensorflow.predict(
         engine, replace(request, body=body), Route("predict", model, version), caller
     )

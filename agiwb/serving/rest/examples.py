@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.engine import Engine
-from agiwb.serving.exchange import Caller
+from agiwb.serving.exchange import Api, Caller
 from agiwb.serving.grpc.example_results import INPUTS, check_classification, check_regression
 from agiwb.serving.http.messages import Request, Response
-from agiwb.serving.protobuf.examples import serialized_examples
-from agiwb.serving.protobuf.messages import message_class
+from agiwb.serving.rest.decoding import decode_apart
 from agiwb.serving.rest.routes import Route
+from agiwb.serving.rest_json.example_protos import serialize_request
 from agiwb.serving.rest_json.examples_json import (
-    Example,
-    ExamplesRequest,
     decode_examples,
     encode_classifications,
     encode_regressions,
 )
+from agiwb.serving.rest_json.large_json import LARGE
 from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.status import Code, Refusal
 
@@ -31,13 +29,15 @@ class _Method:
 
     check: Callable[[ServedSignature], None]
     encode: Callable[[Tensors], bytes]
+    api: Api
 
 
 _CLASSIFY = _Method(
     check_classification,
     lambda found: encode_classifications(found.get("classes"), found.get("scores")),
+    "Classify",
 )
-_REGRESS = _Method(check_regression, lambda found: encode_regressions(found["outputs"]))
+_REGRESS = _Method(check_regression, lambda found: encode_regressions(found["outputs"]), "Regress")
 
 
 async def classify(engine: Engine, request: Request, route: Route, caller: Caller) -> Response:
@@ -62,7 +62,11 @@ async def _answer(
     method: _Method, engine: Engine, request: Request, route: Route, caller: Caller
 ) -> Response:
     with engine.exchange(route.spec, caller) as exchange:
-        asked = decode_examples(request.body)
+        exchange.api = method.api
+        if len(request.body) < LARGE:
+            asked = decode_examples(request.body)
+        else:  # the loop goes on answering others
+            asked = await decode_apart(decode_examples, request.body)
         served = exchange.version.servable.signatures.get(asked.signature_name)
         if served is None:
             raise Refusal(
@@ -70,33 +74,7 @@ async def _answer(
                 f"No signature was found with the name: {asked.signature_name}",
             )
         method.check(served)
-        inputs = {INPUTS: serialized_examples(_message(asked))}
+        inputs = {INPUTS: serialize_request(asked)}
         exchange.asks(asked.signature_name, inputs)
         answer = await engine.predict(exchange.version, asked.signature_name, inputs, caller)
         return Response(200, method.encode(answer.outputs))
-
-
-def _message(asked: ExamplesRequest) -> Any:
-    """Return the request as the ``Input`` message that gRPC would carry."""
-    message = message_class("Input")()
-    if asked.context is None:
-        listed = message.example_list
-    else:
-        listed = message.example_list_with_context
-        _fill(listed.context, asked.context)
-    for example in asked.examples:
-        _fill(listed.examples.add(), example)
-    return message
-
-
-def _fill(message: Any, example: Example) -> None:
-    for name, values in example.items():
-        feature = message.features.feature[name]
-        if not values:
-            feature.SetInParent()
-        elif isinstance(values[0], bytes):
-            feature.bytes_list.value.extend(values)
-        elif isinstance(values[0], float):
-            feature.float_list.value.extend(values)
-        else:
-            feature.int64_list.value.extend(values)

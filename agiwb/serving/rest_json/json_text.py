@@ -1,15 +1,14 @@
 """JSON as TensorFlow Serving speaks it: with the tokens NaN, Infinity and -Infinity.
 
 orjson does the work; the standard library, eight times slower, takes over for those tokens, and for
-what may follow a document.
+what may follow a document. A large document is read by ``large_json``.
 """
 
 from __future__ import annotations
 
 import codecs
-import gc
 import json
-import re
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ import orjson
 from numpy.typing import NDArray
 
 from agiwb.errors import InputError
+from agiwb.serving.rest_json.large_json import LARGE, load_large
+from agiwb.serving.rest_json.lenient_json import load_leniently
 from agiwb.serving.rest_json.limits import (
     DEFAULT_LIMITS,
     PARSER_LEVELS,
@@ -26,13 +27,11 @@ from agiwb.serving.rest_json.limits import (
 )
 
 _NULL = b"null"
+_TOKENS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
 _SHOWN_BYTES = 256
-_LARGE = 1 << 20
 _ORJSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _TOO_DEEP = "depth limit"
 _TRAILING = "after document"
-# RapidJSON also reads these spellings. Strings are matched first, to be left alone.
-_ODD_TOKENS = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+")|-NaN|\bInf\b', re.DOTALL)
 
 
 def load_json(text: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
@@ -45,7 +44,7 @@ def load_json(text: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     """
     check_limits(text, limits)
     try:
-        return orjson.loads(text) if len(text) < _LARGE else _load_large(text)
+        return orjson.loads(text) if len(text) < LARGE else load_large(text)
     except orjson.JSONDecodeError as error:
         if _TOO_DEEP in error.msg:
             raise too_deep(PARSER_LEVELS) from None
@@ -53,7 +52,7 @@ def load_json(text: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
         if not lenient and not text.startswith(codecs.BOM_UTF8):
             raise _parse_error(text, error) from None
     try:
-        return _load_leniently(text)
+        return load_leniently(text)
     except RecursionError:
         raise too_deep(PARSER_LEVELS) from None
     except ValueError as error:
@@ -70,6 +69,10 @@ def dump_json(document: Any) -> bytes:
     if _NULL not in text:
         return text
     # Perhaps a NaN or an infinity, which orjson writes as null.
+    tokens = _tokens_of(document)
+    if text.count(_NULL) == len(tokens):  # then there is no other null, not even in a string
+        parts = text.split(_NULL)
+        return b"".join(chain.from_iterable(zip(parts, (*tokens, b""), strict=True)))
     return json.dumps(document, default=_plain, separators=(",", ":")).encode()
 
 
@@ -84,42 +87,15 @@ def quote_json(value: Any) -> str:
     return f"{text[:_SHOWN_BYTES].decode(errors='ignore')}..."
 
 
-def _load_large(text: bytes) -> Any:
-    """Return the document without a look for garbage after every few hundred lists.
-
-    Each look is at all that were made so far: millions of small lists would take many times longer
-    to look through than to read.
-    """
-    looks = gc.isenabled()
-    gc.disable()
-    try:
-        return orjson.loads(text)
-    finally:
-        if looks:
-            gc.enable()
-
-
-def _load_leniently(text: bytes) -> Any:
-    """Return the document that ``text`` begins with, read by the standard library.
-
-    Raises:
-        ValueError: There is none.
-        RecursionError: It is nested too deeply.
-    """
-    characters = text.decode("utf-8-sig").lstrip(" \t\r\n")
-    if "Inf" in characters or "-NaN" in characters:
-        characters = _ODD_TOKENS.sub(_usual_token, characters)
-    document, _ = json.JSONDecoder().raw_decode(characters)
-    if "\\u" in characters:  # half of a surrogate pair is no text
-        json.dumps(document, ensure_ascii=False).encode()
-    return document
-
-
-def _usual_token(match: re.Match[str]) -> str:
-    string: str | None = match[1]
-    return (
-        string if string is not None else match[0].replace("-NaN", "NaN").replace("Inf", "Infinity")
-    )
+def _tokens_of(document: Any) -> list[bytes]:
+    """Return what the arrays in ``document`` have for numbers that JSON has not, in order."""
+    if isinstance(document, dict):
+        return [token for value in document.values() for token in _tokens_of(value)]
+    if isinstance(document, list):
+        return [token for value in document for token in _tokens_of(value)]
+    if not isinstance(document, np.ndarray) or document.dtype.kind != "f":
+        return []
+    return [_TOKENS[str(value)] for value in document[~np.isfinite(document)].tolist()]
 
 
 def _plain(value: Any) -> Any:

@@ -26,6 +26,7 @@ from agiwb.serving.status import Code
 FALSE_ALARM = 1e-6
 LOOK_EVERY = 25
 _QUANTILES = (0.5, 0.95)
+_NEARLY_ALWAYS = 0.95
 _PARTS = 2
 """Each guard asks at most two questions of at most two samples, and divides its alarms by them."""
 
@@ -39,7 +40,7 @@ FAULTS = frozenset(
         Code.UNIMPLEMENTED,
     }
 )
-"""Failures that are the version's."""
+"""Failures that are the version's, unless the champion has them as well."""
 REFUSALS = frozenset({Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE})
 """What a client may be to blame for, or a version that takes other inputs."""
 
@@ -57,6 +58,7 @@ class _Seen(NamedTuple):
     fault: bool
     refusal: bool
     seconds: float
+    late: bool
 
 
 @dataclass
@@ -92,7 +94,8 @@ class Watch:
 
     def observe(self, version: int, code: Code, seconds: float) -> bool:
         """Count one request; return whether it is time to judge."""
-        seen = _Seen(code in FAULTS, code in REFUSALS, seconds)
+        late = code == Code.DEADLINE_EXCEEDED
+        seen = _Seen(code in FAULTS, code in REFUSALS, seconds, late)
         if version == self.canary.version:
             with self._lock:
                 self._challenger.add(seen)
@@ -133,19 +136,28 @@ class Watch:
     def _judge_errors(self, challenger: list[_Seen], champion: list[_Seen]) -> Broken | None:
         """Test both kinds of failure by the exact binomial test.
 
-        Refusals are tested against the limit plus all that the champion's own rate may be.
+        Both are tested against the limit plus all that the champion's own rate may be, so that a
+        full disk or a full queue, which no version is to blame for, is not held against one. Faults
+        are, however, where the champion has none: then nothing but the version explains them, and
+        a challenger that gets nearly all requests is not safe for want of a comparison.
         """
         limit = self.canary.guards.max_error_rate
         if limit is None:
             return None
         alpha, n = FALSE_ALARM / _PARTS, len(challenger)
-        faults = sum(seen.fault for seen in challenger)
-        chance = tail_probability(faults, n, limit)
-        if chance <= alpha:
+        patience = _patience(champion)
+        faults = sum(_is_fault(seen, patience) for seen in challenger)
+        usual_faults = sum(_is_fault(seen, patience) for seen in champion)
+        usual = (
+            rate_upper_bound(usual_faults, len(champion), alpha / _PARTS) if usual_faults else 0.0
+        )
+        chance = tail_probability(faults, n, min(1.0, limit + usual))
+        if chance <= alpha / _PARTS:
+            more = f" more than the champion's {usual:.3g} at most" if usual else ""
             return self._broken(
                 "max_error_rate",
-                f"{faults} of its newest {n} requests failed; the limit is {limit:g}.",
-                {"limit": limit, "failed": faults, "p_value": chance},
+                f"{faults} of its newest {n} requests failed; the limit is {limit:g}{more}.",
+                {"limit": limit, "failed": faults, "champion_at_most": usual, "p_value": chance},
             )
         refused = sum(seen.refusal for seen in challenger)
         usual = rate_upper_bound(sum(s.refusal for s in champion), len(champion), alpha / _PARTS)
@@ -205,6 +217,17 @@ class Watch:
 
     def _broken(self, guard: GuardName, problem: str, evidence: dict[str, Any]) -> Broken:
         return Broken(guard, problem, {**evidence, **self.describe()})
+
+
+def _patience(champion: list[_Seen]) -> float:
+    """Return the seconds within which the champion answers nearly always; 0 if that is unknown."""
+    answered = _latencies(champion)
+    return answered[int(_NEARLY_ALWAYS * len(answered))] if answered else 0.0
+
+
+def _is_fault(seen: _Seen, patience: float) -> bool:
+    """Return whether the version failed; not if no version could have been in time."""
+    return seen.fault and not (seen.late and seen.seconds < patience)
 
 
 def _latencies(sample: list[_Seen]) -> list[float]:

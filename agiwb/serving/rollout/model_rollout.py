@@ -46,6 +46,11 @@ class ModelRollout:
         """The state that is in force."""
         return self._state
 
+    @property
+    def champion(self) -> int | None:
+        """The version that answers everybody but a canary's clients; None if none is loaded."""
+        return self._state.champion_among(self._available())
+
     def refresh(self) -> None:
         """Follow the state's file, which another process may have changed, and the versions."""
         with self._changing:
@@ -104,8 +109,10 @@ class ModelRollout:
             if share == 0:
                 return self._change(state, "shadow", {"shadow": None}, who, why)
             self._require(version)
-            shadow = Shadow(version=version, share=share)
-            return self._change(state, "shadow", {"shadow": shadow}, who, why)
+            update: dict[str, Any] = {"shadow": Shadow(version=version, share=share)}
+            if version == state.champion_among(self._available()):  # it is to answer nobody
+                update["champion"] = self._champion_beside(state, version)
+            return self._change(state, "shadow", update, who, why)
 
     def promote(
         self, version: int | None, *, who: str, why: str, revision: int | None
@@ -121,7 +128,7 @@ class ModelRollout:
                     "Name the version to promote.",
                 )
             self._require(chosen)
-            before = self._champion_now(state)
+            before = state.champion_among(self._available())
             ends = {"canary": None, "shadow": None, "champion": chosen}
             if before != chosen:
                 ends["previous"] = before
@@ -179,7 +186,7 @@ class ModelRollout:
         """Return the rollout as JSON can say it."""
         with self._changing:
             state, watch, comparison = self._state, self.watch, self.comparison
-            answers = self._champion_now(state)
+            answers = state.champion_among(self._available())
         return {
             "model": self.name,
             "revision": state.revision,
@@ -254,10 +261,7 @@ class ModelRollout:
     def _watch(self, champion: int | None, canary: Canary) -> Watch:
         """Return the watch of a canary; one whose share alone changed keeps what it has seen."""
         former = self.watch
-        if (
-            former is not None
-            and former.canary.model_copy(update={"share": canary.share}) == canary
-        ):
+        if former and former.canary.model_copy(update={"share": canary.share}) == canary:
             former.canary = canary
             return former
         return Watch(champion, canary)
@@ -284,10 +288,6 @@ class ModelRollout:
                 "Load the version it should be compared with, and make that the champion.",
             )
         return max(others)
-
-    def _champion_now(self, state: RolloutState) -> int | None:
-        available = self._available()
-        return state.champion if state.champion in available else max(available, default=None)
 
     def _evidence(self) -> dict[str, Any]:
         """Return what is known of the challenger at this moment."""

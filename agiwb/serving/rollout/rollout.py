@@ -148,8 +148,9 @@ class Rollout:
         inputs: Tensors,
         outputs: Tensors,
     ) -> None:
-        """Have the shadow answer what ``version`` has just answered, and compare.
+        """Have the shadow answer what the champion has just answered, and compare.
 
+        What another ``version`` has answered is not compared.
         The arrays are kept until then, and must not be changed.
         """
         rollout = self._models.get(version.name)
@@ -158,7 +159,7 @@ class Rollout:
         comparison, shadow = rollout.comparison, rollout.state.shadow
         if comparison is None or shadow is None or comparison.version == version.number:
             return
-        if rollout.state.canary is not None and version.number == rollout.state.canary.version:
+        if version.number != rollout.champion:  # of a canary's share, or asked for by its number
             return
         self._shadows.offer(shadow.share, comparison, version, signature_name, inputs, outputs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,8 +26,8 @@ class Guards(_Frozen):
     """What a challenger must keep to; it is rolled back once it surely does not.
 
     Attributes:
-        max_error_rate: Share of its requests that fail by the server's fault; and of those it
-            refuses as ill-formed, beyond the champion's share.
+        max_error_rate: Share of its requests that fail by the server's fault, and of those it
+            refuses as ill-formed, each beyond the champion's share.
         max_latency_ratio: Its median or its 95th percentile of latency, over the champion's.
         max_disagreement: Share of rows for which the shadow's answer differs from the champion's.
         min_requests: Nothing is judged on fewer requests (for disagreement: compared rows).
@@ -84,6 +85,10 @@ class RolloutState(_Frozen):
     canary: Canary | None = None
     shadow: Shadow | None = None
     last_change: Change | None = None
+
+    def champion_among(self, available: Collection[int]) -> int | None:
+        """Return the version that answers if these are loaded; None if none is."""
+        return self.champion if self.champion in available else max(available, default=None)
 
     def roles(self) -> dict[str, Any]:
         """Return who does what, as the ledger tells it."""

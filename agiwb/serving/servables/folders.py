@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agiwb.artifacts.manifest import MANIFEST_FILE, Artifact, read_artifact
-from agiwb.errors import WorkError
+from agiwb.artifacts.manifest import MANIFEST_FILE, Artifact
+from agiwb.errors import InputError
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
 
@@ -63,11 +63,11 @@ class Settling:
 
 
 def verify(base_path: Path, version: Version) -> tuple[str, ...]:
-    """Return the classes in the manifest of ``version``, () without one; check what may be checked.
+    """Return the classes in the manifest of ``version``, () without one; check where links lead.
 
     Raises:
-        Refusal: A link leads out of ``base_path``, or a file is not what the manifest says.
-        NotFoundError: The manifest cannot be read.
+        Refusal: A link leads out of ``base_path``.
+        InputError: The manifest cannot be read.
     """
     root = base_path.resolve()
     for path in _all_paths(version.folder):
@@ -79,12 +79,26 @@ def verify(base_path: Path, version: Version) -> tuple[str, ...]:
                 f"the link {shown} leads out of the model's base path.",
                 "Put the files themselves there.",
             )
-    if not (version.folder / MANIFEST_FILE).exists():
-        return ()
+    artifact = read_manifest(version.folder)
+    return () if artifact is None else artifact.classes
+
+
+def read_manifest(folder: Path) -> Artifact | None:
+    """Return the manifest in a version's folder, None without one; it checks no file.
+
+    Raises:
+        InputError: It cannot be read, or is not one.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.exists():
+        return None
     try:
-        return read_artifact(version.folder).classes
-    except WorkError as error:
-        raise Refusal(Code.DATA_LOSS, error.problem, "Publish the version again.") from error
+        return Artifact.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(
+            f"The manifest {path} cannot be read.",
+            "Publish the model again, or remove the manifest to serve it unchecked.",
+        ) from error
 
 
 def _look(folder: Path) -> tuple[Fingerprint, float]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from agiwb.artifacts.manifest import MANIFEST_FILE, MODEL_FILES, Artifact, Format
+from agiwb.artifacts.manifest import MANIFEST_FILE, MODEL_FILES, Format
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.errors import AgiwbError, InputError, NotFoundError
 from agiwb.runs.files import damaged_files
@@ -19,8 +18,10 @@ from agiwb.runtimes.child.runtime import ChildRuntime
 from agiwb.runtimes.litert import LiteRTRuntime
 from agiwb.runtimes.onnx import OnnxRuntime
 from agiwb.runtimes.runtime import Tensors
+from agiwb.serving.servables.folders import read_manifest
 from agiwb.serving.servables.servable import Servable, ServedSignature
-from agiwb.serving.servables.warm_up import warm_up, zero_batch
+from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up, zero_batch
+from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
 
 SERVED_FORMATS: tuple[Format, ...] = ("onnx", "litert", "saved_model", "keras")
@@ -82,7 +83,12 @@ class ChildServable:
 
 
 def load_servable(
-    name: str, version: Version, threads: int = 1, *, warm_up_iterations: int = 1
+    name: str,
+    version: Version,
+    threads: int = 1,
+    *,
+    warm_up_iterations: int = 1,
+    on_warmed: Callable[[str, float, int], None] | None = None,
 ) -> Servable:
     """Return the model in ``version``'s folder: its files checked, loaded, warm and timed.
 
@@ -93,16 +99,21 @@ def load_servable(
         version: The folder.
         threads: For each operation of the model.
         warm_up_iterations: How often each recorded warm-up request runs.
+        on_warmed: Told the folder, the seconds and the number of runs of recorded requests.
 
     Raises:
-        InputError: The folder holds no model that is served, a file differs from the manifest, the
+        Refusal: A file differs from the manifest.
+        InputError: The folder holds no model that is served, its manifest cannot be read, the
             model cannot be loaded, or a recorded warm-up request fails.
         ServingError: A child process ended, or took too long.
     """
     _check_files(version.folder)
     servable = _open(name, version.folder, threads)
     try:
-        warm_up(servable, version.folder, iterations=warm_up_iterations)
+        start = time.perf_counter()
+        ran = warm_up(servable, version.folder, iterations=warm_up_iterations)
+        if on_warmed is not None and ran and (version.folder / WARM_UP_FILE).is_file():
+            on_warmed(str(version.folder), time.perf_counter() - start, ran)
         servable.seconds_per_row = _time_one_row(servable)
     except BaseException:
         servable.close()
@@ -111,19 +122,11 @@ def load_servable(
 
 
 def _check_files(folder: Path) -> None:
-    """Raise InputError if there is a manifest and a file is not as it says."""
-    path = folder / MANIFEST_FILE
-    if not path.is_file():
-        return
-    try:
-        artifact = Artifact.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InputError(
-            f"The manifest {path} cannot be read.",
-            "Publish the model again, or remove the manifest to serve it unchecked.",
-        ) from error
-    if changed := damaged_files(folder, artifact.files):
-        raise InputError(
+    """Raise Refusal if there is a manifest and a file is not as it says."""
+    artifact = read_manifest(folder)
+    if artifact is not None and (changed := damaged_files(folder, artifact.files)):
+        raise Refusal(
+            Code.DATA_LOSS,
             f"The file {folder / changed[0]} is not the one that {MANIFEST_FILE} describes: "
             "its SHA-256 differs, or it is missing.",
             "Publish the model again.",
@@ -151,9 +154,12 @@ def _open(name: str, folder: Path, threads: int) -> InProcessServable | ChildSer
 
 
 def _time_one_row(servable: Servable) -> float:
-    """Return the seconds of the fastest of a few runs of one row; infinite if it is not known."""
+    """Return the seconds of the fastest of a few runs of one row; infinite if it is not known.
+
+    It is not where other sizes are free, too: a long text takes longer than one of a word.
+    """
     named = servable.signatures.get(SIGNATURE_NAME)
-    if named is None:
+    if named is None or any(None in spec.shape[1:] for spec in named.signature.inputs):
         return math.inf
     batch = zero_batch(named.signature)
     durations = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,6 @@ from agiwb.serving.servables.models_message import fill_entry, model_of, models_
 
 _SKIPPED = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""")
 _ENTRY = re.compile(r"\bconfig\s*:?\s*[{<]")
-
-
-def read_models_config(path: Path) -> tuple[ModelConfig, ...]:
-    """Return the models that the ``models.config`` file at ``path`` lists.
-
-    Raises:
-        ConfigError: The file cannot be read or is not such a file; names file and line.
-    """
-    return ModelsFile(path).read()
 
 
 class ModelsFile:
@@ -66,6 +57,25 @@ class ModelsFile:
             entries = message.model_config_list.config
             entry = next((entry for entry in entries if entry.name == model.name), None)
             fill_entry(entries.add() if entry is None else entry, model)
+            self._write(message)
+
+    def replace_all(self, models: Iterable[ModelConfig]) -> None:
+        """Have the file list exactly ``models``; entries that stay keep what is not used here.
+
+        Raises:
+            ConfigError: The file is there and is not such a file.
+        """
+        with self._changing:
+            message = self._message()
+            entries = message.model_config_list.config
+            former = {entry.name: entry for entry in entries}
+            message.model_config_list.SetInParent()
+            del entries[:]
+            for model in models:
+                entry = entries.add()
+                if model.name in former:
+                    entry.CopyFrom(former[model.name])
+                fill_entry(entry, model)
             self._write(message)
 
     def drop(self, name: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.servables.model_config import ModelConfig, check_models
 from agiwb.serving.servables.policy import All, Latest, Specific, VersionPolicy
 from agiwb.serving.status import Code, Refusal
@@ -71,15 +69,6 @@ def fill_entry(entry: Any, model: ModelConfig) -> None:
             entry.model_version_policy.latest.num_versions = number
     entry.ClearField("version_labels")
     entry.version_labels.update(model.labels)
-
-
-def message_of(models: Iterable[ModelConfig]) -> Any:
-    """Return a ``ModelServerConfig`` that lists ``models``."""
-    message = message_class("ModelServerConfig")()
-    message.model_config_list.SetInParent()
-    for model in models:
-        fill_entry(message.model_config_list.config.add(), model)
-    return message
 
 
 def _policy_of(message: Any) -> VersionPolicy:

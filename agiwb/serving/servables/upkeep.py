@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from agiwb.serving.servables.admission import Admissions
+from agiwb.serving.servables.admission import Admission, Admissions
 from agiwb.serving.servables.announcements import Announcements, Listener
 from agiwb.serving.servables.folders import Settling, verify
 from agiwb.serving.servables.harness import Harness, LoadedVersion
@@ -112,9 +112,10 @@ class Upkeep:
             yield
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Return whether ``condition``, asked under the lock, came true within ``timeout_s``."""
+        """Return whether ``condition``, asked under the lock, came true in time, before a stop."""
         with self._changed:
-            return self._changed.wait_for(condition, timeout_s)
+            self._changed.wait_for(lambda: self._stopping or condition(), timeout_s)
+            return not self._stopping and condition()
 
     def tell(self, harness: Harness) -> None:
         """Keep a change of state for who listens; inside ``changing``."""
@@ -188,7 +189,10 @@ class Upkeep:
 
     def _load_in_turn(self) -> None:
         while (harness := self._to_load.get()) is not None:
-            self._load(harness)
+            try:
+                self._load(harness)
+            except Exception:  # one version's trouble must not end the loading of others
+                logging.getLogger("agiwb").exception("Loading %s failed.", harness.name)
 
     def _load(self, harness: Harness) -> None:
         with self.changing():
@@ -202,6 +206,7 @@ class Upkeep:
         try:
             classes = verify(base_path, harness.version)
             servable = self._load_servable(harness.name, harness.version)
+            admission = self._place(harness, servable)
         except Exception as error:  # noqa: BLE001  whatever a damaged model makes a library raise
             reason = str(error).replace(str(base_path), harness.name) or type(error).__name__
             logging.getLogger("agiwb").warning(
@@ -216,22 +221,26 @@ class Upkeep:
             return
         number, folder = harness.version.number, harness.version.folder
         loaded = LoadedVersion(harness.name, number, folder, servable, classes)
+        with self.changing():
+            if admission is None:
+                harness.become_ready(loaded)
+            else:
+                harness.stand_by(loaded, admission)
+            if self._stopping:
+                self._retire(harness)
         if self._policy.admissions is not None:
-            self._stand_by(harness, loaded, self._policy.admissions)
-            return
-        with self.changing():
-            harness.become_ready(loaded)
-            if self._stopping:
-                self._retire(harness)
+            # It is visible by now: only what is can be admitted.
+            self._policy.admissions.stand_by(loaded.name, loaded.number)
 
-    def _stand_by(self, harness: Harness, loaded: LoadedVersion, admissions: Admissions) -> None:
-        """Make what was loaded visible, and only then say that it can be admitted."""
-        admission = admissions.place(loaded.name, loaded.number)
-        with self.changing():
-            harness.stand_by(loaded, admission)
-            if self._stopping:
-                self._retire(harness)
-        admissions.stand_by(loaded.name, loaded.number)
+    def _place(self, harness: Harness, servable: Servable) -> Admission | None:
+        """Return the admission of what was loaded, which is closed if there is none to be had."""
+        if self._policy.admissions is None:
+            return None
+        try:
+            return self._policy.admissions.place(harness.name, harness.version.number)
+        except BaseException:
+            servable.close()
+            raise
 
     def admit(self, name: str, number: int) -> None:
         """Have a version that stands by be ready: its admission has opened."""

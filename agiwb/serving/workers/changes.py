@@ -96,7 +96,7 @@ class SharedAdmin(Admin):
         self._crew = crew
 
     async def handle_admin(self, request: Request, who: str = "") -> Response:
-        """Return the answer; raises nothing."""
+        """Return the answer; raise as Admin does."""
         response = await super().handle_admin(request, who)
         if request.method != "GET" and response.status == _OK:
             try:
@@ -106,8 +106,19 @@ class SharedAdmin(Admin):
         return response
 
 
-def carry_out(catalogue: Catalogue, rollout: Rollout, change: Mapping[str, Any]) -> Change:
+def carry_out(
+    catalogue: Catalogue,
+    rollout: Rollout,
+    change: Mapping[str, Any],
+    wait_s: float = _LABEL_WAIT_S,
+) -> Change:
     """Carry out, in this worker only, what another one was asked for.
+
+    Args:
+        catalogue: This worker's.
+        rollout: Likewise.
+        change: As it was shared.
+        wait_s: Seconds that a label waits for its version to be available here as well.
 
     Returns:
         ``{"error": why}`` if that failed, else nothing.
@@ -123,16 +134,16 @@ def carry_out(catalogue: Catalogue, rollout: Rollout, change: Mapping[str, Any])
             case "remove":
                 Catalogue.remove(catalogue, change["name"])
             case "label":
-                _label(catalogue, change["name"], change["label"], change["version"])
+                _label(catalogue, change["name"], change["label"], change["version"], wait_s)
     except Exception as error:  # noqa: BLE001  whoever asked is told
         logging.getLogger("agiwb").warning("A change was not made here: %s", error)
         return {"error": str(error)}
     return {}
 
 
-def _label(catalogue: Catalogue, name: str, label: str, version: int | None) -> None:
+def _label(catalogue: Catalogue, name: str, label: str, version: int | None, wait_s: float) -> None:
     """Set a label; a version that was just admitted elsewhere is, in a moment, here as well."""
-    ends = time.monotonic() + _LABEL_WAIT_S
+    ends = time.monotonic() + wait_s
     while True:
         try:
             Catalogue.set_label(catalogue, name, label, version)

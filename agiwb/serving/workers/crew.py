@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -10,7 +11,6 @@ from typing import Any
 
 from agiwb.errors import ServingError
 from agiwb.serving.engine import Engine
-from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.servables.catalogue import Catalogue
 from agiwb.serving.workers.assignment import Assignment
 from agiwb.serving.workers.changes import carry_out
@@ -21,6 +21,7 @@ from agiwb.serving.workers.summed_metrics import SummedMetrics
 
 _LONGEST_JOIN_S = 120.0
 _LOOK_S = 0.02
+_LONGEST_LABELS_S = 20.0
 _NUMBERS_TIMEOUT_S = 5.0
 _CHANGE_TIMEOUT_S = 30.0
 
@@ -42,7 +43,9 @@ class Crew:
         self._gates = Gates(assignment.gates)
         os.close(assignment.gates)
         self._required: dict[str, list[int]] = {}
-        self._journal: list[Message] = []
+        self._missed: list[Message] = []
+        self._missed_until = 0
+        self._leaving = threading.Event()
 
     def start(self, engine: Engine) -> None:
         """Begin to follow the supervisor, and learn what the others answer with.
@@ -65,23 +68,29 @@ class Crew:
             {"change": lambda order: carry_out(catalogue, rollout, order["change"])},
         )
         greeting = self.link.ask("greet")
-        self._required, self._journal = greeting["required"], greeting["journal"]
-        self._catch_up = partial(self._repeat, catalogue, rollout)
+        self._required = greeting["required"]
+        self._note_missed(greeting)
+        self._carry_out = partial(carry_out, catalogue, rollout)
 
     def join(self) -> None:
         """Return once this worker has all that the others answer with; it may then answer.
 
+        What was changed while it began is made up for here. From then on it is told of changes.
+
         Raises:
             ServingError: It could not load that within two minutes.
         """
-        self._catch_up()
         ends = time.monotonic() + _LONGEST_JOIN_S
-        while True:
-            reply = self.link.ask("join")
+        labels_end = time.monotonic() + _LONGEST_LABELS_S
+        while not self._leaving.is_set():
+            for change in self._missed:
+                self._carry_out(change, max(0.0, labels_end - time.monotonic()))
+            reply = self.link.ask("join", done=self._missed_until)
             if reply["joined"]:
                 self._required = {}
                 return
             self._required = reply["required"]
+            self._note_missed(reply)
             if time.monotonic() > ends:
                 names = ", ".join(f"{name} {numbers}" for name, numbers in self._required.items())
                 raise ServingError(
@@ -89,7 +98,12 @@ class Crew:
                     f"({names}).",
                     "Its log tells why; are those versions still in their base path?",
                 )
-            time.sleep(_LOOK_S)
+            if not self._missed:
+                self._leaving.wait(_LOOK_S)
+
+    def leave(self) -> None:
+        """Have ``join`` return at once: the server stops."""
+        self._leaving.set()
 
     def up(self, ready: str) -> None:
         """Say that this worker answers; ``ready`` is the line for who started the server."""
@@ -144,11 +158,9 @@ class Crew:
         """Return what the others answer with, until this worker does as well."""
         return self._required.get(name, ())
 
-    def _repeat(self, catalogue: Catalogue, rollout: Rollout) -> None:
-        """Carry out what was changed before this worker began."""
-        for change in self._journal:
-            carry_out(catalogue, rollout, change)
-        self._journal = []
+    def _note_missed(self, reply: Message) -> None:
+        """Keep what was changed, elsewhere, up to the number that the supervisor tells."""
+        self._missed, self._missed_until = reply["missed"], reply["until"]
 
 
 def _decide(decide: Callable[[str, int], None], order: Message) -> Message:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from agiwb.errors import ServingError
+from agiwb.serving.stop_limits import WORKERS_S
 
 Message = dict[str, Any]
 """``kind`` says what it is about; with ``id`` it is to be replied to."""
@@ -20,15 +21,14 @@ Handle = Callable[[Message], Message]
 """Returns what is replied, if anything was asked."""
 
 _ASK_TIMEOUT_S = 10.0
-_LONGEST_STOP_S = 20.0
 
 
 class Link:
     """The line, read by a thread of its own.
 
     It ends when the supervisor does, however that ends: then ``on_end`` is called, and this process
-    lives on for 20 seconds at most. Thread safety: ``tell`` and ``ask`` may be called from any
-    thread but the link's own, from which the handlers are called.
+    lives on for WORKERS_S seconds at most. Thread safety: ``tell`` and ``ask`` may be called from
+    any thread but the link's own, from which the handlers are called.
 
     Attributes:
         on_end: Called once the supervisor is gone; by default this process ends at once.
@@ -92,7 +92,7 @@ class Link:
         except (OSError, ValueError):
             logging.getLogger("agiwb").exception("The line to the supervisor is broken.")
         # Should the last requests hang, no orphan is left for longer than they may take.
-        timer = threading.Timer(_LONGEST_STOP_S, os._exit, [1])
+        timer = threading.Timer(WORKERS_S, os._exit, [1])
         timer.daemon = True
         timer.start()
         self.on_end()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import socket
+from functools import partial
 
-from agiwb.errors import InputError
 from agiwb.serving.address import listen
+from agiwb.serving.grpc_port import take_grpc_port
 from agiwb.serving.settings import ServerSettings
 
 
@@ -32,16 +32,7 @@ class SharedPorts:
         self.grpc = settings.grpc_port
         if self.grpc is None:
             return
-        try:
-            self.grpc = self._hold(settings.host, self.grpc)
-        except InputError:
-            if settings.port is not None:
-                raise
-            # The usual port was not asked for by name: any other will do, and the log says which.
-            self.grpc = self._hold(settings.host, 0)
-            logging.getLogger("agiwb").warning(
-                "Port %d is in use: gRPC is answered on %d.", settings.grpc_port, self.grpc
-            )
+        self.grpc = take_grpc_port(settings, self.grpc, partial(self._hold, settings.host))
 
     def words(self) -> list[str]:
         """Return the command line that gives a worker these ports."""

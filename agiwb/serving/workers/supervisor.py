@@ -18,14 +18,14 @@ from typing import Any
 
 from agiwb.errors import InputError, ServingError
 from agiwb.serving.settings import ServerSettings
+from agiwb.serving.stop_limits import WORKERS_S
 from agiwb.serving.workers.gates import Gates, make_gates
-from agiwb.serving.workers.journal import keep_change
+from agiwb.serving.workers.journal import Journal
 from agiwb.serving.workers.numbers import Numbers, add_up, lasting
 from agiwb.serving.workers.ports import SharedPorts
 from agiwb.serving.workers.switchboard import Switchboard
 from agiwb.serving.workers.worker import Message, Worker, start_worker
 
-_STOP_S = 12.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
 _STEADY_S = 60.0
@@ -63,7 +63,7 @@ class Supervisor:
         self._failure: Exception | None = None
         self._losses = 0
         self._ended: list[Numbers] = []
-        self._journal: list[Message] = []
+        self._journal = Journal()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
 
@@ -98,9 +98,12 @@ class Supervisor:
         while not self._stopped.is_set():
             started_at = time.monotonic()
             try:
+                # It will read the configuration file as that is now, with all changes so far.
+                known = self._journal.last if self._settings.model_config_file else 0
                 worker, line = await start_worker(
                     index, self._settings.workers, self._gates, self._words
                 )
+                worker.known = known
             except OSError as error:
                 self._note_loss(index, f"No process could be started: {error.strerror}.")
             else:
@@ -145,7 +148,7 @@ class Supervisor:
         """End all workers; they answer what they have taken."""
         for worker in self._workers.values():
             worker.signal(signal.SIGTERM)
-        _, running = await asyncio.wait(keepers, timeout=_STOP_S)
+        _, running = await asyncio.wait(keepers, timeout=WORKERS_S)
         if running:
             for worker in self._workers.values():
                 worker.signal(signal.SIGKILL)
@@ -156,9 +159,18 @@ class Supervisor:
         board = self._switchboard
         match message["kind"]:
             case "greet":
-                worker.reply(message, required=board.required(), journal=self._journal)
+                worker.reply(message, required=board.required(), **self._missed(worker))
             case "join":
-                worker.reply(message, joined=board.join(worker.index), required=board.required())
+                worker.known = message["done"]
+                worker.hears_changes = not self._missed(worker)["missed"] and board.join(
+                    worker.index
+                )
+                worker.reply(
+                    message,
+                    joined=worker.hears_changes,
+                    required=board.required(),
+                    **self._missed(worker),
+                )
             case "up":
                 self._note_up(worker, message["ready"])
             case "failed":
@@ -169,6 +181,10 @@ class Supervisor:
                 self._start(self._sum(worker, message))
             case kind:
                 self._hear_of_version(worker, kind, message["name"], message["number"], message)
+
+    def _missed(self, worker: Worker) -> Message:
+        """Return the changes that a worker does not know, and the number of the last one."""
+        return {"missed": self._journal.after(worker.known), "until": self._journal.last}
 
     def _hear_of_version(
         self, worker: Worker, kind: str, name: str, number: int, message: Message
@@ -201,10 +217,15 @@ class Supervisor:
         """Have all other workers carry out a change; keep it for those that are started later."""
         change = message["change"]
         if change["do"] != "follow_rollouts":  # their file tells a new worker
-            self._journal = keep_change(self._journal, change)
-        others = [worker for worker in self._workers.values() if worker is not asker]
+            self._journal.keep(change)
+        # Who has not joined yet is told when it asks to.
+        others = [
+            worker
+            for worker in self._workers.values()
+            if worker is not asker and worker.hears_changes
+        ]
         replies = await asyncio.gather(
-            *(worker.ask("change", _CHANGE_S, change=change) for worker in others if worker.is_up)
+            *(worker.ask("change", _CHANGE_S, change=change) for worker in others)
         )
         problems = [reply["error"] for reply in replies if reply and "error" in reply]
         asker.reply(message, problems=problems)

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from agiwb.serving.stop_limits import SERVER_S
 from agiwb.serving.workers.assignment import Assignment
 
 Message = dict[str, Any]
 Hear = Callable[["Worker", Message], None]
 
 _LONGEST_LINE = 64 << 20
-_LONGEST_END_S = 25.0
 
 
 class Worker:
@@ -31,6 +31,8 @@ class Worker:
         is_up: Whether it answers.
         problem: Why it said it would end, and the exit code that goes with it.
         numbers: What it had counted when it was last asked.
+        known: The number of the last change it knows of, before it hears them.
+        hears_changes: Whether it is told of changes as they are made.
     """
 
     def __init__(self, index: int, process: asyncio.subprocess.Process) -> None:
@@ -38,6 +40,8 @@ class Worker:
         self.is_up = False
         self.problem: tuple[str, int] | None = None
         self.numbers: Message | None = None
+        self.known = 0
+        self.hears_changes = False
         self.pid = process.pid
         self._process = process
         self._writer: asyncio.StreamWriter | None = None
@@ -54,12 +58,12 @@ class Worker:
                     hear(self, message)
                 elif (asked := self._asked.get(message["id"])) is not None and not asked.done():
                     asked.set_result(message)
-        self.is_up = False
+        self.is_up = self.hears_changes = False
         self._writer.close()
         for asked in self._asked.values():
             asked.cancel()
         try:
-            return await asyncio.wait_for(self._process.wait(), _LONGEST_END_S)
+            return await asyncio.wait_for(self._process.wait(), SERVER_S)
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self._process.wait()

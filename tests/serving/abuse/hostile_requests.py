@@ -72,7 +72,7 @@ class HostileRequest:
 
     def encode(self) -> bytes:
         """Return what goes over the wire."""
-        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: test"]
+        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: localhost"]
         if self.framed:
             lines.append(f"Content-Length: {len(self.body)}")
         lines += [f"{name}: {value}" for name, value in self.headers]

@@ -59,7 +59,7 @@ def stream(server, head, part, end=b""):
         return read_reply(connection), sent
 
 
-HEAD = b"POST /v1/models/half:predict HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"POST /v1/models/half:predict HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def test_a_gigabyte_is_refused_by_its_length(server, others):

@@ -12,11 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agiwb.errors import InputError
-from agiwb.serving.access.gate import ANY_CERTIFICATE, Gate, require_safe_bind
+from agiwb.serving.access.gate import ANY_CERTIFICATE, Gate, bearer_of, require_safe_bind
 from agiwb.serving.access.keys import KeyRing, add_key, revoke_key
 from agiwb.serving.access.rate import RateLimiter
 from agiwb.serving.access.tokens import TokenRules, TokenVerifier
-from agiwb.serving.http.messages import Request
 from agiwb.serving.status import Code, Refusal
 
 SIGNING = ec.generate_private_key(ec.SECP256R1())
@@ -68,28 +67,28 @@ def test_a_key_opens_its_scopes_in_either_header(keys: Path) -> None:
     assert code_of(gate, api_key=key) is Code.UNAUTHENTICATED
 
 
-def test_http_headers_are_read_as_clients_write_them(keys: Path) -> None:
-    key, _ = add_key(keys, "ci", ["predict"])
-    gate = Gate(keys=KeyRing(keys))
-    good = key.encode()
-    for headers in (
-        {b"x-api-key": good},
-        {b"authorization": b"Bearer " + good},
-        {b"authorization": b"bearer  " + good},
-    ):
-        request = Request("GET", "/", "", headers, b"")
-        assert gate.check_request("predict", request).name == "key:ci"
-    for headers in (
-        {},
-        {b"x-api-key": b"\xff"},
-        {b"x-api-key": b""},
-        {b"authorization": good},
-        {b"authorization": b"Basic " + good},
-        {b"authorization": b"Bearer"},
-    ):
-        with pytest.raises(Refusal) as refused:
-            gate.check_request("predict", Request("GET", "/", "", headers, b""))
-        assert refused.value.code is Code.UNAUTHENTICATED
+@pytest.mark.parametrize(
+    ("authorization", "token"),
+    [
+        ("Bearer abc", "abc"),
+        ("bearer  abc ", "abc"),
+        ("", None),
+        ("abc", None),
+        ("Basic abc", None),
+        ("Bearer", None),
+        ("Bearer ", None),
+    ],
+)
+def test_a_bearer_is_read_as_clients_write_it(authorization: str, token: str | None) -> None:
+    assert bearer_of(authorization) == token
+
+
+def test_the_operators_key_opens_everything_and_closes_administration_to_others() -> None:
+    gate = Gate(operator_key="secret")
+    assert gate.check("admin", api_key="secret", bearer=None).name == "operator"
+    assert code_of(gate) is Code.OK
+    for key in (None, "", "wrong", "\xff", "\udc80"):
+        assert code_of(gate, "admin", api_key=key) is Code.UNAUTHENTICATED
 
 
 def test_a_token_opens_its_scopes_until_the_issuer_is_gone(tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_nothing_else_is_a_key(path: Path) -> None:
         assert ring.find(wrong) is None
 
 
+def test_a_damaged_entry_leaves_the_others_as_they_are(path: Path) -> None:
+    good, _ = add_key(path, "good", ["predict"])
+    bad, entry = add_key(path, "bad", ["predict"])
+    path.write_text(path.read_text().replace(entry.salt, "no digits"))
+    ring = KeyRing(path)
+    for _ in range(2):
+        assert ring.find(bad) is None
+        assert ring.find(good) is not None
+
+
 def refused_soon(ring: KeyRing, key: str) -> bool:
     end = time.monotonic() + 5
     while ring.find(key) is not None and time.monotonic() < end:

@@ -21,6 +21,8 @@ from agiwb.serving.protobuf.tensor_proto import read_tensor, write_tensor
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig
 from agiwb.serving.servables.loader import load_servable
+from agiwb.serving.servables.model_changes import ModelChanges
+from agiwb.serving.servables.models_config import ModelsFile
 from agiwb.serving.servables.servable import Servable
 
 PREDICTION = "tensorflow.serving.PredictionService"
@@ -59,16 +61,21 @@ def serving(
     load: Callable[..., Servable] = load_servable,
     gate: Gate | None = None,
     batching: BatchingParameters | None = None,
+    admin: bool = False,
+    root: Path | None = None,
+    models_file: ModelsFile | None = None,
     **options,
 ) -> Iterator[Served]:
-    """Yield a server of ``models`` once each is loaded."""
+    """Yield a server of ``models`` once each is loaded; with ``admin`` they may be changed."""
     catalogue = Catalogue(load, poll_s=0.05)
     catalogue.configure(models)
     catalogue.start()
     engine = Engine(catalogue, metrics=Metrics(), rollout=Rollout(catalogue), batching=batching)
     try:
         assert catalogue.wait_until_ready(20)
-        server = start_grpc(engine, gate or Gate.open(), "127.0.0.1", 0, **options)
+        changes = ModelChanges(catalogue, root=root, models_file=models_file) if admin else None
+        gate = gate or Gate.open()
+        server = start_grpc(engine, gate, "127.0.0.1", 0, changes=changes, **options)
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             yield Served(engine, server, channel)
         server.stop(1)

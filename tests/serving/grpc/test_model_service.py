@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import logging
 import time
 
 import grpc
@@ -8,7 +10,9 @@ import pytest
 from serving.grpc.grpc_client import HEALTH, MODEL, model, outputs_of, predict_request, serving
 from serving.onnx_models import write_half_plus_two
 
+from agiwb.serving.access.gate import Gate
 from agiwb.serving.protobuf.messages import enum_numbers, message_class
+from agiwb.serving.servables.models_config import ModelsFile
 
 STATES = enum_numbers("tensorflow.serving.ModelVersionStatus.State")
 SERVING_STATUS = enum_numbers("grpc.health.v1.HealthCheckResponse.ServingStatus")
@@ -70,7 +74,7 @@ def test_the_status_tells_every_version(folder):
 
 
 def test_a_new_list_replaces_the_whole_one(folder):
-    with serving([model("half", folder / "half")], admin=True) as served:
+    with serving([model("half", folder / "half")], admin=True, root=folder) as served:
         request = reload_request(folder, "three")
         request.metric_names.append("/tensorflow/serving/request_count")
         response = reload(served, request)
@@ -84,7 +88,7 @@ def test_a_new_list_replaces_the_whole_one(folder):
 
 
 def test_a_list_that_cannot_be_served_changes_nothing(folder):
-    with serving([model("half", folder / "half")], admin=True) as served:
+    with serving([model("half", folder / "half")], admin=True, root=folder) as served:
         for request, words in [
             (reload_request(folder, "three", "three"), "multiple times"),
             (message_class("ReloadConfigRequest")(), "ServerModelConfig type not supported"),
@@ -102,6 +106,56 @@ def test_without_admin_the_list_stays(folder):
             reload(served, reload_request(folder, "three"))
         assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
         assert served.engine.catalogue.available("half") == (1,)
+
+
+def test_a_new_list_stays_within_the_root_and_what_is_served(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write_half_plus_two(elsewhere / "three" / "1")
+    (folder / "link").symlink_to(elsewhere)
+    for root, outside in (None, folder), (folder, elsewhere), (folder, folder / "link"):
+        with serving([model("half", folder / "half")], admin=True, root=root) as served:
+            with pytest.raises(grpc.RpcError) as error:
+                reload(served, reload_request(outside, "half", "three"))
+            assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            reload(served, reload_request(folder, "half"))
+            assert [config.name for config in served.engine.catalogue.models()] == ["half"]
+
+
+def test_a_new_list_is_audited_and_written_into_the_configuration(folder, caplog):
+    caplog.set_level(logging.INFO, "agiwb.audit")
+    models_file = ModelsFile(folder / "models.config")
+    models = [model("half", folder / "half")]
+    models_file.put(models[0])
+    with serving(models, admin=True, root=folder, models_file=models_file) as served:
+        reload(served, reload_request(folder, "three"))
+        with pytest.raises(grpc.RpcError):
+            reload(served, reload_request(folder / "..", "three"))
+        assert models_file.read() == served.engine.catalogue.models()
+    assert [config.name for config in models_file.read()] == ["three"]
+    lines = [
+        json.loads(record.message) for record in caplog.records if record.name == "agiwb.audit"
+    ]
+    assert [(line["who"], line["peer"], line["status"]) for line in lines] == [
+        ("anyone", "127.0.0.1", 200),
+        ("anyone", "127.0.0.1", 403),
+    ]
+    assert lines[0]["path"] == "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+    assert str(folder / "three") in lines[0]["body"]
+    assert "not below the root" in lines[1]["error"]
+
+
+def test_where_there_is_an_operator_nobody_else_administers(folder):
+    options = {"admin": True, "root": folder, "gate": Gate(operator_key="secret")}
+    with serving([model("half", folder / "half")], **options) as served:
+        arguments = (MODEL, "HandleReloadConfigRequest", reload_request(folder, "three"))
+        for metadata in [], [("x-api-key", "wrong")]:
+            with pytest.raises(grpc.RpcError) as error:
+                served.call(*arguments, "ReloadConfigResponse", metadata=metadata)
+            assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert served.engine.catalogue.available("half") == (1,)
+        key = [("x-api-key", "secret")]
+        served.call(*arguments, "ReloadConfigResponse", metadata=key)
+        wait_for(lambda: served.engine.catalogue.available("three"))
 
 
 def test_health_follows_the_catalogue(folder):

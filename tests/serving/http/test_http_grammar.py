@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 
 import orjson
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agiwb.serving.http.limits import Limits
+from agiwb.serving.http.messages import Request, Response
 
 HOST = b"Host: a\r\n"
 LIMITS = Limits(
@@ -220,3 +222,33 @@ def _fuzz_target() -> Iterator[None]:
         yield
         assert statuses(running.exchange(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")) == [200]
         _running.clear()
+
+
+def test_many_pipelined_offers_to_upgrade_are_all_answered(server: Running) -> None:
+    """More of them than Python has levels of calls, in one piece."""
+    offer = b"GET /a HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert statuses(server.exchange(offer * 2000)) == [200] * 2000
+
+
+def test_a_large_gzip_body_is_inflated_while_others_are_answered() -> None:
+    body = os.urandom(200_000)
+    sent = gzip.compress(body, 0)
+    head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n" % len(sent)
+    seen: list[bytes] = []
+
+    async def keep(request: Request) -> Response:
+        seen.append(request.body)
+        return Response(200, b"{}")
+
+    refused: list[int] = []
+    with serving(
+        keep, Limits(body_bytes=300_000), on_refusal=lambda one: refused.append(one.http_status)
+    ) as server:
+        assert statuses(server.exchange(post(head, sent) * 2)) == [200, 200]
+        assert seen == [body, body]
+        cut_off = post(head, sent[:-9] + b"123456789")
+        assert statuses(server.exchange(cut_off + post(head, sent))) == [400, 200]
+        bomb = gzip.compress(bytes(40_000_000))
+        head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n" % len(bomb)
+        assert statuses(server.exchange(post(head, bomb))) == [413]
+    assert refused == [400, 413]

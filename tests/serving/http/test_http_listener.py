@@ -7,10 +7,8 @@ import http.client
 import json
 import socket
 import ssl
-import stat
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import trustme
@@ -18,7 +16,7 @@ from answering_server import echo, read_all, serving, statuses
 
 from agiwb.errors import InputError
 from agiwb.serving.access.tls import TlsConfig, http_context
-from agiwb.serving.address import listen, listen_unix, url_of
+from agiwb.serving.address import listen
 from agiwb.serving.http.listener import new_event_loop, serve_http
 from agiwb.serving.http.messages import Request, Response
 
@@ -68,30 +66,6 @@ def test_stopping_cuts_what_takes_longer_than_the_grace() -> None:
         assert time.monotonic() - began < 3
         assert _rest_of(client) == b""
         assert cancelled.wait(5)
-
-
-def test_a_unix_socket_is_its_owners_and_goes_with_the_server(tmp_path: Path) -> None:
-    path = tmp_path / "server.sock"
-    abandoned = socket.socket(socket.AF_UNIX)
-    abandoned.bind(str(path))
-    abandoned.close()
-    listener = listen_unix(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert url_of(listener) == f"unix:{path}"
-    with serving(listener=listener) as server:
-        with pytest.raises(InputError, match="cannot listen on the Unix socket"):
-            listen_unix(path)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(server.address)
-            client.sendall(GET)
-            client.shutdown(socket.SHUT_WR)
-            answer = read_all(client)
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["peer"] == ""
-    assert not path.exists()
-    path.write_text("not a socket")
-    with pytest.raises(InputError):
-        listen_unix(path)
-    assert path.read_text() == "not a socket"
 
 
 def test_several_workers_share_a_port_if_all_want_to() -> None:

@@ -28,15 +28,12 @@ def metrics() -> Metrics:
     counted.loaded("m", "ok", 1.5)
     counted.refused("auth")
     counted.version_state("m", 3, State.AVAILABLE)
-    counted.logged("m", 7)
-    counted.lost("m", "disk", 2)
+    counted.follow(SimpleNamespace(logged=Counter(m=7), lost=Counter({("m", "disk"): 2})))
     counted.rollout_share("m", 3, 0.25)
     counted.rolled_back("m", "errors")
     counted.shadow_compared("m", 4, disagreements=1, rows=3)
     counted.warmed("/models/m/3", 0.5, 10)
-    counted.queued("pool", 0.0002)
-    counted.ran_batch()
-    counted.request_logged("m", Code.OK)
+    counted.ran_batch("pool", [0.0002, 0.0004])
     counted.enter()
     return counted
 
@@ -101,6 +98,11 @@ def test_tensorflows_names_labels_and_units(metrics):
     assert f":tensorflow:serving:{runtime}" in lines
     assert ':tensorflow:serving:request_example_count_total{model="m"} 5' in lines
     assert ":tensorflow:serving:batching_session:wrapped_run_count{} 1" in lines
+    waited = 'batching_session:queuing_latency_sum{thread_pool_name="pool"} 600'
+    assert f":tensorflow:serving:{waited}" in lines
+    logged = 'request_log_count{model_name="m",status_code='
+    assert f':tensorflow:serving:{logged}"OK"}} 7' in lines
+    assert f':tensorflow:serving:{logged}"UNAVAILABLE"}} 2' in lines
     assert not [line for line in lines if line.startswith("# HELP")]
     assert list(text_string_to_metric_families("\n".join(lines)))
 
@@ -133,10 +135,9 @@ def test_a_version_has_one_state_and_none_once_it_has_ended():
 def test_a_followed_logs_own_counters_are_told():
     metrics = Metrics()
     metrics.follow(SimpleNamespace(logged=Counter(m=5), lost=Counter({("m", "full"): 2})))
-    metrics.logged("m", 1)
-    assert metrics.values()["agiwb_predictions_logged_total"] == {("m",): 6}
+    assert metrics.values()["agiwb_predictions_logged_total"] == {("m",): 5}
     assert metrics.values()["agiwb_predictions_lost_total"] == {("m", "full"): 2}
-    assert metrics.values()["agiwb_predictions_logged_total"] == {("m",): 6}  # not twice
+    assert metrics.values()["agiwb_predictions_logged_total"] == {("m",): 5}  # not twice
 
 
 def test_no_request_is_lost_among_threads():

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
+from agiwb.serving.exchange import Caller
 from agiwb.serving.metrics.request_log import RequestEntry, RequestLog
 from agiwb.serving.status import Code
 
-ENTRY = RequestEntry(
-    "id\n1", "m", 3, "serving_default", "tfs_rest", Code.OK, 0.0012345, 2, 551, "127.0.0.1"
-)
+CALLER = Caller("id\n1", "tfs_rest", size_bytes=551, peer="127.0.0.1")
+ENTRY = RequestEntry(CALLER, "m", 3, "serving_default", Code.OK, 0.0012345, 2)
 
 
 def test_a_line_holds_all_but_the_inputs():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from agiwb.serving.prediction_log import (
     read_predictions,
 )
 from agiwb.serving.prediction_log import log as log_module
+from agiwb.serving.prediction_log.compaction import compact
 
 WRITER = """
 import os, sys
@@ -57,12 +59,12 @@ def test_a_request_is_one_write_and_only_for_its_owner(tmp_path, make, monkeypat
     log = make(tmp_path / "new" / "folder")
     monkeypatch.setattr(os, "write", lambda fd, data: writes.append(data) or real(fd, data))
     log.append(prediction(1, rows=500))
-    log.append_all([prediction(2), prediction(3)])
+    log.append(prediction(2))
     [path] = (tmp_path / "new" / "folder" / "m").iterdir()
     assert b"".join(writes) == path.read_bytes()
     assert len(writes) == 2
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert log.logged == {"m": 3}
+    assert log.logged == {"m": 2}
 
 
 def test_nothing_is_made_before_the_first_prediction(tmp_path, make):
@@ -73,7 +75,8 @@ def test_nothing_is_made_before_the_first_prediction(tmp_path, make):
 def test_each_model_has_a_folder_of_its_own(tmp_path, make):
     log = make()
     names = ["m", "größe", "a/b", "..", "a%2Fb"]
-    log.append_all([prediction(index, model=name) for index, name in enumerate(names)])
+    for index, name in enumerate(names):
+        log.append(prediction(index, model=name))
     assert {path.name for path in tmp_path.iterdir()} == {
         "m", "größe", "a%2Fb", "%2E%2E", "a%252Fb",
     }  # fmt: skip
@@ -111,7 +114,9 @@ def test_threads_do_not_mix_their_frames(tmp_path, make):
 def test_a_share_is_chosen_by_seed_and_request(tmp_path, make):
     entries = [prediction(index) for index in range(2000)]
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        make(tmp_path / name, share=0.25, seed=seed).append_all(entries)
+        log = make(tmp_path / name, share=0.25, seed=seed)
+        for entry in entries:
+            log.append(entry)
     a, b, c = (times_in(tmp_path / name) for name in "abc")
     assert a == b != c
     assert 400 < len(a) < 600
@@ -153,6 +158,39 @@ def test_an_old_segment_ends_without_a_request(tmp_path, make, monkeypatch):
     wait_for(lambda: not log._segments)
 
 
+def test_nobody_waits_for_a_full_segment_to_reach_the_disk(tmp_path, make, monkeypatch):
+    monkeypatch.setattr(log_module, "_LOOK_S", 0.05)
+    may_sync, synced = threading.Event(), threading.Event()
+    real = os.fdatasync
+
+    def slow_sync(descriptor):
+        may_sync.wait(10)
+        real(descriptor)
+        synced.set()
+
+    monkeypatch.setattr(os, "fdatasync", slow_sync)
+    log = make(segment_bytes=700)
+    for moment in range(10):
+        log.append(prediction(moment))
+    assert len(list((tmp_path / "m").glob("seg-*"))) > 2
+    assert not synced.is_set()
+    assert compact(tmp_path / "m").rows == 0  # a segment has its writer until it is on the disk
+    may_sync.set()
+    wait_for(synced.is_set)
+    log.seal()
+    assert compact(tmp_path / "m").rows == 10
+
+
+def test_segments_that_fill_faster_than_the_disk_takes_them_do_not_pile_up(tmp_path, make):
+    log = make(segment_bytes=1)
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    for moment in range(200):
+        log.append(prediction(moment))
+        assert len(list(descriptors.iterdir())) < before + 40
+    assert times_in(tmp_path) == list(range(200))
+
+
 def test_a_log_that_is_deleted_begins_anew(tmp_path, make, monkeypatch, caplog):
     monkeypatch.setattr(log_module, "_LOOK_S", 0.05)
     log = make()
@@ -161,6 +199,25 @@ def test_a_log_that_is_deleted_begins_anew(tmp_path, make, monkeypatch, caplog):
     wait_for(lambda: not log._segments and "were deleted" in caplog.text)
     log.append(prediction(2))
     assert times_in(tmp_path) == [2]
+
+
+def test_what_is_buffered_outlives_the_file_it_was_for(tmp_path, make, monkeypatch):
+    monkeypatch.setattr(log_module, "_LOOK_S", 0.1)
+    log = make(durability="none")
+    log.append(prediction(1))
+    next((tmp_path / "m").iterdir()).unlink()
+    wait_for(lambda: times_in(tmp_path) == [1])
+    assert not log.lost
+
+
+def test_a_loss_that_no_request_can_be_refused_for_is_told(small_disk, make, monkeypatch, caplog):
+    monkeypatch.setattr(log_module, "_LOOK_S", 0.3)
+    log = make(small_disk, durability="none", on_error="refuse")
+    log.append(prediction(1))
+    with pytest.raises(OSError, match="No space"), (small_disk / "ballast").open("wb") as ballast:
+        ballast.write(bytes(70_000))
+    wait_for(lambda: "could not be logged: No space left" in caplog.text)
+    assert log.lost == {("m", "disk_full"): 1}
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, make):
@@ -219,6 +276,120 @@ def test_a_full_disk_costs_what_comes_then_and_nothing_else(small_disk, make, on
         assert caplog.text.count("not logged any more: No space left") == 1
         assert caplog.text.count("logged again") == 1
     assert "damaged" not in caplog.text
+
+
+@pytest.mark.parametrize("on_error", ["serve", "refuse"])
+def test_what_was_buffered_and_acknowledged_is_counted_when_it_is_lost(small_disk, make, on_error):
+    log = make(small_disk, durability="none", on_error=on_error, segment_seconds=3600)
+    log.append(prediction(-1))
+    log.seal()
+    (small_disk / "ballast").write_bytes(bytes(45_000))
+    attempts = refused = 0
+    while not log.lost:
+        attempts += 1
+        try:
+            log.append(prediction(attempts, width=500))
+        except ServingError:
+            refused += 1
+    assert attempts > 20
+    (small_disk / "ballast").unlink()
+    log.append(prediction(100, width=500))
+    log.close()
+    assert [entry.time for entry in iterate_predictions(small_disk / "m")] == [-1, 100]
+    # All but the last of the attempts were acknowledged.
+    assert log.logged["m"] == 1 + (attempts - 1) + 1
+    assert log.lost == {("m", "disk_full"): attempts}
+    assert refused == (on_error == "refuse")
+
+
+@pytest.mark.parametrize("ends", ["seal", "close"])
+def test_a_model_whose_disk_is_full_takes_no_other_with_it(small_disk, tmp_path, make, ends):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "full").symlink_to(small_disk)
+    log = make(tmp_path / "log", durability="none", on_error="refuse")
+    for model in ("full", "good"):
+        log.append(prediction(1, model=model))
+    (small_disk / "ballast").write_bytes(bytes(60_000))
+    with pytest.raises(OSError, match="No space"), (small_disk / "more").open("wb") as more:
+        more.write(bytes(9000))
+    with pytest.raises(ServingError, match="No space left"):
+        getattr(log, ends)()
+    assert read_predictions(tmp_path / "log" / "good").times.tolist() == [1]
+    assert log.lost == {("full", "disk_full"): 1}
+
+
+BUFFERED_FILE = """
+import resource, sys
+from pathlib import Path
+from logged_predictions import prediction
+from agiwb.serving.prediction_log import LogPolicy, PredictionLog
+from agiwb.serving.prediction_log import log as log_module
+log_module._LOOK_S = 3600
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+log = PredictionLog(Path(sys.argv[1]), policy=LogPolicy(durability="none"))
+for moment in range(1000):
+    log.append(prediction(moment))
+log.close()
+assert not log.lost, log.lost
+assert log.logged["m"] == 1000
+"""
+
+
+def test_what_was_buffered_for_a_file_that_may_not_grow_goes_to_another(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", BUFFERED_FILE, tmp_path], env=environment(), check=False, timeout=60
+    )
+    assert run.returncode == 0
+    assert times_in(tmp_path) == list(range(1000))
+
+
+NO_DESCRIPTOR_LEFT = """
+import os, resource, sys, threading, time
+from pathlib import Path
+from logged_predictions import prediction
+from agiwb.serving.prediction_log import PredictionLog
+from agiwb.serving.prediction_log import log as log_module
+log_module._LOOK_S = 0.02
+log = PredictionLog(Path(sys.argv[1]))
+log.append(prediction(0))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+log.append(prediction(1))
+time.sleep(0.2)
+for descriptor in taken:
+    os.close(descriptor)
+assert log._keeper.is_alive()
+assert not log._segments["m"].is_dirty
+"""
+
+
+def test_the_log_is_kept_though_there_is_no_descriptor_left(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", NO_DESCRIPTOR_LEFT, tmp_path],
+        env=environment(),
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 0
+
+
+def test_a_segment_that_fails_does_not_end_the_care_for_others(tmp_path, make, monkeypatch, caplog):
+    monkeypatch.setattr(log_module, "_LOOK_S", 0.05)
+    log = make(durability="none")
+    for model in ("bad", "good"):
+        log.append(prediction(1, model=model))
+    bad = log._segments["bad"]
+    bad.descriptor, whole = -1, bad.descriptor
+    wait_for(lambda: "Bad file descriptor" in caplog.text)
+    wait_for(lambda: read_predictions(tmp_path / "good").times.tolist() == [1])
+    log.append(prediction(2, model="good"))
+    wait_for(lambda: read_predictions(tmp_path / "good").times.tolist() == [1, 2])
+    bad.descriptor = whole
 
 
 FULL_FILE = """
@@ -293,16 +464,6 @@ def test_a_policy_is_read_from_yaml(tmp_path):
     )
     policy = LogPolicy.from_yaml(tmp_path / "policy.yaml")
     assert (policy.share, policy.redact[0].features) == (0.5, (3,))
-
-
-def test_rules_that_fit_nothing_are_refused():
-    policy = LogPolicy.from_mapping({"redact": [{"input": "nmae", "action": "drop"}]})
-    with pytest.raises(ConfigError, match=r"no input is named 'nmae'\. Did you mean `name`"):
-        policy.check({"m": ["name"]}, {"m": ["p"]})
-    policy.check({"m": ["nmae"]}, {"m": ["p"]})
-    policy = LogPolicy.from_mapping({"redact": [{"model": "x", "input": "a", "action": "drop"}]})
-    with pytest.raises(ConfigError, match="no model 'x' is served"):
-        policy.check({"m": ["a"]}, {"m": ["p"]})
 
 
 def test_importing_the_log_loads_nothing_heavy():

@@ -127,7 +127,8 @@ def test_parquet_and_the_live_tail_are_read_together(tmp_path):
     write(tmp_path, prediction(1), prediction(3))
     compact(tmp_path / "m")
     log = PredictionLog(tmp_path)
-    log.append_all([prediction(4), prediction(2)])
+    log.append(prediction(4))
+    log.append(prediction(2))
     assert times_in(tmp_path) == [1, 2, 3, 4]
     assert [entry.time for entry in iterate_predictions(tmp_path / "m")] == [1, 2, 3, 4]
     assert find_prediction(tmp_path / "m", "r1").time == 1

@@ -5,17 +5,21 @@ import contextlib
 import json
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from serving.onnx_models import make_artifact
 
+from agiwb.errors import AgiwbError
 from agiwb.serving.exchange import ModelSpec
+from agiwb.serving.http.answering import refuse
 from agiwb.serving.http.messages import Request
 from agiwb.serving.rest.admin import Admin
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig
 from agiwb.serving.servables.loader import load_servable
+from agiwb.serving.servables.model_changes import ModelChanges
 from agiwb.serving.servables.models_config import ModelsFile
 from agiwb.serving.servables.policy import All, Specific
 
@@ -31,12 +35,16 @@ class Served:
         self.models_file = ModelsFile(root / "models.config")
         for model in self.catalogue.models():
             self.models_file.put(model)
-        self.admin = Admin(self.catalogue, self.rollout, root=root, models_file=self.models_file)
+        changes = ModelChanges(self.catalogue, root=root, models_file=self.models_file)
+        self.admin = Admin(changes, self.rollout)
 
     def ask(self, method, path, body=None, who="ann"):
         sent = b"" if body is None else json.dumps(body).encode()
         request = Request(method, f"/admin/v1{path}", "", {}, sent, peer="10.0.0.1")
-        response = asyncio.run(self.admin.handle_admin(request, who))
+        try:
+            response = asyncio.run(self.admin.handle_admin(request, who))
+        except AgiwbError as error:
+            response = refuse(error)
         return response.status, json.loads(response.body)
 
 
@@ -125,8 +133,23 @@ def test_models_outside_the_root_are_refused(served, tmp_path, path):
     assert "not below the root" in answer["error"]
 
 
+def test_of_two_who_add_a_model_one_is_refused(served, monkeypatch):
+    look = served.catalogue.models
+
+    def look_slowly():
+        models = look()
+        time.sleep(0.05)
+        return models
+
+    monkeypatch.setattr(served.catalogue, "models", look_slowly)
+    body = {"name": "new", "base_path": "other"}
+    with ThreadPoolExecutor() as threads:
+        answers = threads.map(lambda _: served.ask("POST", "/models", body), range(2))
+        assert sorted(status for status, _ in answers) == [200, 409]
+
+
 def test_without_a_root_no_model_is_added(served):
-    served.admin = Admin(served.catalogue, served.rollout)
+    served.admin = Admin(ModelChanges(served.catalogue), served.rollout)
     assert served.ask("POST", "/models", {"name": "x", "base_path": "other"})[0] == 403
     assert served.ask("POST", "/reload")[0] == 400
 

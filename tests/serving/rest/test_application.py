@@ -302,11 +302,65 @@ def test_administration_is_for_the_operator(base_path):
     assert json.loads(answer.body) == {"models": [{"name": "half", "available": [123]}]}
 
 
+def test_a_refused_administration_is_told_as_any_other_refusal(base_path):
+    with asking(base_path, admin=True) as ask:
+        answer = ask("GET", f"/admin/v1/{'x' * 9000}")
+        assert answer.status == 404
+        assert len(json.loads(answer.body)["error"]) < 5000
+        body = '{"version": 1, "share": 0.5}'
+        assert ask("PUT", "/admin/v1/models/no/canary", body).status == 404
+        assert ask("PUT", "/admin/v1/models/half/canary", "[").status == 400
+
+
+def test_only_folders_below_the_root_are_served_more(base_path, tmp_path):
+    with asking(base_path, admin=True, models_root=base_path.parent) as ask:
+        body = json.dumps({"name": "more", "base_path": "half"})
+        assert ask("POST", "/admin/v1/models", body).status == 200
+        body = json.dumps({"name": "x", "base_path": str(tmp_path)})
+        assert ask("POST", "/admin/v1/models", body).status == 403
+
+
 def test_a_page_in_a_browser_may_not_administer_an_open_server(base_path):
     with asking(base_path, admin=True) as ask:
         assert ask("GET", "/admin/v1/models").status == 200
-        page = {"origin": "http://example.org"}
-        assert ask("GET", "/admin/v1/models", headers=page).status == 401
+        for origin, status in ("http://example.org", 403), ("http://localhost:8888", 401):
+            assert ask("GET", "/admin/v1/models", headers={"origin": origin}).status == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "127.0.0.1:8501"}, 200),
+        ({"host": "LOCALHOST"}, 200),
+        ({"host": "[::1]:8501", "origin": "http://localhost:8888"}, 200),
+        ({"host": "example.org:8501"}, 403),
+        ({"host": "127.0.0.1.example.org"}, 403),
+        ({"host": "0.0.0.0:8501"}, 403),
+        ({"host": "x@y:["}, 403),
+        ({"host": ""}, 403),
+        ({"host": "localhost", "origin": "https://example.org"}, 403),
+        ({"host": "localhost", "origin": "null"}, 403),
+    ],
+)
+def test_an_open_server_answers_no_page_from_elsewhere(ask, headers, status):
+    for method, path, body in [
+        ("POST", PREDICT, '{"instances": [1]}'),
+        ("GET", "/v1/models/half", ""),
+        ("GET", "/metrics", ""),
+        ("GET", "/ping", ""),
+    ]:
+        assert ask(method, path, body, headers).status == status
+
+
+def test_who_has_a_key_asks_a_server_by_any_name(base_path, tmp_path):
+    key, _ = add_key(tmp_path / "keys.json", "ci", {"predict"})
+    with asking(base_path, api_keys_file=tmp_path / "keys.json") as ask:
+        headers = {"host": "models.example.org", "x-api-key": key}
+        assert ask("POST", PREDICT, '{"instances": [1]}', headers).status == 200
+    with asking(base_path, host="0.0.0.0", insecure=True) as ask:  # noqa: S104
+        headers = {"host": "models.example.org"}
+        assert ask("POST", PREDICT, '{"instances": [1]}', headers).status == 200
 
 
 def test_a_long_run_does_not_hold_up_other_requests(base_path):

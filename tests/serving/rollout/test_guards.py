@@ -151,3 +151,44 @@ def test_the_comparison_of_another_version_is_not_held_against_the_challenger():
     for _ in range(1000):
         comparison.add(Difference(4, 4), 0.001, 0.001)
     assert watched.judge(comparison) is None
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL])
+def test_what_befalls_the_champion_as_well_is_not_held_against_the_challenger(code):
+    for seed in range(4):
+        bad, same = codes(0.3, 3000, seed, code), codes(0.3, 3000, seed + 10, code)
+        assert feed(watch(max_error_rate=0.01), bad, even(3000), same) == (None, None)
+
+
+def test_a_challenger_that_fails_far_more_often_than_the_champion_is_found():
+    bad, same = codes(0.5, 1000, 0), codes(0.05, 1000, 1)
+    after, broken = feed(watch(max_error_rate=0.01), bad, even(1000), same)
+    assert after <= 200
+    assert 0.05 < broken.evidence["champion_at_most"] < 0.4
+    assert "more than the champion's" in broken.problem
+
+
+def test_a_challenger_that_gets_all_requests_is_judged_by_the_limit_alone():
+    watched = watch(max_error_rate=0.01)
+    broken = None
+    for _ in range(100):
+        if watched.observe(CHALLENGER, Code.INTERNAL, 0.001):
+            broken = broken or watched.judge()
+    assert broken is not None
+
+
+def test_a_client_without_patience_is_not_held_against_the_challenger():
+    """Its requests all come to the challenger, as its sticky key has it."""
+    hasty = codes(0.5, 1000, 0, Code.DEADLINE_EXCEEDED)
+    seconds = [0.0001 if code == Code.DEADLINE_EXCEEDED else 0.002 for code in hasty]
+    usual = [0.002] * 1000
+    watched = watch(max_error_rate=0.01)
+    assert feed(watched, hasty, seconds, champion_seconds=usual) == (None, None)
+
+
+def test_a_challenger_that_hangs_until_the_deadline_is_found():
+    late = codes(1.0, 500, 0, Code.DEADLINE_EXCEEDED)
+    usual = [0.002] * 500
+    after, broken = feed(watch(max_error_rate=0.01), late, [30.0] * 500, champion_seconds=usual)
+    assert after == 100
+    assert broken.evidence["failed"] == 100

@@ -194,6 +194,7 @@ def test_a_slow_shadow_neither_blocks_nor_grows(rollout, versions):
 
 def test_only_the_champions_answers_are_compared(rollout, versions):
     versions.functions[3] = scores
+    rollout.promote("m", 1)
     rollout.set_shadow("m", 3)
     rollout.set_canary("m", 2, 0.5)
     offer(rollout, versions, number=3)
@@ -201,6 +202,25 @@ def test_only_the_champions_answers_are_compared(rollout, versions):
     offer(rollout, versions, number=1)
     until(lambda: rollout.describe("m")["comparison"]["requests_compared"] == 1)
     assert rollout.describe("m")["comparison"]["disagreement"] == 0.0
+
+
+def test_a_version_that_a_client_names_is_not_compared(rollout, versions):
+    versions.functions[3] = scores
+    rollout.promote("m", 2)
+    rollout.set_shadow("m", 3)
+    offer(rollout, versions, number=1)
+    offer(rollout, versions, number=2)
+    until(lambda: rollout.describe("m")["comparison"]["requests_compared"] == 1)
+    assert rollout.describe("m")["comparison"]["disagreement"] == 1.0  # with 2, not with 1
+
+
+def test_the_highest_version_answers_nobody_once_it_is_the_shadow(rollout, versions):
+    assert rollout.describe("m")["champion"] == 2
+    rollout.set_shadow("m", 2)
+    assert rollout.choose("m", "k", "").version == rollout.describe("m")["champion"] == 1
+    rollout.promote("m", 2)
+    with pytest.raises(Refusal, match="no other version beside it"):
+        rollout.set_shadow("m", 2)
 
 
 def test_a_broken_guard_rolls_back_by_itself_and_leaves_evidence(versions):

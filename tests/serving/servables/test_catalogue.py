@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from serving.servables.watched import (
 from agiwb.errors import InputError
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig, State
+from agiwb.serving.servables.loader import load_servable
 from agiwb.serving.servables.policy import All, Latest, Specific, preserve_resources
 from agiwb.serving.status import Code, Refusal
 
@@ -129,20 +131,18 @@ def test_a_version_being_copied_is_left_alone(base_path):
     assert load.loads == [("m", 1), ("m", 2)]
 
 
-def test_a_damaged_version_with_a_manifest_is_never_given_to_the_loader(base_path):
+def test_a_damaged_version_with_a_manifest_is_told_and_never_answers(base_path):
     make_artifact(base_path / "1")
     make_artifact(base_path / "2", addend=3.0)
     shutil.copy(base_path / "1" / "model.onnx", base_path / "2" / "model.onnx")
-    load = WatchedLoader()
     models = ModelConfig("m", base_path, All())
-    with running(load, models, retries=0) as catalogue:
+    with running(load_servable, models, retries=0) as catalogue:
         assert eventually(lambda: states(catalogue).get(2) is State.END)
         assert catalogue.wait_until_ready(10)
         (status,) = catalogue.status(ModelSpec("m", 2))
         assert status.code is Code.DATA_LOSS
         with catalogue.lease(LATEST) as version:
             assert (version.number, version.classes) == (1, ("y",))
-    assert load.loads == [("m", 1)]
 
 
 def test_a_link_out_of_the_base_path_is_not_followed(base_path, tmp_path):
@@ -373,6 +373,22 @@ def test_a_load_that_ends_after_the_stop_is_closed_again(base_path):
         load.gate.set()
         assert eventually(lambda: bool(load.servables) and load.servables[0].closed == 1)
         assert catalogue.available("m") == ()
+
+
+def test_who_waits_for_a_catalogue_to_be_ready_learns_of_its_stop(base_path):
+    add_version(base_path, 1)
+    load = WatchedLoader()
+    load.gate.clear()
+    ready = []
+    with running(load, ModelConfig("m", base_path)) as catalogue:
+        waiting = threading.Thread(target=lambda: ready.append(catalogue.wait_until_ready(60)))
+        waiting.start()
+        assert eventually(lambda: load.loads == [("m", 1)])
+        catalogue.stop(drain_s=0)
+        waiting.join(5)
+        assert ready == [False]
+        load.gate.set()
+    assert eventually(lambda: [servable.closed for servable in load.servables] == [1])
 
 
 def test_a_catalogue_that_was_never_started_can_be_stopped():

@@ -15,6 +15,7 @@ from serving.servables.watched import (
     states,
 )
 
+from agiwb.errors import ServingError
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.catalogue import ModelConfig, State
 from agiwb.serving.servables.policy import All
@@ -38,8 +39,11 @@ class Doors:
         self.by_number = defaultdict(Door)
         self.heard = []
         self.needed = ()
+        self.problems = []
 
     def place(self, name, number):
+        if self.problems:
+            raise ServingError(self.problems.pop())
         return self.by_number[number]
 
     def required(self, name):
@@ -130,6 +134,18 @@ def test_a_load_that_fails_is_told(tmp_path, catalogue, doors):
     (tmp_path / "2" / "model.onnx").write_bytes(b"no model")
     assert doors.hears("fail", 2)
     assert answer(catalogue, LATEST)[0] == 1
+
+
+def test_a_version_without_an_answer_on_its_admission_is_tried_again(tmp_path, doors, load):
+    add_version(tmp_path, 1)
+    doors.problems = ["The supervisor did not answer."]
+    with running(load, ModelConfig("m", tmp_path), admissions=doors) as catalogue:
+        assert doors.hears("fail", 1)
+        assert doors.hears("stand_by", 1)
+        assert [servable.closed for servable in load.servables] == [1, 0]
+        doors.by_number[1].is_open = True
+        catalogue.admit("m", 1)
+        assert answer(catalogue, LATEST)[0] == 1
 
 
 def test_where_another_closed_the_newest_version_the_one_below_answers(tmp_path, catalogue, doors):

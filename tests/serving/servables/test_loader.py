@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from serving.onnx_models import make_artifact, write_half_plus_two, write_two_by_two
+from serving.onnx_models import make_artifact, write_half_plus_two, write_sequence, write_two_by_two
 
 from agiwb.artifacts.manifest import MANIFEST_FILE
 from agiwb.errors import InputError, NotFoundError
 from agiwb.serving.servables.loader import load_servable
+from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
 from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -51,10 +52,11 @@ def test_a_changed_byte_is_refused_with_the_name_of_the_file(tmp_path):
     content = bytearray((folder / "model.onnx").read_bytes())
     content[-1] ^= 1
     (folder / "model.onnx").write_bytes(content)
-    with pytest.raises(InputError, match=r"1/model\.onnx is not the one"):
+    with pytest.raises(Refusal, match=r"1/model\.onnx is not the one") as refused:
         load_servable("m", Version(1, folder))
+    assert refused.value.code is Code.DATA_LOSS
     (folder / "model.onnx").unlink()
-    with pytest.raises(InputError, match=r"1/model\.onnx is not the one"):
+    with pytest.raises(Refusal, match=r"1/model\.onnx is not the one"):
         load_servable("m", Version(1, folder))
     (folder / MANIFEST_FILE).write_text("{}")
     with pytest.raises(InputError, match=r"artifact\.json cannot be read"):
@@ -115,3 +117,10 @@ def test_keras_and_litert_of_one_model_answer_alike(tmp_path):
         servable.close()
     assert psutil.Process().children() == []
     shutil.rmtree(tmp_path)
+
+
+def test_nothing_is_known_of_the_time_where_more_than_the_rows_is_free(tmp_path):
+    """One pixel, which is what would be timed, says nothing of a picture."""
+    servable = load_servable("m", Version(1, write_sequence(tmp_path / "1")))
+    assert servable.run({"x": np.ones((1, 1), np.float32)})["y"].tolist() == [[2.0]]
+    assert servable.seconds_per_row == float("inf")

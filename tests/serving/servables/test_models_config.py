@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from serving.servables.watched import WatchedLoader, add_version, answer, eventually, running
@@ -12,9 +13,8 @@ from agiwb.serving.servables.model_config import ModelConfig
 from agiwb.serving.servables.models_config import (
     ModelsFile,
     ModelsFileWatch,
-    read_models_config,
 )
-from agiwb.serving.servables.models_message import message_of, models_of
+from agiwb.serving.servables.models_message import fill_entry, models_of
 from agiwb.serving.servables.policy import All, Latest, Specific
 from agiwb.serving.status import Refusal
 
@@ -53,7 +53,7 @@ def file(tmp_path):
 
 
 def test_names_policies_and_labels_are_read(file):
-    half, everything, latest, plain = read_models_config(file.path)
+    half, everything, latest, plain = file.read()
     assert half.policy == Specific((42, 43))
     assert half.labels == {"stable": 43, "canary": 42}
     assert str(half.base_path) == "/models/config { half"
@@ -94,7 +94,7 @@ def test_errors_name_the_file_and_the_line(file, text, message):
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.config cannot be read"):
-        read_models_config(tmp_path / "none.config")
+        ModelsFile(tmp_path / "none.config").read()
 
 
 def test_one_model_is_put_in_and_taken_out_and_the_rest_stays(file, tmp_path):
@@ -129,8 +129,10 @@ def test_a_file_that_is_wrong_is_not_overwritten(file, tmp_path):
 @pytest.mark.parametrize("policy", [Latest(1), Latest(4), All(), Specific((1, 5)), Specific(())])
 def test_a_message_keeps_what_is_served(tmp_path, policy):
     model = _model(tmp_path, policy=policy, labels={"stable": 2**63 - 1})
-    wire = message_of([model]).SerializeToString()
-    assert models_of(message_class("ModelServerConfig").FromString(wire)) == (model,)
+    message = message_class("ModelServerConfig")()
+    fill_entry(message.model_config_list.config.add(), model)
+    read = message_class("ModelServerConfig").FromString(message.SerializeToString())
+    assert models_of(read) == (model,)
 
 
 def test_a_message_without_an_absolute_path_is_refused_in_tensorflow_servings_words():
@@ -198,3 +200,17 @@ def test_a_wrong_file_stops_the_start(file):
     file.path.write_text("{")
     with pytest.raises(ConfigError):
         ModelsFileWatch(file, lambda _: None, poll_s=1).start()
+
+
+def test_a_whole_list_is_written_and_keeps_fields_that_are_not_used_here(tmp_path):
+    file = ModelsFile(tmp_path / "models.config")
+    file.path.write_text(
+        'model_config_list { config { name: "a" base_path: "/m/a" logging_config {'
+        ' sampling_config { sampling_rate: 0.5 } } } config { name: "b" base_path: "/m/b" } }'
+    )
+    models = (ModelConfig("c", Path("/m/c")), ModelConfig("a", Path("/m/new"), labels={"x": 1}))
+    file.replace_all(models)
+    assert file.read() == models
+    assert "sampling_rate: 0.5" in file.path.read_text()
+    file.replace_all([])
+    assert file.read() == ()

@@ -98,10 +98,14 @@ class Connection:
 
 @contextlib.contextmanager
 def crewed(base_path, errors, *words, workers=2):
-    """Yield a server with workers; nothing of it is left afterwards."""
+    """Yield a server with workers; nothing of it is left afterwards.
+
+    Without ``base_path`` the words say what is served.
+    """
     with errors.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agiwb.serving.server", f"--model_base_path={base_path}",
+            [sys.executable, "-m", "agiwb.serving.server",
+             *([f"--model_base_path={base_path}"] if base_path else []),
              "--rest_api_port=0", "--file_system_poll_wait_seconds=0.1", f"--workers={workers}",
              *words],
             stdout=subprocess.PIPE,

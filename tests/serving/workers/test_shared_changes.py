@@ -14,7 +14,7 @@ from agiwb.serving.servables.catalogue import ModelConfig
 from agiwb.serving.servables.policy import All, Latest, Specific
 from agiwb.serving.status import Refusal
 from agiwb.serving.workers.changes import FOLLOW_ROLLOUTS, SharedCatalogue, carry_out
-from agiwb.serving.workers.journal import keep_change
+from agiwb.serving.workers.journal import Journal
 
 
 class Told:
@@ -70,23 +70,23 @@ def test_rollouts_are_followed_at_once(tmp_path):
     add_version(tmp_path / "m", 2)
     with asking(tmp_path / "m", model_version=1) as one, asking(tmp_path / "m") as other:
         assert other.server.engine.rollout.describe("m")["revision"] == 0
-        one.server.engine.rollout.set_shadow("m", 1)
+        one.server.engine.rollout.promote("m", 1)
         engine = other.server.engine
         assert carry_out(engine.catalogue, engine.rollout, FOLLOW_ROLLOUTS) == {}
         assert engine.rollout.describe("m")["revision"] == 1
 
 
 def test_the_journal_keeps_what_still_counts():
-    journal = []
+    journal = Journal()
     for version in range(100):
-        journal = keep_change(
-            journal, {"do": "label", "name": "m", "label": "stable", "version": version}
-        )
-    journal = keep_change(journal, {"do": "label", "name": "m", "label": "beta", "version": 1})
-    assert [change["version"] for change in journal] == [99, 1]
-    assert keep_change(journal, {"do": "configure", "models": []}) == [
-        {"do": "configure", "models": []}
-    ]
+        journal.keep({"do": "label", "name": "m", "label": "stable", "version": version})
+    journal.keep({"do": "label", "name": "m", "label": "beta", "version": 1})
+    assert journal.last == 101
+    assert [change["version"] for change in journal.after(0)] == [99, 1]
+    assert [change["version"] for change in journal.after(100)] == [1]
+    assert journal.after(101) == []
+    journal.keep({"do": "configure", "models": []})
+    assert journal.after(0) == journal.after(101) == [{"do": "configure", "models": []}]
 
 
 def test_the_rate_of_a_key_is_shared_among_the_workers():

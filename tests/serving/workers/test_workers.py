@@ -21,6 +21,7 @@ from agiwb.serving.serve import ServeConfig, serve
 pytestmark = pytest.mark.slow
 
 STALL_S = 1.0
+OTHER, ONE = "/v1/models/other:predict", {"instances": [0.0]}
 
 
 def publish(base_path, number, addend=None):
@@ -159,9 +160,9 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_answers(half, error
     assert f"Process {killed.pid} is gone" in errors.read_text()
 
 
-def answers(connection):
+def answers(connection, addend=1):
     with contextlib.suppress(OSError):
-        return connection.addend() == 1
+        return connection.addend() == addend
     return False
 
 
@@ -283,6 +284,57 @@ def test_a_label_set_at_one_worker_is_known_to_all_also_to_new_ones(half, errors
                 assert connection.document("POST", path, {"instances": [0.0]}) == {
                     "predictions": [2.0]
                 }
+
+
+def test_a_worker_that_is_starting_misses_no_change(half, errors):
+    publish(half, 2)
+    with crewed(half, errors, "--admin") as server:
+        connections = server.connect_to_all()
+        for connection in connections.values():
+            connection.addend()
+        server.workers()[0].kill()
+        left = eventually(lambda: [c for c in connections.values() if answers(c, 2)][:1])[0]
+        labels = []
+        while not is_replaced(server, connections):
+            assert len(labels) < 1000
+            labels.append(f"label_{len(labels)}")
+            left.document("PUT", f"/admin/v1/models/half/labels/{labels[-1]}", {"version": 2})
+        for connection in server.connect_to_all().values():
+            for label in labels:
+                path = f"/v1/models/half/labels/{label}:predict"
+                connection.document("POST", path, {"instances": [0.0]})
+
+
+def is_replaced(server, known):
+    """Return whether a worker answers that was started since."""
+    with contextlib.suppress(OSError):
+        return server.connect().mark() not in known
+    return False
+
+
+def test_a_new_worker_serves_what_the_configuration_file_says_by_now(tmp_path, errors):
+    entries = []
+    for name in ("half", "other"):
+        (tmp_path / name).mkdir()
+        publish(tmp_path / name, 1)
+        entries.append(f'config {{ name: "{name}" base_path: "{tmp_path / name}" }}')
+    file = tmp_path / "models.config"
+    both = f"model_config_list {{ {' '.join(entries)} }}"
+    file.write_text(both)
+    words = [f"--model_config_file={file}", "--model_config_file_poll_wait_seconds=0.1", "--admin"]
+    with crewed(None, errors, *words) as server:
+        connections = list(server.connect_to_all().values())
+        connections[0].document("DELETE", "/admin/v1/models/other")
+        for connection in connections:
+            eventually(lambda: connection.ask("POST", OTHER, ONE)[0] == 404)  # noqa: B023
+        time.sleep(0.5)  # the file without the model is read, too
+        file.write_text(both)
+        for connection in connections:
+            eventually(lambda: connection.ask("POST", OTHER, ONE)[0] == 200)  # noqa: B023
+        server.workers()[0].kill()
+        eventually(lambda: len(server.workers()) == 2)
+        for connection in server.connect_to_all().values():
+            connection.document("POST", OTHER, ONE)
 
 
 def test_an_endpoint_works_as_with_one(half, tmp_path, monkeypatch):

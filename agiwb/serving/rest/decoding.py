@@ -1,0 +1,20 @@
+"""Decoding large bodies while the event loop answers others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# One thread: parsers hold Python's lock, so that more would not be faster, and the memory that a
+# large body takes and a thread's allocator keeps is taken once.
+_DECODER = ThreadPoolExecutor(1, thread_name_prefix="decode")
+
+
+async def decode_apart(decode: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Return what ``decode`` returns, from a thread that decodes one body after the other."""
+    return await asyncio.wrap_future(_DECODER.submit(decode, *given, **named))
