@@ -148,7 +148,9 @@ class _Load:
                 self._next(connection)
         else:
             self._idle.extend(connections)
-            await self._send_at_rate(begun, self._plan.rate)
+            # From the seconds asked for: the difference of two clock readings may lack a request.
+            due = round(self._plan.rate * seconds) if limit is None else limit
+            await self._send_at_rate(begun, self._plan.rate, due)
         left = max(0.0, self._until - time.perf_counter())
         await self._wait(left + self._plan.timeout_s)
         unanswered = self._under_way + len(self._waiting)
@@ -166,8 +168,7 @@ class _Load:
             except TimeoutError:
                 return
 
-    async def _send_at_rate(self, begun: float, rate: float) -> None:
-        count = int(rate * (self._until - begun)) if self._limit is None else self._limit
+    async def _send_at_rate(self, begun: float, rate: float, count: int) -> None:
         for number in range(count):
             due = begun + number / rate
             if due >= self._until:
