@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from contextvars import copy_context
 from functools import partial
 
@@ -19,21 +19,20 @@ from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.batcher import QueueBatcher, TickBatcher
 from agiwb.serving.batching import BatchingParameters
 from agiwb.serving.deadlines import check_deadline, in_time, wait_in_time
-from agiwb.serving.exchange import Answer, Api, Caller, Exchange, ModelSpec
+from agiwb.serving.exchange import Answer, Caller, ModelSpec
+from agiwb.serving.exchanging import Exchanging
 from agiwb.serving.merging import Run, count_rows
 from agiwb.serving.metrics.metrics import Metrics
-from agiwb.serving.metrics.request_log import RequestEntry, RequestLog
+from agiwb.serving.metrics.request_log import RequestLog
 from agiwb.serving.metrics.traces import Traces
 from agiwb.serving.prediction_log import Prediction, PredictionLog
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.row_wise import may_merge, merge_key
 from agiwb.serving.servables.catalogue import Catalogue, LoadedVersion
-from agiwb.serving.status import Code, code_of
 
 # A run shorter than this costs less than handing it to a thread and back.
 _LONGEST_INLINE_S = 0.002
 _MOST_MERGED_ROWS = 256
-_NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 class Engine:
@@ -84,44 +83,23 @@ class Engine:
         chosen = self.rollout.choose(spec.name, sticky_key, request_id)
         return self.catalogue.lease(spec, preferred=chosen.version)
 
-    @contextmanager
-    def exchange(self, spec: ModelSpec, caller: Caller) -> Iterator[Exchange]:
+    def exchange(self, spec: ModelSpec, caller: Caller) -> Exchanging:
         """Lease a version for one request, which is counted and timed when the block ends.
 
         The rollout's guards learn how it ended, too.
 
         Raises:
-            Refusal: See ``lease``.
+            Refusal: On entering; see ``lease``.
         """
-        start = time.perf_counter()
-        self.metrics.enter()
-        model, number, signature, rows, code = "unknown", 0, "", 0, Code.OK
-        api: Api = "Predict"
-        exchange = None
-        try:
-            with (
-                self._traced(spec, caller),
-                self.lease(spec, caller.sticky_key, caller.request_id) as version,
-            ):
-                model, number = version.name, version.number
-                exchange = Exchange(version)
-                yield exchange
-        except BaseException as error:
-            code = code_of(error)
-            raise
-        finally:
-            seconds = time.perf_counter() - start
-            if exchange is not None:
-                signature, rows, api = exchange.signature_name, exchange.rows, exchange.api
-                self.rollout.observe(model, number, code, seconds)
-            self.metrics.leave()
-            self.metrics.observe_request(
-                model, number, signature, caller.protocol, code, seconds, rows, api
-            )
-            if self._request_log is not None:
-                self._request_log.record(
-                    RequestEntry(caller, spec.name, number, signature, code, seconds, rows)
-                )
+        return Exchanging(
+            spec,
+            caller,
+            self.lease(spec, caller.sticky_key, caller.request_id),
+            None if self._traces is None else self._request_span(self._traces, spec, caller),
+            self.metrics,
+            self.rollout,
+            self._request_log,
+        )
 
     async def predict(
         self,
@@ -225,10 +203,11 @@ class Engine:
             merge_key(servable, name, inputs, outputs), run, inputs, rows, most
         )
 
-    def _traced(self, spec: ModelSpec, caller: Caller) -> AbstractContextManager[object]:
-        if self._traces is None:
-            return _NOTHING
-        return self._traces.request(
+    @staticmethod
+    def _request_span(
+        traces: Traces, spec: ModelSpec, caller: Caller
+    ) -> AbstractContextManager[object]:
+        return traces.request(
             f"predict {spec.name}",
             caller.traceparent,
             attributes={"request.id": caller.request_id, "rpc.system": caller.protocol},
@@ -243,8 +222,11 @@ class Engine:
         self, version: LoadedVersion, name: str, outputs: Sequence[str], inputs: Tensors
     ) -> Tensors:
         start = time.perf_counter()
-        with self._traces.run() if self._traces else _NOTHING:
+        if self._traces is None:
             result = version.servable.run(inputs, name, outputs)
+        else:
+            with self._traces.run():
+                result = version.servable.run(inputs, name, outputs)
         seconds = time.perf_counter() - start
         self.metrics.observe_run(version.name, version.number, seconds, count_rows(inputs))
         return result

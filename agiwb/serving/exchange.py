@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.merging import count_rows
@@ -35,9 +35,8 @@ class ModelSpec:
         return f"Specific({self.name}, {self.version})"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and how.
+class Caller(NamedTuple):
+    """Who asks, and how; a tuple, because every request makes one.
 
     Attributes:
         request_id: The client's ``X-Request-Id``, or a new one.
@@ -60,8 +59,7 @@ class Caller:
     who: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A prediction that was made, and logged if predictions are logged.
 
     ``variant`` is ``champion``, or ``challenger`` for a canary's share.

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -19,8 +19,7 @@ _MOST_WAITING = 10_000
 _CLOSE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEntry:
+class RequestEntry(NamedTuple):
     """One request that was answered or refused.
 
     Attributes:

@@ -18,7 +18,6 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,8 +61,7 @@ class Redactor:
                 self._changes_of(model, outputs=True),
             )
         other: _Change = _keep if self._policy.unnamed == "keep" else _drop
-        return replace(
-            prediction,
+        return prediction._replace(
             inputs=_apply(changes[0], prediction.inputs, other),
             outputs=_apply(changes[1], prediction.outputs, _keep),
         )

@@ -65,7 +65,7 @@ class Route:
     version: int | None = None
     label: str | None = None
 
-    @property
+    @functools.cached_property
     def spec(self) -> ModelSpec:
         """The model asked."""
         return ModelSpec(self.model, self.version, self.label)
