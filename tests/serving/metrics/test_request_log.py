@@ -44,7 +44,7 @@ def test_a_share_of_what_succeeds_and_all_that_fails():
     log = RequestLog(written.write, share=0.25)
     for _ in range(2000):
         log.record(ENTRY)
-        log.record(dataclasses.ENTRY._replace(code=Code.NOT_FOUND))
+        log.record(ENTRY._replace(code=Code.NOT_FOUND))
     log.close()
     codes = [json.loads(line)["code"] for line in written.getvalue().splitlines()]
     assert codes.count("NOT_FOUND") == 2000
