@@ -6,9 +6,9 @@ It needs Debian's packages ``wrk`` and ``nghttp2-client``. ``--rounds 1 --second
 look, and ``--only mosec,mlserver`` leaves peers out.
 
 Every server serves the same ONNX model (64-128-10), with one worker and one thread of ONNX Runtime,
-all of it on one core; the load comes from another. Servers are asked in turns, round after round,
-so that the drift of the machine meets all alike; who is not being asked is stopped. Medians of the
-rounds are shown. Our server logs every prediction; the peers log nothing.
+all of it on one core; the load comes from another. Servers take turns, round after round, so that
+the drift of the machine meets all alike; each is started for its turn and ended after it. Medians
+of the rounds are shown. Our server logs every prediction; the peers log nothing.
 
 ``onnxruntime`` is ONNX Runtime behind a bare socket, in a process of its own that checks, routes
 and logs nothing: the same process layout as a server, and the limit for any that has one process.
@@ -17,7 +17,6 @@ and logs nothing: the same process layout as a server, and the limit for any tha
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -42,9 +41,7 @@ from agiwb.runtimes.onnx import OnnxRuntime
 
 BATCHES = (1, 32)
 CONNECTIONS = (1, 16)
-STARTS = 3
 WARM_UP = 500
-WAKE_UP = 50
 LARGEST_ERROR = 1e-5
 TIMES_BETTER = {"mosec": 1.0, "mlserver": 4.0, "litserve": 6.0, "bentoml": 10.0}
 SHARE_OF_ONNXRUNTIME = 0.5
@@ -79,10 +76,10 @@ class Measurements:
 
     def __init__(self) -> None:
         self._samples: defaultdict[Point, list[Sample]] = defaultdict(list)
-        self.cold_start_s: dict[str, float] = {}
+        self.cold_starts_s: defaultdict[str, list[float]] = defaultdict(list)
         self.pss_mb: dict[str, float] = {}
         self.missing: dict[str, str] = {}
-        self.maps_tensorflow = True
+        self.maps_tensorflow = False
         self.in_process_us: dict[int, float] = {}
         self.foreign_cores = 0.0
 
@@ -91,6 +88,10 @@ class Measurements:
         if sample.load.errors or not sample.load.requests:
             raise SystemExit(f"{point}: {sample.load.errors} of the requests failed.")
         self._samples[point].append(sample)
+
+    def cold_start_s(self, server: str) -> float:
+        """Return the median seconds from the start of a process to its first answer."""
+        return statistics.median(self.cold_starts_s[server])
 
     def points(self) -> list[Point]:
         """Return what was measured, in the order of its first round."""
@@ -115,21 +116,16 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Terminated."))  # the servers are ended too
     chosen = [OURS, *(kind for kind in KINDS if kind.name in options.only and kind is not OURS)]
     found = Measurements()
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         model = write_mlp(Path(folder) / "mlp" / "1")
         time_in_process(model, found)
-        servers = start_all(chosen, min(STARTS, options.rounds), model, Path(folder), found, stack)
-        check_answers(servers, model)
         watch = MachineWatch()
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-            for server in servers:
-                with awake(server):
-                    measure(server, options.seconds, found, watch)
+            for kind in chosen:
+                if kind.name not in found.missing:
+                    take_turn(kind, model, Path(folder), options.seconds, found, watch)
         found.foreign_cores = watch.foreign_cores()
-        for server in servers:
-            found.pss_mb[server.name] = server.tree.pss_mb()
-        found.maps_tensorflow = servers[0].tree.maps("tensorflow")
     report(found)
     claims = claim_all(found, options.only)
     print(json.dumps({"claims": claims, "missing": found.missing, "machine": machine(found)}))
@@ -155,63 +151,46 @@ def parse_options() -> argparse.Namespace:
     return options
 
 
-def start_all(
-    kinds: list[Kind],
-    starts: int,
+def take_turn(
+    kind: Kind,
     model: Path,
     folder: Path,
+    seconds: int,
     found: Measurements,
-    stack: contextlib.ExitStack,
-) -> list[Server]:
-    """Return the servers that could be started, stopped until they are asked."""
-    core, _ = two_cores()
-    servers = []
-    for kind in kinds:
-        print(f"starting {kind.name}", file=sys.stderr, flush=True)
-        seconds = []
-        try:
-            for left in reversed(range(starts)):
-                server = kind.start(model, folder, core)
-                seconds.append(server.cold_start_s)
-                if left:
-                    server.tree.stop()
-        except MissingError as error:
-            found.missing[kind.name] = str(error)
-            print(f"{kind.name} is missing: {error}", file=sys.stderr, flush=True)
-            continue
-        stack.callback(server.tree.stop)
-        found.cold_start_s[kind.name] = statistics.median(seconds)
+    watch: MachineWatch,
+) -> None:
+    """Start a server, load it at every point, and end it; one that does not start is missing."""
+    print(f"  {kind.name}", file=sys.stderr, flush=True)
+    try:
+        server = kind.start(model, folder, two_cores()[0])
+    except MissingError as error:
+        if kind is OURS:
+            raise SystemExit(f"agiwb's own server: {error}") from None
+        found.missing[kind.name] = str(error)
+        print(f"{kind.name} is missing: {error}", file=sys.stderr, flush=True)
+        return
+    try:
+        found.cold_starts_s[kind.name].append(server.cold_start_s)
+        check_answers(server, model)
         rows = np.zeros((1, FEATURES), np.float32)
         for dialect in server.dialects:
             ask(server, dialect, rows, WARM_UP)
-        server.tree.pause()
-        servers.append(server)
-    if not servers or servers[0].name != OURS.name:
-        raise SystemExit("Without agiwb's own server there is nothing to compare.")
-    return servers
-
-
-@contextlib.contextmanager
-def awake(server: Server):  # noqa: ANN201  a context manager
-    """Let a server run inside the block only."""
-    server.tree.resume()
-    try:
-        yield
+        measure(server, seconds, found, watch)
+        found.pss_mb[kind.name] = server.tree.pss_mb()
+        if kind is OURS:
+            found.maps_tensorflow |= server.tree.maps("tensorflow")
     finally:
-        server.tree.pause()
+        server.tree.stop()
 
 
-def check_answers(servers: list[Server], model: Path) -> None:
-    """Raise SystemExit unless every server answers as ONNX Runtime does."""
-    runtime = OnnxRuntime(model)
+def check_answers(server: Server, model: Path) -> None:
+    """Raise SystemExit unless a server answers as ONNX Runtime does."""
     rows = random_rows(max(BATCHES))
-    expected = runtime.run({"features": rows})["probabilities"]
-    for server in servers:
-        with awake(server):
-            for dialect in server.dialects:
-                error = float(np.abs(ask(server, dialect, rows) - expected).max())
-                if error > LARGEST_ERROR:
-                    raise SystemExit(f"{server.name} ({dialect.name}) is off by {error}.")
+    expected = OnnxRuntime(model).run({"features": rows})["probabilities"]
+    for dialect in server.dialects:
+        error = float(np.abs(ask(server, dialect, rows) - expected).max())
+        if error > LARGEST_ERROR:
+            raise SystemExit(f"{server.name} ({dialect.name}) is off by {error}.")
 
 
 def measure(server: Server, seconds: int, found: Measurements, watch: MachineWatch) -> None:
@@ -219,10 +198,6 @@ def measure(server: Server, seconds: int, found: Measurements, watch: MachineWat
     for dialect in server.dialects:
         for batch in BATCHES:
             rows = random_rows(batch)
-            # A server that was stopped may close what it took before: the first try wakes it.
-            with contextlib.suppress(OSError):
-                ask(server, dialect, rows)
-            ask(server, dialect, rows, WAKE_UP)
             for connections in CONNECTIONS:
                 before = server.tree.cpu_seconds()
                 load = put_load(server, dialect, rows, connections, seconds)
@@ -275,7 +250,7 @@ def report(found: Measurements) -> None:
         )
     print(f"\n{'server':<12}{'PSS MB':>8}{'cold start s':>14}")
     for name, pss_mb in found.pss_mb.items():
-        print(f"{name:<12}{pss_mb:>8.0f}{found.cold_start_s[name]:>14.2f}")
+        print(f"{name:<12}{pss_mb:>8.0f}{found.cold_start_s(name):>14.2f}")
     for name, why in found.missing.items():
         print(f"{name:<12} MISSING: {why}")
     runs = ", ".join(f"{us:.0f} us at batch {batch}" for batch, us in found.in_process_us.items())
@@ -307,7 +282,7 @@ def claim_all(found: Measurements, asked: list[str]) -> list[dict[str, object]]:
         )
     return [
         *claims,
-        at_most("agiwb's cold start, s", found.cold_start_s[OURS.name], LONGEST_COLD_START_S),
+        at_most("agiwb's cold start, s", found.cold_start_s(OURS.name), LONGEST_COLD_START_S),
         at_most("agiwb's memory after the load (PSS), MB", found.pss_mb[OURS.name], LARGEST_PSS_MB),
         at_most("tensorflow in agiwb's memory maps", float(found.maps_tensorflow), 0),
     ]

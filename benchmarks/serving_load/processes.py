@@ -56,22 +56,9 @@ class ProcessTree:
         """Return whether a file whose path has ``word`` is mapped into any process."""
         return any(word in Path(f"/proc/{one.pid}/maps").read_text() for one in self._members())
 
-    def pause(self) -> None:
-        """Keep the processes from running, so that they disturb no other."""
-        for one in self._members():
-            one.suspend()
-
-    def resume(self) -> None:
-        """Let them run again."""
-        for one in self._members():
-            one.resume()
-
     def stop(self) -> None:
         """End every process."""
         members = self._members()
-        for one in members:
-            with contextlib.suppress(psutil.Error):
-                one.resume()
         with contextlib.suppress(psutil.Error):
             self._root.terminate()
         _, left = psutil.wait_procs(members, _STOP_TIMEOUT_S)

@@ -143,7 +143,7 @@ def _call(server: Server, message: bytes, times: int) -> bytes:
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         predict = channel.unary_unary(_GRPC_PREDICT)
         for _ in range(times):
-            answer: bytes = predict(message, timeout=30)
+            answer: bytes = predict(message, timeout=30, wait_for_ready=True)
     return answer
 
 

@@ -18,10 +18,10 @@ from agiwb.deployment.requirements import modules_left_out
 from agiwb.deployment.validation.check import Check, verdict
 from agiwb.errors import ServingError
 from agiwb.serving.address import Ready
+from agiwb.serving.stop_limits import SERVER_S
 
 _START_TIMEOUT_S = 60
 _SMOKE_TIMEOUT_S = 120
-_STOP_TIMEOUT_S = 10
 _SHOWN_LINES = 12
 
 # Refuses what the image will not have: a package that is installed here but not pinned there.
@@ -129,7 +129,7 @@ def _last_lines(log: Path) -> str:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_STOP_TIMEOUT_S)
+        process.wait(SERVER_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
