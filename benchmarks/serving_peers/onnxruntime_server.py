@@ -43,7 +43,10 @@ def main() -> None:
                 waiting.register(client, selectors.EVENT_READ)
                 received[client] = b""
                 continue
-            data = connection.recv(1 << 16)
+            try:
+                data = connection.recv(1 << 16)
+            except ConnectionResetError:  # the load generator leaves as it likes
+                data = b""
             if not data:
                 waiting.unregister(connection)
                 del received[connection]
