@@ -1,0 +1,92 @@
+"""The fresh process's own side: calls one function and writes what came of it.
+
+Started as ``python -m agiwb.runtimes.fresh_process_child``, with the folder in which the request
+lies, and the parent's process id.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from agiwb.errors import AgiwbError, InputError
+
+REQUEST_FILE = "request.json"
+REPLY_FILE = "reply.json"
+
+_PARENT_CHECK_S = 0.5
+
+
+class _WithoutTensorFlow(MetaPathFinder):
+    """Hides TensorFlow and Keras, so that what should run without them is seen to."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if fullname.partition(".")[0] in {"tensorflow", "keras"}:
+            raise ModuleNotFoundError(
+                f"No module named {fullname!r} (this process works without TensorFlow)",
+                name=fullname,
+            )
+        return None
+
+
+def main(words: list[str]) -> None:
+    """Answer the request in the folder; what the function raises is the reply too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
+    folder, parent = Path(words[0]), int(words[1])
+    _end_with(parent)
+    request = json.loads((folder / REQUEST_FILE).read_bytes())
+    if not request["tensorflow"]:
+        sys.meta_path.insert(0, _WithoutTensorFlow())
+    try:
+        module, _, attribute = request["function"].partition(":")
+        function = getattr(importlib.import_module(module), attribute)
+        reply = json.dumps({"result": function(**request["arguments"])})
+    except Exception as error:  # noqa: BLE001  whatever it is, the parent tells it
+        reply = json.dumps({"error": _told(error)})
+    draft = folder / f"{REPLY_FILE}.draft"
+    draft.write_text(reply, "utf-8")
+    draft.rename(folder / REPLY_FILE)
+    # Without the native libraries' own end, which takes time: the memory is the system's anyway.
+    os._exit(0)
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    if isinstance(error, AgiwbError):
+        return {
+            "problem": error.problem,
+            "fix": error.fix,
+            "is_input": isinstance(error, InputError),
+        }
+    sentence = " ".join(f"{type(error).__name__}: {error}".split())
+    return {"problem": sentence, "fix": "", "is_input": False}
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, however that ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="agiwb-parent-watch", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
