@@ -38,6 +38,23 @@ class Settings(BaseSettings):
         "default SQLite inside the workspace.",
     )
 
+    require_signature: Path | None = Field(
+        None, description="Public key; artifacts that its owner has not signed are refused."
+    )
+    encryption_key_file: Path | None = Field(
+        None, description="File with the key of encrypted artifacts."
+    )
+    encryption_key: SecretStr | None = Field(
+        None, description="The key of encrypted artifacts itself; a file is kept more easily."
+    )
+
+    custom_objects: str | None = Field(
+        None, description="Your own module with the classes that imported Keras models name."
+    )
+    model_scanner: Path | None = Field(
+        None, description="ModelAudit's program, to be asked about models that are imported."
+    )
+
     @property
     def workspace_path(self) -> Path:
         """The workspace as an absolute path."""

@@ -255,6 +255,7 @@ def _load(name: str, version: Version, settings: ServerSettings, metrics: Metric
         name,
         version,
         settings.threads,
+        public_key=settings.require_signature,
         warm_up_iterations=iterations,
         on_warmed=metrics.warmed,
     )

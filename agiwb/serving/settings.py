@@ -111,6 +111,9 @@ class RunSettings(Config):
 class VersionSettings(Config):
     """How versions are found, loaded and kept."""
 
+    require_signature: Path | None = Field(
+        None, description="Public key; versions that its owner has not signed are not loaded."
+    )
     models_root: Path | None = Field(
         None, description="Folder that models added later must be in; by default none may be."
     )

@@ -13,6 +13,7 @@ from agiwb.artifacts.manifest import MANIFEST_FILE, Artifact
 from agiwb.errors import InputError
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
+from agiwb.trust.encryption import is_encrypted, read_encrypted
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 """Path, bytes and time of change in ns of every file below a folder."""
@@ -86,14 +87,19 @@ def verify(base_path: Path, version: Version) -> tuple[str, ...]:
 def read_manifest(folder: Path) -> Artifact | None:
     """Return the manifest in a version's folder, None without one; it checks no file.
 
+    That of an encrypted artifact is decrypted in memory.
+
     Raises:
-        InputError: It cannot be read, or is not one.
+        InputError: It cannot be read, or is not one, or it is encrypted and its key is not given.
+        WorkError: It is encrypted, and damaged.
     """
     path = folder / MANIFEST_FILE
-    if not path.exists():
-        return None
     try:
-        return Artifact.model_validate_json(path.read_bytes())
+        if is_encrypted(folder):
+            content = read_encrypted(folder, MANIFEST_FILE)
+        else:
+            content = path.read_bytes() if path.exists() else None
+        return None if content is None else Artifact.model_validate_json(content)
     except (OSError, ValidationError) as error:
         raise InputError(
             f"The manifest {path} cannot be read.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.manifest import MANIFEST_FILE, MODEL_FILES, Format
 from agiwb.artifacts.signature import SIGNATURE_NAME
-from agiwb.errors import AgiwbError, InputError, NotFoundError
+from agiwb.errors import AgiwbError, InputError, NotFoundError, WorkError
 from agiwb.runs.files import damaged_files
 from agiwb.runtimes.child.runtime import ChildRuntime
 from agiwb.runtimes.litert import LiteRTRuntime
@@ -23,6 +24,8 @@ from agiwb.serving.servables.servable import Servable, ServedSignature
 from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up, zero_batch
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
+from agiwb.trust.encryption import decrypt_folder, is_encrypted
+from agiwb.trust.signing import verify_folder
 
 SERVED_FORMATS: tuple[Format, ...] = ("onnx", "litert", "saved_model", "keras")
 """In the order of preference where a folder holds several: the fastest first."""
@@ -65,6 +68,8 @@ class ChildServable:
     def __init__(self, runtime: ChildRuntime) -> None:
         """Serve every signature of ``runtime``."""
         self._runtime = runtime
+        self.left_to_close = ExitStack()
+        """What the child may read again when it has to be started anew."""
         self.signatures: Mapping[str, ServedSignature] = {
             name: ServedSignature(named.signature, named.method)
             for name, named in runtime.signatures.items()
@@ -79,7 +84,8 @@ class ChildServable:
 
     def close(self) -> None:
         """End the child process."""
-        self._runtime.close()
+        with self.left_to_close:
+            self._runtime.close()
 
 
 def load_servable(
@@ -87,38 +93,69 @@ def load_servable(
     version: Version,
     threads: int = 1,
     *,
+    public_key: Path | None = None,
     warm_up_iterations: int = 1,
     on_warmed: Callable[[str, float, int], None] | None = None,
 ) -> Servable:
     """Return the model in ``version``'s folder: its files checked, loaded, warm and timed.
 
-    ONNX and LiteRT run in this process, SavedModels and ``.keras`` files in a child process.
+    ONNX and LiteRT run in this process, SavedModels and ``.keras`` files in a child process. What
+    is encrypted is decrypted into a private folder, for as long as it is read.
 
     Args:
         name: Of the model, for errors.
         version: The folder.
         threads: For each operation of the model.
+        public_key: Of whom must have signed the folder; by default nobody must have.
         warm_up_iterations: How often each recorded warm-up request runs.
         on_warmed: Told the folder, the seconds and the number of runs of recorded requests.
 
     Raises:
-        Refusal: A file differs from the manifest.
+        Refusal: A file differs from the manifest or from what was signed, or nothing was signed.
         InputError: The folder holds no model that is served, its manifest cannot be read, the
             model cannot be loaded, or a recorded warm-up request fails.
         ServingError: A child process ended, or took too long.
     """
-    _check_files(version.folder)
-    servable = _open(name, version.folder, threads)
+    with ExitStack() as private:
+        folder = _readable(version.folder, private)
+        _check_signature(folder, version.folder, public_key)
+        _check_files(folder)
+        servable = _open(name, folder, threads)
+        try:
+            start = time.perf_counter()
+            ran = warm_up(servable, folder, iterations=warm_up_iterations)
+            if on_warmed is not None and ran and (folder / WARM_UP_FILE).is_file():
+                on_warmed(str(version.folder), time.perf_counter() - start, ran)
+            servable.seconds_per_row = _time_one_row(servable)
+        except BaseException:
+            servable.close()
+            raise
+        if isinstance(servable, ChildServable):
+            servable.left_to_close = private.pop_all()
+        return servable
+
+
+def _readable(folder: Path, private: ExitStack) -> Path:
+    """Return ``folder``, or if it is encrypted a private folder that ``private`` removes."""
+    if not is_encrypted(folder):
+        return folder
     try:
-        start = time.perf_counter()
-        ran = warm_up(servable, version.folder, iterations=warm_up_iterations)
-        if on_warmed is not None and ran and (version.folder / WARM_UP_FILE).is_file():
-            on_warmed(str(version.folder), time.perf_counter() - start, ran)
-        servable.seconds_per_row = _time_one_row(servable)
-    except BaseException:
-        servable.close()
-        raise
-    return servable
+        decrypted = decrypt_folder(folder)
+    except WorkError as error:
+        raise Refusal(Code.DATA_LOSS, error.problem, error.fix) from error
+    private.callback(decrypted.close)
+    return decrypted.path
+
+
+def _check_signature(folder: Path, shown: Path, public_key: Path | None) -> None:
+    """Raise Refusal if the owner of the key must have signed ``folder``, and did not."""
+    if public_key is None:
+        return
+    try:
+        verify_folder(folder, public_key)
+    except (NotFoundError, WorkError) as error:
+        problem = error.problem.replace(str(folder), str(shown))
+        raise Refusal(Code.PERMISSION_DENIED, problem, "Publish a signed artifact.") from error
 
 
 def _check_files(folder: Path) -> None:
