@@ -2,7 +2,10 @@
 
 A model is called by a registered name (``digits-cnn``, or ``digits-cnn/2`` for a version), by the
 id of the run that trained it, by ``<sweep run>:<candidate>``, by ``latest``, or by the path of a
-``.keras`` file.
+``.keras`` file, or of the folder of an artifact that is one.
+
+An encrypted artifact is read from a private copy. With AGIWB_REQUIRE_SIGNATURE, the path of a
+public key, artifacts that its owner has not signed are refused.
 """
 
 from __future__ import annotations
@@ -12,15 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agiwb.artifacts.manifest import Artifact, Format, read_artifact
+from agiwb.artifacts.manifest import MODEL_FILES, Artifact, Format, read_artifact
 from agiwb.errors import ConfigError, NotFoundError
 from agiwb.runs.files import sha256_of_file
+from agiwb.settings import Settings
+from agiwb.trust.encryption import is_encrypted, private_copy
+from agiwb.trust.signing import verify_folder
 
 if TYPE_CHECKING:
     from agiwb.runs.record import Record
     from agiwb.runs.store import RunStore
 
 MODEL_FILE = "model.keras"
+
+IMPORT = "import_model"
+"""The step whose runs hold a folder for each format, named after it, as conversions do."""
 
 REJECTED = "rejected"
 """Folder of the artifacts that failed: there to be looked at, where no reference finds them."""
@@ -39,11 +48,15 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class ArtifactSource:
-    """An artifact found: its folder, its manifest, and the run that made it."""
+    """An artifact found: its folder, its manifest, and the run that made it.
+
+    ``encrypted`` is where it lies encrypted, if it does; ``folder`` is then a private copy.
+    """
 
     folder: Path
     artifact: Artifact
     run_id: str | None = None
+    encrypted: Path | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -58,6 +71,11 @@ def resolve_model(reference: str, store: RunStore) -> ModelSource:
         NotFoundError: There is no such model.
     """
     path = Path(reference)
+    if path.is_dir() and path.suffix != ".keras":
+        source = _artifact_folder(path, "keras")
+        file = source.folder / MODEL_FILES["keras"]
+        name, dataset = source.artifact.name, source.artifact.dataset
+        return ModelSource(file, sha256_of_file(file), name, dataset)
     if path.suffix == ".keras":
         if not path.is_file():
             raise NotFoundError(f"There is no file {path}.", "Check the path.")
@@ -66,6 +84,8 @@ def resolve_model(reference: str, store: RunStore) -> ModelSource:
     record = _find_record(run_reference, store)
     if candidate or record.run.step == "sweep":
         return _candidate(record, candidate)
+    if record.run.step == IMPORT:
+        return _imported_model(record, reference)
     if record.run.step not in {"train", "search"}:
         raise NotFoundError(
             f"Run {record.run.id[:8]} ({record.run.step}) made no Keras model.",
@@ -87,13 +107,9 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
     """
     path = Path(reference)
     if path.is_dir():
-        artifact = read_artifact(path)
-        if artifact.format != wanted:
-            raise NotFoundError(
-                f"{path} is a {artifact.format} artifact, and {wanted} is wanted.",
-                f"Give `--format {artifact.format}`.",
-            )
-        return ArtifactSource(path, artifact)
+        return _artifact_folder(path, wanted)
+    if (imported := _imported(reference, wanted, store)) is not None:
+        return imported
     if (made := _convert_run(reference, store)) is not None:
         found = [made]
     else:
@@ -101,7 +117,7 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
         found = list(store.find("convert", input_model=model.fingerprint))
     for record in found:
         if (folder := record.file(wanted)).is_dir():
-            return ArtifactSource(folder, read_artifact(folder), record.run.id)
+            return ArtifactSource(folder, _checked(folder), record.run.id)
     for record in found:
         if record.file(f"{REJECTED}/{wanted}").is_dir():
             raise NotFoundError(
@@ -113,6 +129,32 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
         f"There is no {wanted} artifact of {reference!r}.",
         f"Make one with `agiwb convert --model {model_name} --formats {wanted}`.",
     )
+
+
+def _imported_model(record: Record, reference: str) -> ModelSource:
+    path = record.file(f"keras/{MODEL_FILES['keras']}")
+    if not path.is_file():
+        kind = getattr(record, "format", "")
+        raise NotFoundError(
+            f"The model {reference!r} was imported as {kind}, which no Keras model can be made of.",
+            f"It can be inspected, evaluated and served as it is, with `--format {kind}`; to "
+            "convert or compress a model, import it as a Keras file.",
+        )
+    return _source(record, path, str(getattr(record, "model_name", reference)))
+
+
+def _imported(reference: str, wanted: Format, store: RunStore) -> ArtifactSource | None:
+    """Return an imported model's own artifact, None if it is no import or can be converted."""
+    try:
+        record = _find_record(reference, store)
+    except NotFoundError:
+        return None
+    if record.run.step != IMPORT:
+        return None
+    if (folder := record.file(wanted)).is_dir():
+        return ArtifactSource(folder, _checked(folder), record.run.id)
+    _imported_model(record, reference)  # which raises unless it can be converted
+    return None
 
 
 def dataset_for(given: str | None, known: str | None, whose: str) -> str:
@@ -127,6 +169,25 @@ def dataset_for(given: str | None, known: str | None, whose: str) -> str:
         f"`dataset` is needed: nothing tells which data {whose} was trained on.",
         "Give it as `dataset`: a name such as `digits`, or the path of your own data.",
     )
+
+
+def _artifact_folder(path: Path, wanted: Format) -> ArtifactSource:
+    encrypted = path if is_encrypted(path) else None
+    folder = private_copy(path) if encrypted else path
+    artifact = _checked(folder)
+    if artifact.format != wanted:
+        raise NotFoundError(
+            f"{path} is a {artifact.format} artifact, and {wanted} is wanted.",
+            f"Give `--format {artifact.format}`.",
+        )
+    return ArtifactSource(folder, artifact, encrypted=encrypted)
+
+
+def _checked(folder: Path) -> Artifact:
+    """Return the folder's manifest, its files checked, and who signed them if that is required."""
+    if (public_key := Settings().require_signature) is not None:
+        verify_folder(folder, public_key.expanduser())
+    return read_artifact(folder)
 
 
 def _convert_run(reference: str, store: RunStore) -> Record | None:

@@ -5,70 +5,46 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
+import tempfile
 import textwrap
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict
 
 from agiwb.artifacts.manifest import (
     MANIFEST_FILE,
-    MODEL_FILES,
     PARITY_FILE,
     Artifact,
     Format,
-    list_model_files,
+    Lineage,
     write_artifact,
 )
-from agiwb.artifacts.resolve import REJECTED, dataset_for, resolve_model
-from agiwb.config import Config
-from agiwb.conversion.parity import (
-    ParityReport,
-    Questions,
-    Reference,
-    ask,
-    ask_reference,
-    compare,
-    draw_questions,
-)
-from agiwb.conversion.registry import load_converter
-from agiwb.conversion.source import ConversionSource, load_source
-from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
-from agiwb.errors import AgiwbError
+from agiwb.artifacts.resolve import REJECTED, ArtifactSource, ModelSource, dataset_for
+from agiwb.conversion.config import ConvertConfig
+from agiwb.conversion.described import describe
+from agiwb.conversion.exported import export_named
+from agiwb.conversion.found import find_source, known_dataset, open_source, read_source
+from agiwb.conversion.parity.check import ask_artifact, judge
+from agiwb.conversion.parity.explained import with_first_divergence
+from agiwb.conversion.parity.questions import Questions, draw_questions
+from agiwb.conversion.parity.reference import Reference, ask_reference, chance_problem
+from agiwb.conversion.parity.report import ParityReport, told
+from agiwb.conversion.reachable import require_reachable
+from agiwb.conversion.registry import KERAS_FILES, load_converter
+from agiwb.conversion.source import ConversionSource
+from agiwb.datasets.registry import load_dataset
+from agiwb.errors import AgiwbError, CancelledError
 from agiwb.native_chatter import held_back
 from agiwb.runs.context import Context
 from agiwb.runs.files import write_atomic
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 from agiwb.runs.store import RunStore
-from agiwb.runtimes.keras import KerasRuntime
-from agiwb.runtimes.runtime import open_runtime
 
 _LONGEST_MESSAGE = 400
-
-
-class ConvertConfig(Config):
-    """What decides a conversion."""
-
-    model: str = Field(
-        "latest", description="Model: a registered name, a run, `latest`, or a .keras file."
-    )
-    formats: tuple[Format, ...] = Field(
-        tuple(MODEL_FILES), min_length=1, description="Formats to write."
-    )
-    dataset: DatasetName | None = Field(
-        None, description="Data set for the parity check; by default the one trained on."
-    )
-    samples: int = Field(
-        256, ge=1, le=1_000_000, description="Most validation examples in the parity check."
-    )
-    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the draw of these examples.")
-
-    @field_validator("formats")
-    @classmethod
-    def _without_repeats(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
-        return tuple(dict.fromkeys(formats))
 
 
 class ConvertedArtifact(BaseModel):
@@ -82,11 +58,18 @@ class ConvertedArtifact(BaseModel):
     size_bytes: int
     max_abs_error: float
     max_rel_error: float
-    top1_agreement: float
-    test_accuracy: float
+    top1_agreement: float | None
+    """Share of real examples that are decided as the model does; None for a regression."""
+    kl_nats: float | None
+    """Mean Kullback-Leibler divergence from the model's probabilities, if it gives such."""
+    test_score: float
+    """The record's ``metric`` on the test split."""
     passed: bool
+    diverges: bool
+    """Whether it was kept although it did not pass, as ``allow_divergence`` asks."""
     seconds: float
     """Time that writing took, without the check."""
+    check_seconds: float
 
 
 class ConvertRecord(Record):
@@ -96,8 +79,10 @@ class ConvertRecord(Record):
     model_name: str
     dataset: str
     artifacts: tuple[ConvertedArtifact, ...]
-    reference_accuracy: float
-    """Share of the test split that the Keras model itself has right."""
+    metric: str
+    """What the task is judged by: ``accuracy``, ``auc`` or ``rmse``."""
+    reference_score: float
+    """The metric of the Keras model itself on the test split."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +91,38 @@ class _Work:
 
     name: str
     dataset: str
+    task: str
     source: ConversionSource
+    lineage: Lineage
     questions: Questions
+    scratch: Path
     reference: Reference
-    files: Path
+    context: Context
+    allow_divergence: bool
+
+    @property
+    def files(self) -> Path:
+        return self.context.files
+
+    def questions_for(self, wanted: Format) -> tuple[Questions, Path]:
+        """Return the questions as the format takes them, and the file that holds them."""
+        whole = wanted in KERAS_FILES or self.source.first_layers is None
+        questions = self.questions if whole else self.questions.through(self.source.prepared)
+        file = self.scratch / ("questions.npz" if whole else "prepared_questions.npz")
+        if not file.is_file():
+            questions.write(file)
+        return questions, file
 
 
 def _inputs(config: ConvertConfig, store: RunStore) -> dict[str, Input]:
-    found = resolve_model(config.model, store)
-    dataset = dataset_for(config.dataset, found.dataset, str(found.path))
+    found = find_source(config.model, store)
+    dataset = dataset_for(config.dataset, *known_dataset(found))
+    if isinstance(found, ArtifactSource):
+        for wanted in config.formats:
+            require_reachable(found.artifact.format, wanted)
     return {
         "model": Input(found.fingerprint, found.run_id),
-        "dataset": Input(load_arrays_of_classes(dataset, "A conversion").fingerprint),
+        "dataset": Input(load_dataset(dataset).fingerprint),
     }
 
 
@@ -131,24 +136,59 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
 
     Raises:
         NotFoundError: There is no such model, or its file cannot be loaded.
-        InputError: The model is no classifier of the data set's examples.
+        InputError: The model does not fit the data set's examples, or there is no way from the
+            source's format to one of those wanted.
         WorkError: The model's own outputs are NaN or infinite.
     """
-    found = resolve_model(config.model, context.store)
+    found = find_source(config.model, context.store)
     context.confirm("model", found.fingerprint)
-    dataset = dataset_for(config.dataset, found.dataset, str(found.path))
-    data = load_arrays_of_classes(dataset, "A conversion")
-    source = load_source(found, data)
-    questions = draw_questions(data, config.samples, config.seed)
-    reference = ask_reference(KerasRuntime(found.path), questions)
-    work = _Work(found.name, dataset, source, questions, reference, context.files)
+    dataset = dataset_for(config.dataset, *known_dataset(found))
+    data = load_dataset(dataset)
+    runtime = open_source(found)
+    source = read_source(found, data, config, runtime)
+    name = found.artifact.name if isinstance(found, ArtifactSource) else found.name
+    questions = draw_questions(data, runtime.signature, config.samples, config.seed)
+    reference = ask_reference(runtime, questions)
+    with tempfile.TemporaryDirectory(prefix="agiwb-convert-") as scratch:
+        work = _Work(
+            name,
+            dataset,
+            data.task,
+            _exported_once(source, config.formats, Path(scratch)),
+            _lineage(found),
+            questions,
+            Path(scratch),
+            reference,
+            context,
+            config.allow_divergence,
+        )
+        artifacts, problems = _convert_all(config.formats, work)
+    return ConvertRecord(
+        run=context.run,
+        config=config,
+        metrics={f"test_{reference.metric}": reference.test_score},
+        problems=(*chance_problem(reference, dataset), *problems),
+        model_name=name,
+        dataset=dataset,
+        artifacts=tuple(artifacts),
+        metric=reference.metric,
+        reference_score=reference.test_score,
+    )
 
+
+def _convert_all(
+    formats: Sequence[Format], work: _Work
+) -> tuple[list[ConvertedArtifact], list[str]]:
+    """Return the artifacts that were written, and in words what went wrong."""
+    context = work.context
     artifacts: list[ConvertedArtifact] = []
-    problems = _chance_problem(reference, dataset)
-    for done, wanted in enumerate(config.formats):
-        context.progress("convert", done, len(config.formats))
+    problems: list[str] = []
+    for done, wanted in enumerate(formats):
+        context.progress("convert", done, len(formats))
         try:
             artifact, report = _convert_one(wanted, work)
+        except CancelledError:
+            raise
         except Exception as error:
             # Converters and engines raise anything; the other formats are still wanted.
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -161,18 +201,10 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
             continue
         artifacts.append(artifact)
         problems.extend(report.problems)
+        context.say(told(report, artifact.size_bytes, kept=artifact.diverges))
     _remove_if_empty(context.files / REJECTED)
-    context.progress("convert", len(config.formats), len(config.formats))
-    return ConvertRecord(
-        run=context.run,
-        config=config,
-        metrics={"test_accuracy": reference.answers.test_accuracy},
-        problems=tuple(problems),
-        model_name=found.name,
-        dataset=dataset,
-        artifacts=tuple(artifacts),
-        reference_accuracy=reference.answers.test_accuracy,
-    )
+    context.progress("convert", len(formats), len(formats))
+    return artifacts, problems
 
 
 def _convert_one(wanted: Format, work: _Work) -> tuple[ConvertedArtifact, ParityReport]:
@@ -183,21 +215,56 @@ def _convert_one(wanted: Format, work: _Work) -> tuple[ConvertedArtifact, Parity
     with held_back():  # TensorFlow's exporters announce their sessions and passes
         load_converter(wanted)(work.source, draft)
     seconds = time.perf_counter() - started
-    runtime = open_runtime(draft)
-    manifest = Artifact(
-        format=wanted,
+    questions, file = work.questions_for(wanted)
+    asked = ask_artifact(
+        draft,
+        file,
+        wanted,
+        tensorflow=work.source.options.allow_flex,
+        while_waiting=work.context.stop_if_cancelled,
+    )
+    manifest = describe(
+        wanted,
+        draft,
+        asked.signature,
+        work.source,
+        work.lineage,
         name=work.name,
         dataset=work.dataset,
-        classes=work.source.classes,
-        signature=runtime.signature,
-        source_sha256=work.source.sha256,
-        files=list_model_files(draft),
+        task=work.task,
     )
     write_artifact(draft, manifest)
-    report = compare(wanted, ask(runtime, work.questions), work.reference)
+    report = judge(wanted, asked, work.reference)
+    if report.problems and work.source.model is not None:
+        report = with_first_divergence(
+            report, work.source.model, draft, work.questions.real, questions.real
+        )
     write_atomic(draft / PARITY_FILE, report.model_dump_json(indent=2))
-    folder = draft.rename(work.files / wanted) if report.passed else draft
-    return _summary(manifest, report, folder.relative_to(work.files).as_posix(), seconds), report
+    kept = bool(report.problems) and work.allow_divergence and work.reference.beats_chance
+    if kept:
+        write_artifact(draft, manifest.model_copy(update={"divergence": report.problems}))
+    folder = draft.rename(work.files / wanted) if report.passed or kept else draft
+    path = folder.relative_to(work.files).as_posix()
+    return _summary(manifest, report, path, seconds, kept=kept), report
+
+
+def _exported_once(
+    source: ConversionSource, formats: Sequence[Format], scratch: Path
+) -> ConversionSource:
+    """Return the source with the SavedModel that several formats begin with, if they do."""
+    if source.named is None or len(set(formats) - set(KERAS_FILES)) <= 1:
+        return source
+    folder = scratch / "saved_model"
+    with held_back():
+        export_named(source.named, folder)
+    return replace(source, saved_model=folder)
+
+
+def _lineage(found: ModelSource | ArtifactSource) -> Lineage:
+    if isinstance(found, ArtifactSource):
+        parent = f"{found.artifact.format}:{found.fingerprint}"
+        return Lineage(source_run=found.run_id, parent=parent)
+    return Lineage(source_run=found.run_id)
 
 
 def _in_words(error: Exception) -> str:
@@ -214,7 +281,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _summary(
-    manifest: Artifact, report: ParityReport, path: str, seconds: float
+    manifest: Artifact, report: ParityReport, path: str, seconds: float, *, kept: bool
 ) -> ConvertedArtifact:
     return ConvertedArtifact(
         format=manifest.format,
@@ -223,20 +290,10 @@ def _summary(
         max_abs_error=report.max_abs_error,
         max_rel_error=report.max_rel_error,
         top1_agreement=report.top1_agreement,
-        test_accuracy=report.test_accuracy,
+        kl_nats=report.kl_nats,
+        test_score=report.test_score,
         passed=report.passed,
+        diverges=kept,
         seconds=seconds,
+        check_seconds=report.seconds,
     )
-
-
-def _chance_problem(reference: Reference, dataset: str) -> list[str]:
-    """Return one sentence if agreement with the model would prove nothing, else none."""
-    if reference.beats_chance:
-        return []
-    low, high = reference.accuracy
-    sentence = (
-        f"The model is no better than chance on {dataset}: its validation accuracy is between "
-        f"{low:.3f} and {high:.3f} (95 % interval), and always naming the largest class has "
-        f"{reference.chance:.3f}. No artifact of it passes."
-    )
-    return [sentence]

@@ -5,24 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from agiwb.artifacts.manifest import MODEL_FILES
-from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME
+from agiwb.conversion.exported import frozen_function, saved_model_of
 from agiwb.conversion.source import ConversionSource
+from agiwb.conversion.ways_out import without_operators
 from agiwb.tensorflow_quietly import import_tensorflow
 
 
 def write_frozen_pb(source: ConversionSource, folder: Path) -> None:
-    """Write ``frozen.pb`` into ``folder``, from the operation ``features`` to ``probabilities``."""
-    tf = import_tensorflow()
-    # TensorFlow 2 offers no public way to freeze a function; this one is what its converters use.
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    """Write ``frozen.pb`` into ``folder``; its operations are called as inputs and outputs are.
 
-    model = source.named
-    taken = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype, INPUT_NAME)
-    answer = tf.function(lambda features: model(features, training=False)[OUTPUT_NAME])
-    frozen = convert_variables_to_constants_v2(answer.get_concrete_function(taken))
+    Raises:
+        WorkError: The model looks strings up in a table, which a frozen graph cannot hold.
+    """
+    tf = import_tensorflow()
+    with saved_model_of(source) as saved_model:
+        frozen, inputs, outputs = frozen_function(saved_model)
     definition = frozen.graph.as_graph_def()
-    result = frozen.outputs[0].op.name
+    if any(tensor.dtype.name == "resource" for tensor in frozen.inputs):
+        tables = sorted({node.op for node in definition.node if "LookupTable" in node.op})
+        raise without_operators("A frozen graph", tables or ["a resource"], source)
+    # Nothing else refers to the results, so they are free to be renamed.
+    results = [tensor.op.name for tensor in frozen.outputs]
+    renamed = dict(zip(results, outputs, strict=True))
     for node in definition.node:
-        if node.name == result:  # nothing else refers to the result, so it is free to be renamed
-            node.name = OUTPUT_NAME
+        node.name = renamed.get(node.name, node.name)
+    # What is left of loops besides would look like further results.
+    definition = tf.compat.v1.graph_util.extract_sub_graph(definition, [*inputs, *outputs])
     (folder / MODEL_FILES["frozen_pb"]).write_bytes(definition.SerializeToString())

@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.conversion.source import ConversionSource
+from agiwb.errors import WorkError
 
 
 def write_keras(source: ConversionSource, folder: Path) -> None:
     """Write ``model.keras`` into ``folder``: layers and weights, no optimiser."""
-    source.model.save(folder / MODEL_FILES["keras"])
+    source.keras_model.save(folder / MODEL_FILES["keras"])
 
 
 def write_h5(source: ConversionSource, folder: Path) -> None:
-    """Write ``model.h5`` into ``folder``: layers and weights, no optimiser."""
+    """Write ``model.h5`` into ``folder``: layers and weights, no optimiser.
+
+    Raises:
+        WorkError: The model has an operation that is no layer; Keras writes it and cannot read it.
+    """
+    _require_layers(source.keras_model)
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)  # Keras warns that .h5 is legacy; it was asked for by name
     try:
-        source.model.save(folder / MODEL_FILES["h5"])
+        source.keras_model.save(folder / MODEL_FILES["h5"])
     finally:
         logger.setLevel(level)
+
+
+def _require_layers(model: Any) -> None:
+    import keras
+
+    for operation in getattr(model, "operations", ()):
+        if isinstance(operation, keras.Model):
+            _require_layers(operation)
+        elif not isinstance(operation, keras.Layer):
+            raise WorkError(
+                f"The older .h5 format holds layers only, and the model has the operation "
+                f"{type(operation).__name__} ({operation.name}).",
+                "Use the format keras, or write the operation as a layer.",
+            )

@@ -181,7 +181,7 @@ def _describe(version: BundledVersion) -> dict[str, Any]:
         "source_sha256": artifact.source_sha256,
         **{
             name: f"{parity[name]:.3g}" if name in parity else "?"
-            for name in ("max_abs_error", "test_accuracy")
+            for name in ("max_abs_error", "test_score")
         },
     }
 

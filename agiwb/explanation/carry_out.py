@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import Dataset, Split
+from agiwb.datasets.main_metric import main_metric
 from agiwb.errors import ConfigError
 from agiwb.explanation.answers import AnswerFunction, answer_function, path_function
 from agiwb.explanation.attribution import Attribution
@@ -30,7 +31,6 @@ from agiwb.explanation.texts import open_texts, word_magnitudes
 from agiwb.models.specification import ModelSpec
 from agiwb.models.suitability import require_fit
 from agiwb.runs.context import Context
-from agiwb.training.objectives import main_metric
 
 if TYPE_CHECKING:
     import keras

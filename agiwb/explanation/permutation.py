@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from agiwb.datasets.source import Progress, say_nothing
 from agiwb.explanation.answers import AnswerFunction
 from agiwb.explanation.columns import Columns
+from agiwb.metrics.task_score import score
 from agiwb.training.objectives import LOWER_IS_BETTER
-from agiwb.training.scoring import score
 
 
 def permutation_drops(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agiwb.datasets.dataset import Dataset
+from agiwb.datasets.dataset import CLASSIFYING, Dataset
 from agiwb.errors import ConfigError, InputError, NotFoundError
+from agiwb.settings import Settings
 from agiwb.tensorflow_quietly import import_tensorflow
 
 if TYPE_CHECKING:
@@ -31,12 +33,30 @@ def load_keras_model(path: Path) -> keras.Model:
     import_tensorflow()
     import keras
 
+    if own := Settings().custom_objects:
+        import_custom_objects(own)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         # A damaged file fails anywhere between the archive and the last layer, in any way.
         raise _unloadable(path, " ".join(str(error).split())) from error
     return model
+
+
+def import_custom_objects(module: str) -> None:
+    """Import the user's own module, whose classes register themselves with Keras.
+
+    Raises:
+        InputError: It cannot be imported.
+    """
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        raise InputError(
+            f"The module {module} of custom objects cannot be imported: "
+            f"{type(error).__name__}: {error}",
+            "Put its folder on PYTHONPATH, and check that `python -c 'import ...'` works.",
+        ) from error
 
 
 def load_classifier(path: Path, data: Dataset) -> keras.Model:
@@ -60,6 +80,38 @@ def load_classifier(path: Path, data: Dataset) -> keras.Model:
             f"`dataset` {data.name} does not fit the model {path}: examples have shape "
             f"{data.feature_shape} and the model takes {taken}; there are {len(data.classes)} "
             f"classes and the model gives outputs of shape {given}.",
+            "Give the data set that the model was trained on.",
+        )
+    return model
+
+
+def load_model_for(path: Path, data: Dataset) -> keras.Model:
+    """Return the model of a file, sure to take the examples of ``data``.
+
+    Columns go by their names, which the model's inputs must have; a text or an array goes into the
+    only input.
+
+    Raises:
+        NotFoundError: The file holds no model that can be loaded.
+        InputError: The model has several inputs or outputs, and the data are arrays of classes.
+        ConfigError: It takes other examples, or knows another number of classes.
+    """
+    if data.task in CLASSIFYING and data.features_are_numbers:
+        return load_classifier(path, data)
+    model = load_keras_model(path)
+    inputs = getattr(model, "inputs", None) or []
+    given = data.columns or ("features",)
+    names = {tensor.name for tensor in inputs}
+    fits = bool(names) and (names <= set(given) if data.columns else len(names) == 1)
+    if data.kind == "text":
+        fits = fits and inputs[0].dtype == "string"
+    elif not data.columns and fits:
+        fits = admits(tuple(inputs[0].shape[1:]), data.feature_shape)
+    if not fits:
+        raise ConfigError(
+            f"`dataset` {data.name} does not fit the model {path}: it has "
+            f"{', '.join(given) if data.columns else data.kind}, and the model takes "
+            f"{', '.join(sorted(names)) or 'no named inputs'}.",
             "Give the data set that the model was trained on.",
         )
     return model

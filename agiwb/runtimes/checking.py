@@ -98,6 +98,11 @@ def wanted(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
     return [name for name in names if name in outputs] if outputs else list(names)
 
 
+def numpy_name(dtype: str) -> str:
+    """Return NumPy's name for a dtype of TensorFlow: strings are Python objects there."""
+    return "object" if dtype == "string" else dtype
+
+
 def run_in_order(
     answer: Callable[..., Iterable[Any]], signature: Signature, inputs: Mapping[str, NDArray[Any]]
 ) -> Tensors:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import NotFoundError
-from agiwb.runtimes.checking import run_in_order
+from agiwb.runtimes.checking import numpy_name, run_in_order
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -71,6 +71,16 @@ def _is_result(operation: Any) -> bool:
 
 def _specs(operations: list[Any]) -> tuple[TensorSpec, ...]:
     return tuple(
-        TensorSpec(name=op.name, dtype=op.outputs[0].dtype.name, shape=tuple(op.outputs[0].shape))
+        TensorSpec(name=op.name, dtype=numpy_name(op.outputs[0].dtype.name), shape=_shape(op))
         for op in operations
     )
+
+
+def _shape(operation: Any) -> tuple[int | None, ...]:
+    shape = operation.outputs[0].shape
+    if shape.rank is None:
+        raise NotFoundError(
+            f"The frozen graph does not say how many dimensions {operation.name} has.",
+            "Freeze the model with the shapes of its inputs.",
+        )
+    return tuple(shape)

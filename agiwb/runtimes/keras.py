@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import NotFoundError
 from agiwb.models.loading import load_keras_model
-from agiwb.runtimes.checking import run_in_order
+from agiwb.runtimes.checking import numpy_name, run_in_order
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -31,13 +31,18 @@ class KerasRuntime:
         import keras
 
         model = load_keras_model(path)
-        self._signature = _signature(model, path)
+        self._signature = model_signature(model, path)
         expected = [
-            tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in self._signature.inputs
+            tf.TensorSpec(tensor.shape, tensor.dtype, spec.name)
+            for spec, tensor in zip(self._signature.inputs, model.inputs, strict=True)
         ]
+        structure = getattr(model, "input", None)
+        packed = structure if isinstance(structure, (list, tuple, dict)) else None
 
         def answer(*tensors: Any) -> list[Any]:
-            given = tensors[0] if len(tensors) == 1 else list(tensors)
+            given = (
+                tensors[0] if packed is None else keras.tree.pack_sequence_as(packed, list(tensors))
+            )
             return list(keras.tree.flatten(model(given, training=False)))
 
         self._model = model  # the traced function holds its variables by weak reference only
@@ -51,7 +56,12 @@ class KerasRuntime:
         return run_in_order(self._answer, self._signature, inputs)
 
 
-def _signature(model: keras.Model, path: Path) -> Signature:
+def model_signature(model: keras.Model, path: Path) -> Signature:
+    """Return the names, dtypes and shapes of a Keras model's inputs and outputs.
+
+    Raises:
+        NotFoundError: The model, read from ``path``, does not say what goes in.
+    """
     inputs = getattr(model, "inputs", None)
     if not inputs:
         raise NotFoundError(
@@ -69,4 +79,4 @@ def _signature(model: keras.Model, path: Path) -> Signature:
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:
-    return TensorSpec(name=name, dtype=tensor.dtype, shape=tuple(tensor.shape))
+    return TensorSpec(name=name, dtype=numpy_name(tensor.dtype), shape=tuple(tensor.shape))

@@ -105,6 +105,8 @@ class _Tensor:
 
     def quantise(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return ``array`` as the model stores it; what it cannot hold becomes its nearest."""
+        if self.stored.kind == "S":
+            return _as_bytes(array)
         if not self.scale:
             return array
         limits = np.iinfo(self.stored)
@@ -181,7 +183,13 @@ def _tensor(name: str, details: Details) -> _Tensor:
     sizes = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
     spec = TensorSpec(
         name=name,
-        dtype="float32" if quantised else stored.name,
+        dtype="float32" if quantised else "object" if stored.kind == "S" else stored.name,
         shape=tuple(None if size < 0 else int(size) for size in sizes),
     )
     return _Tensor(spec, stored, scale, zero_point) if quantised else _Tensor(spec, stored)
+
+
+def _as_bytes(texts: NDArray[Any]) -> NDArray[np.bytes_]:
+    """Return texts as the interpreter takes them: bytes, in UTF-8."""
+    encoded = [text if isinstance(text, bytes) else str(text).encode() for text in texts.flat]
+    return np.array(encoded, np.bytes_).reshape(texts.shape)

@@ -68,6 +68,11 @@ class OnnxRuntime:
         """Names, dtypes and shapes of inputs and outputs."""
         return self._signature
 
+    @property
+    def session(self) -> Any:
+        """ONNX Runtime's own session, for those who bind buffers themselves."""
+        return self._session
+
     def run(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] = ()) -> Tensors:
         """Return the outputs by name for one batch; ``outputs`` names those wanted, if not all.
 

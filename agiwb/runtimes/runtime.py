@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from agiwb.artifacts.manifest import MODEL_FILES, Format
+from agiwb.artifacts.manifest import MODEL_FILES, Format, format_of
 from agiwb.artifacts.signature import Signature
-from agiwb.errors import NotFoundError
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -43,24 +42,23 @@ _HOMES: dict[Format, str] = {
     "saved_model": "agiwb.runtimes.saved_model:SavedModelRuntime",
     "frozen_pb": "agiwb.runtimes.frozen_pb:FrozenGraphRuntime",
     "onnx": "agiwb.runtimes.onnx:OnnxRuntime",
+    "onnx_float16": "agiwb.runtimes.onnx:OnnxRuntime",
     "litert": "agiwb.runtimes.litert:LiteRTRuntime",
+    "litert_float16": "agiwb.runtimes.litert:LiteRTRuntime",
+    "litert_dynamic": "agiwb.runtimes.litert:LiteRTRuntime",
+    "litert_int8": "agiwb.runtimes.litert:LiteRTRuntime",
+    "litert_int16x8": "agiwb.runtimes.litert:LiteRTRuntime",
+    "openvino": "agiwb.runtimes.openvino:OpenVinoRuntime",
 }
 
 
 def open_runtime(folder: Path, threads: int = 1) -> Runtime:
-    """Return a runtime for the model in ``folder``, whose format its file name tells.
+    """Return a runtime for the model in ``folder``; see ``format_of``.
 
     Raises:
         NotFoundError: The folder holds no model of a known format.
     """
-    for name, file in MODEL_FILES.items():
-        if (folder / file).is_file():
-            module, _, attribute = _HOMES[name].partition(":")
-            opener: Callable[[Path, int], Runtime] = getattr(
-                importlib.import_module(module), attribute
-            )
-            return opener(folder / file, threads)
-    raise NotFoundError(
-        f"The folder {folder} holds no model.",
-        f"It should hold one of: {', '.join(MODEL_FILES.values())}.",
-    )
+    found = format_of(folder)
+    module, _, attribute = _HOMES[found].partition(":")
+    opener: Callable[[Path, int], Runtime] = getattr(importlib.import_module(module), attribute)
+    return opener(folder / MODEL_FILES[found], threads)

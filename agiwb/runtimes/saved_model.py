@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import NotFoundError
-from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.checking import check_inputs, numpy_name
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -64,6 +64,6 @@ def _load(folder: Path) -> Any:
 
 def _specs(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
     return tuple(
-        TensorSpec(name=name, dtype=tensor.dtype.name, shape=tuple(tensor.shape))
+        TensorSpec(name=name, dtype=numpy_name(tensor.dtype.name), shape=tuple(tensor.shape))
         for name, tensor in sorted(tensors.items())
     )

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import Dataset, Split
+from agiwb.datasets.main_metric import main_metric
 from agiwb.metrics.ranking import ranking_scores
 from agiwb.runs.context import Context
 from agiwb.tensorflow_quietly import import_tensorflow
-from agiwb.training.objectives import main_metric
 
 if TYPE_CHECKING:
     import keras

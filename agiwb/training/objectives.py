@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agiwb.datasets.dataset import CLASSIFYING, Dataset, Task
+from agiwb.datasets.main_metric import graded_task
 from agiwb.errors import ConfigError
 
 if TYPE_CHECKING:
     import keras
 
     from agiwb.training.config import Loss
-
-MAIN_METRIC: dict[Task, str] = {
-    "classification": "accuracy",
-    "binary": "accuracy",
-    "multilabel": "auc",
-    "regression": "rmse",
-    "ranking": "auc",
-}
-"""The metric a task is first judged by; ranking of graded ratings is judged by ``rmse``."""
 
 LOWER_IS_BETTER = frozenset({"loss", "mse", "rmse", "mae"})
 
@@ -35,14 +27,9 @@ _USUAL_LOSS: dict[Task, Loss] = {
 _LOSSES_OF_PROBABILITIES = frozenset({"cross_entropy", "focal"})
 
 
-def main_metric(data: Dataset) -> str:
-    """Return the name of the metric that models of ``data`` are first judged by."""
-    return MAIN_METRIC[_graded(data)]
-
-
 def usual_loss(data: Dataset) -> Loss:
     """Return the loss that ``auto`` stands for."""
-    return _USUAL_LOSS[_graded(data)]
+    return _USUAL_LOSS[graded_task(data)]
 
 
 def compile_model(
@@ -57,7 +44,7 @@ def compile_model(
     Raises:
         ConfigError: The loss does not fit the task.
     """
-    task = _graded(data)
+    task = graded_task(data)
     chosen = usual_loss(data) if loss == "auto" else loss
     if (chosen in _LOSSES_OF_PROBABILITIES) != (task != "regression"):
         raise ConfigError(
@@ -83,13 +70,6 @@ def compile_classifier(model: keras.Model, optimizer: str, learning_rate: float)
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
     )
-
-
-def _graded(data: Dataset) -> Task:
-    """Return the task, taking the prediction of graded ratings for the regression it is."""
-    if data.task == "ranking" and not np.isin(data.train.sample(10_000).labels, (0, 1)).all():
-        return "regression"
-    return data.task
 
 
 def _loss(name: Loss, task: Task, classes: int) -> keras.losses.Loss:

@@ -7,34 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.metrics.task_score import mean_auc
 from agiwb.statistics import Interval, bootstrap_interval, wilson_interval
 
 _MOST_EXAMPLES = 20_000
-
-
-def score(metric: str, labels: NDArray[Any], outputs: NDArray[np.float32]) -> float:
-    """Return a main metric; NaN where the examples give none.
-
-    Args:
-        metric: ``accuracy``, ``auc`` (averaged over the labels that occur both ways) or ``rmse``;
-            see ``objectives.MAIN_METRIC``.
-        labels: As in ``Split.labels``.
-        outputs: The model's answers, ``(examples, outputs)``.
-    """
-    if not len(labels):
-        return float("nan")
-    if metric == "accuracy":
-        return float((outputs.argmax(axis=1) == labels).mean())
-    if metric == "rmse":
-        return float(np.sqrt(((outputs[:, 0].astype(np.float64) - labels) ** 2).mean()))
-    return _mean_auc(labels.reshape(len(labels), -1), outputs)
 
 
 def score_interval(metric: str, labels: NDArray[Any], outputs: NDArray[np.float32]) -> Interval:
     """Return the 95 % interval of a main metric on a test split.
 
     Args:
-        metric: ``accuracy``, ``auc`` or ``rmse``; see ``objectives.MAIN_METRIC``.
+        metric: ``accuracy``, ``auc`` or ``rmse``; see ``score`` in agiwb.metrics.task_score.
         labels: As in ``Split.labels``.
         outputs: The model's answers, ``(examples, outputs)``.
     """
@@ -59,23 +42,11 @@ def _auc_interval(truths: NDArray[Any], outputs: NDArray[np.float32]) -> Interva
     rows = np.random.default_rng(0).permutation(count)[:_MOST_EXAMPLES]
     few_truths, few_outputs = truths[rows], outputs[rows]
     interval = bootstrap_interval(
-        lambda drawn: _mean_auc(few_truths[drawn], few_outputs[drawn]), len(rows)
+        lambda drawn: mean_auc(few_truths[drawn], few_outputs[drawn]), len(rows)
     )
     if len(rows) == count:
         return interval
     whole, few, narrower = (
-        _mean_auc(truths, outputs), _mean_auc(few_truths, few_outputs), (len(rows) / count) ** 0.5
+        mean_auc(truths, outputs), mean_auc(few_truths, few_outputs), (len(rows) / count) ** 0.5
     )  # fmt: skip
     return Interval(*(whole + narrower * (end - few) for end in interval))
-
-
-def _mean_auc(truths: NDArray[Any], scores: NDArray[np.float32]) -> float:
-    """Return the area under the ROC curve, averaged over the labels that occur both ways."""
-    from sklearn.metrics import roc_auc_score
-
-    areas = [
-        roc_auc_score(truth, score)
-        for truth, score in zip(truths.T, scores.T, strict=True)
-        if truth.min() != truth.max()
-    ]
-    return float(np.mean(areas)) if areas else float("nan")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.datasets.dataset import Dataset, Kind, Task
+from agiwb.datasets.main_metric import main_metric
 from agiwb.datasets.registry import load_dataset
 from agiwb.models.registry import architecture_fingerprint, chosen_architecture
 from agiwb.runs.context import Context
@@ -20,7 +21,7 @@ from agiwb.training.config import TrainConfig
 from agiwb.training.curves import Epoch, kept_epoch
 from agiwb.training.diagnosis.finding import Finding
 from agiwb.training.fit import Trial, open_trial
-from agiwb.training.objectives import main_metric, usual_loss
+from agiwb.training.objectives import usual_loss
 from agiwb.training.scoring import score_interval
 from agiwb.training.strategy import cluster_task, is_chief
 

@@ -10,7 +10,7 @@ from agiwb.datasets.dataset import Dataset, Split
 from agiwb.explanation.columns import Columns
 from agiwb.explanation.importance import mean_interval, most_important
 from agiwb.explanation.permutation import permutation_drops
-from agiwb.training.scoring import score
+from agiwb.metrics.task_score import score
 
 COUNT = 1500
 

@@ -7,10 +7,10 @@ import pytest
 from tiny_data import made_up
 
 from agiwb.datasets.dataset import Task
+from agiwb.datasets.main_metric import main_metric
 from agiwb.errors import ConfigError
 from agiwb.training.config import TrainConfig
 from agiwb.training.fit import Trial, open_trial
-from agiwb.training.objectives import main_metric
 
 pytestmark = pytest.mark.slow
 

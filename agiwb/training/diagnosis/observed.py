@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import CLASSIFYING, Dataset, Task
+from agiwb.datasets.main_metric import main_metric
 from agiwb.training.config import TrainConfig
 from agiwb.training.curves import Epoch, kept_epoch
 from agiwb.training.diagnosis.finding import Curve
-from agiwb.training.objectives import main_metric, usual_loss
+from agiwb.training.objectives import usual_loss
 
 _SAMPLED_LABELS = 100_000
 _LOSS_NAMES = {

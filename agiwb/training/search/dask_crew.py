@@ -16,7 +16,7 @@ from agiwb.training.search.crew import limit_threads
 from agiwb.training.search.objective import Assignment, Outcome, Report, Told, run_trial
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from distributed import Client, Future
 
 _CONNECT_S = 20
 _PAUSE_S = 0.02
@@ -34,27 +34,13 @@ class DaskCluster:
     """
 
     def __init__(self, address: str, at_once: int | None) -> None:
-        from distributed import Client, Queue
+        from distributed import Queue
 
-        try:
-            self._client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"No Dask scheduler answers at {address}: {str(error).partition(chr(10))[0]}",
-                "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`.",
-            ) from None
+        self._client = connect(address)
         self._at_once = at_once
         self._futures: dict[int, Future[Any]] = {}
         self._channel = f"agiwb-{uuid.uuid4().hex}"
         self._reports = Queue(self._channel, client=self._client)
-        try:
-            self._client.wait_for_workers(1, timeout=_CONNECT_S)
-        except TimeoutError:
-            self._client.close()
-            raise ConfigError(
-                f"The Dask cluster at {address} has no workers.",
-                f"Start some with `dask worker {address}`.",
-            ) from None
 
     def size(self) -> int:
         if self._at_once is not None:
@@ -88,6 +74,32 @@ class DaskCluster:
         from distributed import Queue
 
         return Queue(_answers_name(self._channel, number), client=self._client)
+
+
+def connect(address: str) -> Client:
+    """Return a client of the scheduler at ``address``, whose cluster has a worker at least.
+
+    Raises:
+        ConfigError: No scheduler answers there, or it has no workers.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"No Dask scheduler answers at {address}: {str(error).partition(chr(10))[0]}",
+            "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`.",
+        ) from None
+    try:
+        client.wait_for_workers(1, timeout=_CONNECT_S)
+    except TimeoutError:
+        client.close()
+        raise ConfigError(
+            f"The Dask cluster at {address} has no workers.",
+            f"Start some with `dask worker {address}`.",
+        ) from None
+    return client
 
 
 def carry_out(job: Assignment, channel: str) -> Outcome:

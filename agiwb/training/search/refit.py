@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from agiwb.datasets.dataset import Dataset
+from agiwb.datasets.main_metric import main_metric
 from agiwb.runs.context import Context
 from agiwb.tensorflow_quietly import import_tensorflow
 from agiwb.training.config import TrainConfig
 from agiwb.training.curves import Epoch
 from agiwb.training.fit import Trial, open_trial
-from agiwb.training.objectives import main_metric
 from agiwb.training.pipeline import is_streamed
 from agiwb.training.search.folds import together
 from agiwb.training.search.objective import Outcome

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agiwb.datasets.main_metric import main_metric
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import ConfigError, InputError, WorkError
 from agiwb.models.registry import architecture_fingerprint
 from agiwb.runs.context import Context
 from agiwb.runs.step import Input, step
 from agiwb.settings import Settings
-from agiwb.training.objectives import LOWER_IS_BETTER, main_metric
+from agiwb.training.objectives import LOWER_IS_BETTER
 from agiwb.training.search.config import SearchConfig
 from agiwb.training.search.drive import Driver, standard_error
 from agiwb.training.search.folds import require_folds

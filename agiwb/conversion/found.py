@@ -1,0 +1,71 @@
+"""Finding what is to be converted: a Keras model, or an artifact from which there is a way on."""
+
+from __future__ import annotations
+
+from agiwb.artifacts.manifest import FORMATS
+from agiwb.artifacts.resolve import ArtifactSource, ModelSource, resolve_artifact, resolve_model
+from agiwb.conversion.config import ConvertConfig
+from agiwb.conversion.parity.questions import by_input
+from agiwb.conversion.registry import CALIBRATED
+from agiwb.conversion.source import ConversionSource, artifact_source, load_source
+from agiwb.datasets.dataset import Dataset
+from agiwb.errors import NotFoundError
+from agiwb.runs.store import RunStore
+from agiwb.runtimes.keras import KerasRuntime
+from agiwb.runtimes.runtime import Runtime, open_runtime
+
+Found = ModelSource | ArtifactSource
+
+
+def find_source(reference: str, store: RunStore) -> Found:
+    """Return the Keras model that ``reference`` names, else the artifact that it names.
+
+    Raises:
+        NotFoundError: There is neither.
+    """
+    try:
+        return resolve_model(reference, store)
+    except NotFoundError as error:
+        missing = error
+    for kind in FORMATS:
+        try:
+            return resolve_artifact(reference, kind, store)
+        except NotFoundError:
+            continue
+    raise missing
+
+
+def known_dataset(found: Found) -> tuple[str | None, str]:
+    """Return the data set that a source was trained on, if that is known, and what to call it."""
+    if isinstance(found, ModelSource):
+        return found.dataset, str(found.path)
+    return found.artifact.dataset, str(found.folder)
+
+
+def open_source(found: Found) -> Runtime:
+    """Return the runtime whose answers the artifacts are held to."""
+    if isinstance(found, ModelSource):
+        return KerasRuntime(found.path)
+    return open_runtime(found.folder)
+
+
+def read_source(
+    found: Found, data: Dataset, config: ConvertConfig, runtime: Runtime
+) -> ConversionSource:
+    """Return what the converters take for the source that was found.
+
+    Raises:
+        InputError: The source's strings cannot be left to its callers.
+        ConfigError: The model does not fit the data.
+    """
+    wanted = config.calibration_samples if set(config.formats) & set(CALIBRATED) else 0
+    samples = max(wanted, config.warm_up if "saved_model" in config.formats else 0)
+    if isinstance(found, ModelSource):
+        return load_source(
+            found, data, config.options, samples=samples, preprocessing=config.preprocessing
+        )
+    drawn = {}
+    if samples:
+        features = data.train.sample(samples).features
+        drawn = by_input(features, runtime.signature, data.name)
+    return artifact_source(found, config.options, drawn)

@@ -1,0 +1,71 @@
+"""The fresh process's side: an artifact is loaded and asked, and its answers are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agiwb.artifacts.signature import Signature
+from agiwb.conversion.parity.tensor_file import Cases, read_cases, write_cases
+from agiwb.errors import WorkError
+from agiwb.runtimes.runtime import Runtime, Tensors, open_runtime
+
+LARGEST_BATCH = 256
+
+
+def answer_file(folder: str, questions: str, answers: str) -> dict[str, Any]:
+    """Write what the artifact in ``folder`` answers, case by case, and return its signature.
+
+    Args:
+        folder: Of the artifact.
+        questions: File of ``write_cases``.
+        answers: File to be written in the same way.
+
+    Raises:
+        NotFoundError: The folder holds no model.
+        InputError: It cannot be loaded, or refuses the questions.
+    """
+    runtime = open_runtime(Path(folder))
+    write_cases(Path(answers), answer_cases(runtime, read_cases(Path(questions))))
+    return runtime.signature.model_dump()
+
+
+def answer_cases(runtime: Runtime, cases: Cases) -> Cases:
+    """Return the answers to each case by output; more than 256 examples go in several batches."""
+    signature = runtime.signature
+    return {
+        name: answer_batches(runtime, named_as_taken(case, signature))
+        for name, case in cases.items()
+    }
+
+
+def answer_batches(runtime: Runtime, inputs: Tensors) -> Tensors:
+    """Return every output for all examples; real numbers of 16 bits come as float32."""
+    count = len(next(iter(inputs.values())))
+    batches = [
+        runtime.run({name: array[start : start + LARGEST_BATCH] for name, array in inputs.items()})
+        for start in range(0, max(count, 1), LARGEST_BATCH)
+    ]
+    joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return {
+        name: array.astype(np.float32) if array.dtype == np.float16 else array
+        for name, array in joined.items()
+    }
+
+
+def named_as_taken(inputs: Tensors, signature: Signature) -> Tensors:
+    """Return a batch under the signature's own names; a single input may have been renamed.
+
+    Raises:
+        WorkError: The artifact has other inputs than the model.
+    """
+    taken = [spec.name for spec in signature.inputs]
+    if len(taken) == len(inputs) == 1:
+        return dict(zip(taken, inputs.values(), strict=True))
+    if set(taken) != set(inputs):
+        raise WorkError(
+            f"The artifact takes the inputs {', '.join(taken)}, and the model {', '.join(inputs)}."
+        )
+    return {name: inputs[name] for name in taken}

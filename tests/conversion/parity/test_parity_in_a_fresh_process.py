@@ -1,0 +1,232 @@
+"""Artifacts asked in a fresh process, and the layer that is named where one is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from agiwb.artifacts.manifest import MODEL_FILES, Format
+from agiwb.conversion.parity.check import ask_artifact, check_parity
+from agiwb.conversion.parity.explained import with_first_divergence
+from agiwb.conversion.parity.layers import first_divergence, layers_by_word
+from agiwb.conversion.parity.questions import Questions, draw_questions
+from agiwb.conversion.parity.reference import Reference, ask_reference
+from agiwb.conversion.registry import load_converter
+from agiwb.conversion.source import source_of
+from agiwb.datasets.registry import load_dataset
+from agiwb.errors import CancelledError, InputError, WorkError
+from agiwb.runtimes.fresh_process import Limits
+
+if TYPE_CHECKING:
+    import keras
+
+slow = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model of digits with convolution, batch norm and two layers of like names."""
+
+    model: keras.Model
+    questions: Questions
+    questions_file: Path
+    reference: Reference
+    folders: dict[Format, Path]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    import_tensorflow()
+    import keras
+
+    from agiwb.runtimes.keras import KerasRuntime
+
+    data, layers = load_dataset("digits"), keras.layers
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8), name="pixels"),
+            layers.Rescaling(1 / 16, name="scale"),
+            layers.Reshape((8, 8, 1), name="picture"),
+            layers.Conv2D(4, 3, activation="relu", name="conv_1"),
+            layers.BatchNormalization(name="norm"),
+            layers.Flatten(name="flat"),
+            layers.Dense(16, activation="relu", name="dense"),
+            layers.Dense(16, activation="relu", name="dense_1"),
+            layers.Dense(10, activation="softmax", name="probabilities"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(data.train.features, data.train.labels, epochs=4, verbose=0)
+    place = tmp_path_factory.mktemp("trained")
+    model.save(place / "model.keras")
+    runtime = KerasRuntime(place / "model.keras")
+    questions = draw_questions(data, runtime.signature, 64, 0)
+    questions.write(place / "questions.npz")
+    folders: dict[Format, Path] = {}
+    source = source_of(model, data.classes, "0" * 64)
+    for wanted in ("onnx", "litert"):
+        folders[wanted] = place / wanted
+        folders[wanted].mkdir()
+        load_converter(wanted)(source, folders[wanted])
+    return Trained(
+        model, questions, place / "questions.npz", ask_reference(runtime, questions), folders
+    )
+
+
+def perturbed(trained: Trained, layer: str, folder: Path) -> Path:
+    """Return an ONNX artifact whose weights of one layer were damaged."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(trained.folders["onnx"] / "model.onnx")
+    kernel = trained.model.get_layer(layer).get_weights()[0]
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight).copy()
+        if values.size == kernel.size and np.allclose(
+            np.sort(values, axis=None), np.sort(kernel, axis=None)
+        ):
+            values.flat[::7] += 0.5
+            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+            break
+    else:
+        pytest.fail(f"the file holds no weights of {layer}")
+    folder.mkdir()
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
+@slow
+@pytest.mark.parametrize("wanted", ["onnx", "litert"])
+def test_a_good_artifact_agrees_and_no_layer_of_it_differs(
+    trained: Trained, wanted: Format
+) -> None:
+    report = check_parity(
+        trained.folders[wanted], trained.questions_file, trained.reference, wanted
+    )
+    assert report.passed
+    assert report.edge_cases == ("batch of 1", "batch of 64", "zeros", "full scale")
+    assert report.seconds > 0
+    found = first_divergence(trained.model, trained.folders[wanted], wanted, trained.questions.real)
+    assert found is None
+
+
+@slow
+@pytest.mark.parametrize("layer", ["conv_1", "dense", "dense_1", "probabilities"])
+def test_the_layer_with_damaged_weights_is_named(
+    trained: Trained, tmp_path: Path, layer: str
+) -> None:
+    folder = perturbed(trained, layer, tmp_path / "bad")
+    report = check_parity(folder, trained.questions_file, trained.reference, "onnx")
+    real = trained.questions.real
+    explained = with_first_divergence(report, trained.model, folder, real, real)
+    found = explained.first_divergence
+    assert not explained.passed
+    assert found is not None
+    assert (found.layer, found.layer_class) == (
+        layer,
+        type(trained.model.get_layer(layer)).__name__,
+    )
+    assert found.error > 0.01 > (found.error_before or 0)
+    assert f"The first layer that differs is {layer} (" in explained.problems[-1]
+
+
+@slow
+def test_a_destroyed_range_of_an_integer_model_is_found_where_it_begins(
+    trained: Trained, tmp_path: Path
+) -> None:
+    data = load_dataset("digits")
+    # Calibrated on pictures that are nearly black: what is brighter is cut off at once.
+    black = {"pixels": np.clip(data.train.features[:50], 0, 0.1)}
+    load_converter("litert_int8")(source_of(trained.model, data.classes, "0" * 64,
+                                            samples=black), tmp_path)  # fmt: skip
+    report = check_parity(tmp_path, trained.questions_file, trained.reference, "litert_int8")
+    assert not report.passed
+    assert any("most probable class" in problem for problem in report.problems)
+    found = first_divergence(trained.model, tmp_path, "litert_int8", trained.questions.real)
+    assert found is not None
+    assert found.layer in {"scale", "picture"}  # the converter may make one operator of both
+    assert found.error_before is None
+
+
+@slow
+def test_a_report_without_problems_is_left_as_it_is(trained: Trained) -> None:
+    folder = trained.folders["onnx"]
+    report = check_parity(folder, trained.questions_file, trained.reference, "onnx")
+    real = trained.questions.real
+    assert with_first_divergence(report, trained.model, folder, real, real) is report
+
+
+@slow
+@pytest.mark.parametrize(
+    ("limits", "match"),
+    [
+        (Limits(seconds=0.01), "gave no answer within 0.01 s"),
+        (Limits(memory_bytes=2**20), "took more than 1 MiB of memory"),
+    ],
+)
+def test_a_limit_that_is_passed_is_one_sentence(
+    trained: Trained, limits: Limits, match: str
+) -> None:
+    with pytest.raises(WorkError, match=match):
+        ask_artifact(trained.folders["onnx"], trained.questions_file, "onnx", limits=limits)
+
+
+@slow
+def test_cancelling_is_heard_while_an_artifact_is_asked(trained: Trained) -> None:
+    def stop() -> None:
+        raise CancelledError("The run was cancelled.")
+
+    with pytest.raises(CancelledError):
+        ask_artifact(
+            trained.folders["litert"], trained.questions_file, "litert", while_waiting=stop
+        )
+
+
+@slow
+@pytest.mark.parametrize(
+    ("wanted", "damage"),
+    [
+        ("onnx", lambda content: content[: len(content) // 2]),
+        ("litert", lambda content: content[:40] + bytes(len(content) - 40)),
+        ("litert", lambda _: b""),
+    ],
+)
+def test_a_damaged_file_is_refused_and_ends_nothing(
+    trained: Trained, tmp_path: Path, wanted: Format, damage: Callable[[bytes], bytes]
+) -> None:
+    content = (trained.folders[wanted] / MODEL_FILES[wanted]).read_bytes()
+    (tmp_path / MODEL_FILES[wanted]).write_bytes(damage(content))
+    with pytest.raises((InputError, WorkError)) as raised:
+        ask_artifact(tmp_path, trained.questions_file, wanted)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "expected"),
+    [
+        (
+            ["dense_1", "dense_1_2", "conv_1_1"],
+            ["conv_1", "dense", "dense_1"],
+            {"dense_1": "dense", "dense_1_2": "dense_1", "conv_1_1": "conv_1"},
+        ),
+        (["dense", "dense_1"], ["dense", "dense_1"], {"dense": "dense", "dense_1": "dense_1"}),
+        (
+            ["dense_1", "dense_1_1", "MatMul"],
+            ["dense", "dense_1"],
+            {"dense_1": "dense", "dense_1_1": "dense_1"},
+        ),
+        (["Relu"], ["dense"], {}),
+    ],
+)
+def test_numbers_behind_the_names_of_layers_are_understood(
+    words: list[str], names: list[str], expected: dict[str, Any]
+) -> None:
+    assert layers_by_word(words, names) == expected
