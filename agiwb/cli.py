@@ -24,9 +24,12 @@ _COMMANDS = {
         "Serve models over TensorFlow Serving's REST and gRPC APIs and Open Inference.",
     ),
     "bundle": ("bundle:run", "Write a folder that deploys a model elsewhere, and check it."),
+    "import": ("import_:run", "Take in a model made elsewhere, once it is found safe to load."),
     "runs": ("runs:run", "List the runs of the workspace, or show one."),
     "datasets": ("datasets:run", "List the data sets, describe one, or add your own."),
     "jobs": ("jobs:run", "List the jobs; show, follow, cancel or resume one."),
+    "trust": ("trust:run", "Make keys; sign, verify, encrypt or decrypt an artifact."),
+    "inspect": ("inspect:run", "Show what is in a model's file, or how two models differ."),
     "keys": ("keys:run", "Make, list and revoke the API keys of a server."),
     "lab": ("jupyter:lab", "Open JupyterLab on the notebooks."),
     "publish": ("jupyter:publish", "Serve the reports to stakeholders with Voila."),
@@ -35,9 +38,9 @@ _COMMANDS = {
 """Commands with a function of their own, ``module:function`` in ``agiwb.commands``."""
 
 _COMMAND_ORDER = (
-    "demo", "datasets", "train", "range_test", "search", "explain", "sweep", "convert", "serve",
-    "keys", "bundle", "evaluate", "score_texts", "monitor", "run", "jobs", "runs", "lab",
-    "publish", "doctor",
+    "demo", "datasets", "train", "range_test", "search", "explain", "import", "sweep", "convert",
+    "inspect", "trust", "serve", "keys", "bundle", "evaluate", "score_texts", "monitor", "run",
+    "jobs", "runs", "lab", "publish", "doctor",
 )  # fmt: skip
 
 

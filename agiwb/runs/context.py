@@ -34,6 +34,7 @@ class Context:
         cancelled: Callable[[], bool] = lambda: False,
         *,
         resumed: bool = False,
+        fresh: bool = False,
     ) -> None:
         self.run = run
         self.store = store
@@ -47,6 +48,8 @@ class Context:
         """
         self.resumed = resumed
         """Whether an earlier process began this run; ``checkpoint`` holds what that one left."""
+        self.fresh = fresh
+        """Whether nothing that is older than this run may stand for a result."""
         self.cancelled = cancelled
         self._emit = emit
         self._pace = Pace()

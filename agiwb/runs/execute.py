@@ -9,6 +9,7 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from agiwb.config import Config
 from agiwb.errors import CancelledError, InputError, WorkspaceError
@@ -42,14 +43,16 @@ def execute(
     if begun is not None:
         require_unchanged(begun, config, provenance)
         run = store.reopen(begun.id)
-        record = _complete(step, config, run, store, listener, cancelled, job, resumed=True)
+        how = _Beginning(resumed=True, fresh=not reuse)
+        record = _complete(step, config, run, store, listener, cancelled, job, how)
     elif reuse and step.reusable and (known := store.known(key)) is not None:
         _tell_of_reuse(known.run, listener, job)
         record = known.model_copy(update={"reused": True})  # type: ignore[assignment]
         step.publish(record, store)
     else:
         run = store.start(step.name, config, key, provenance, job)
-        record = _complete(step, config, run, store, listener, cancelled, job, resumed=False)
+        how = _Beginning(resumed=False, fresh=not reuse)
+        record = _complete(step, config, run, store, listener, cancelled, job, how)
     if caller := provenance.parents.get(CALLER):
         store.folder(caller).note_result(step.name, record.run.id)
     return record
@@ -114,6 +117,14 @@ def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
 
 
+@dataclass(frozen=True)
+class _Beginning:
+    """Whether a former process began the run, and whether no older result may stand for it."""
+
+    resumed: bool
+    fresh: bool
+
+
 def _complete(
     step: Step[C, R],
     config: C,
@@ -122,8 +133,7 @@ def _complete(
     listener: Listener,
     cancelled: Callable[[], bool],
     job: RunFolder | None,
-    *,
-    resumed: bool,
+    how: _Beginning,
 ) -> R:
     """Return the record of ``run``, carried out and published.
 
@@ -132,7 +142,7 @@ def _complete(
     folder = store.folder(run.id)
     try:
         with folder.beating():
-            record = _carry_out(step, config, run, store, listener, cancelled, resumed)
+            record = _carry_out(step, config, run, store, listener, cancelled, how)
             step.publish(record, store)
     except BaseException as error:
         if job is None:
@@ -150,7 +160,7 @@ def _carry_out(
     store: RunStore,
     listener: Listener,
     cancelled: Callable[[], bool],
-    resumed: bool,
+    how: _Beginning,
 ) -> R:
     folder = store.folder(run.id)
     history, asked = EventFile(folder.events), CancelRequest(folder)
@@ -162,13 +172,15 @@ def _carry_out(
     def stopped() -> bool:
         return asked() or cancelled()
 
-    context = Context(run, store, folder.unfinished, emit, stopped, resumed=resumed)
+    context = Context(
+        run, store, folder.unfinished, emit, stopped, resumed=how.resumed, fresh=how.fresh
+    )
     try:
         record = step.run(config, context)
         context.flush()
         return store.finish(record)  # type: ignore[return-value]
     except InputError:
-        if resumed:  # what the former process kept is still of use
+        if how.resumed:  # what the former process kept is still of use
             _close(context, "failed", traceback.format_exc(limit=-5))
         else:
             store.discard(run.id)

@@ -37,6 +37,10 @@ STEPS = {
     "range_test": StepEntry(
         "agiwb.training.range_test:range_test", "Find a learning rate by a range test."
     ),
+    "import_model": StepEntry(
+        "agiwb.importing.import_model:import_model",
+        "Take in a model made elsewhere, once it is found safe to load.",
+    ),
     "sweep": StepEntry(
         "agiwb.compression.sweep:sweep", "Compress a model in several ways and weigh them up."
     ),

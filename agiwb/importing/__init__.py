@@ -1,0 +1,1 @@
+"""Importing: a model made elsewhere, inspected before any library loads it."""

@@ -1,0 +1,200 @@
+"""Models made elsewhere are imported, found by name, and go through the steps that come after."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from import_files import DENSE, onnx_model, sequential, with_external_data, write_keras
+
+from agiwb import (
+    ConvertConfig,
+    EvaluateConfig,
+    ImportConfig,
+    InputError,
+    NotFoundError,
+    convert,
+    evaluate,
+    import_model,
+    open_runtime,
+    open_store,
+)
+from agiwb.artifacts.resolve import resolve_artifact, resolve_model
+from agiwb.cli import main
+from agiwb.importing.report import SCAN_FILE
+from agiwb.runs.record import Record
+
+EXAMPLES = np.random.default_rng(0).random((3, 4), np.float32)
+
+
+def test_an_onnx_file_with_its_weights_beside_it(workspace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "Mine (2).onnx"
+    path.write_bytes(with_external_data("weights.bin"))
+    weights = np.arange(12, dtype=np.float32).reshape(4, 3)
+    (tmp_path / "weights.bin").write_bytes(weights.tobytes())
+    (tmp_path / "other.bin").write_bytes(b"not of it")
+    record = import_model(ImportConfig(path=path, classes=("a", "b", "c")))
+    assert (record.model_name, record.format, record.formats) == ("Mine-2", "onnx", ("onnx",))
+    found = resolve_artifact("Mine-2", "onnx", open_store())
+    assert {file.path for file in found.artifact.files} == {"model.onnx", "weights.bin", SCAN_FILE}
+    assert (found.artifact.opset, found.artifact.operators) == (18, {"MatMul": 1})
+    assert found.artifact.classes == ("a", "b", "c")
+    answer = open_runtime(found.folder).run({"features": EXAMPLES})["scores"]
+    np.testing.assert_allclose(answer, EXAMPLES @ weights, rtol=1e-6)
+    with pytest.raises(NotFoundError, match=r"imported as onnx.*--format onnx.*as a Keras file"):
+        resolve_model("Mine-2", open_store())
+    assert import_model(ImportConfig(path=path, classes=("a", "b", "c"))).reused
+
+
+def test_what_is_refused_leaves_nothing(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(with_external_data("../secret"))
+    (tmp_path.parent / "secret").write_bytes(bytes(48))
+    before = {file for file in workspace.rglob("*") if file.suffix == ".onnx"}
+    assert main(["import", str(path)]) == 2
+    assert "would read '../secret', outside its folder" in capsys.readouterr().err
+    assert {file for file in workspace.rglob("*") if file.suffix == ".onnx"} == before == set()
+    assert open_store().registered_names() == []
+
+
+def test_what_only_the_engine_refuses_is_refused_too(workspace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    model = onnx_model()
+    model.graph.node[0].op_type = "NoSuchOperator"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="NoSuchOperator"):
+        import_model(ImportConfig(path=path))
+    assert open_store().summaries() == []
+
+
+def test_a_scanner_is_asked_besides(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_model().SerializeToString())
+    program = tmp_path / "scanner"
+
+    def answer(severity: str) -> None:
+        issues = json.dumps({"issues": [{"severity": severity, "message": "It is odd."}]})
+        program.write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && echo "scan, version 1" || echo \'{issues}\'\n'
+        )
+        program.chmod(0o755)
+
+    monkeypatch.setenv("AGIWB_MODEL_SCANNER", str(program))
+    answer("critical")
+    with pytest.raises(InputError, match=r"scan 1 finds: 'It is odd\.'"):
+        import_model(ImportConfig(path=path))
+    answer("warning")
+    scan = import_model(ImportConfig(path=path)).scan
+    assert (scan.scanner, scan.scanner_findings) == ("scan 1", ("warning: It is odd.",))
+    monkeypatch.setenv("AGIWB_MODEL_SCANNER", str(tmp_path / "none"))
+    with pytest.raises(InputError, match="could not be asked"):
+        import_model(ImportConfig(path=path), reuse=False)
+
+
+@pytest.mark.slow
+def test_a_keras_file_goes_through_all_steps(digits_run: Record, tmp_path: Path) -> None:
+    path = shutil.copy(digits_run.file("model.keras"), tmp_path / "elsewhere.keras")
+    record = import_model(ImportConfig(path=path, dataset="digits"))
+    assert record.formats == ("keras",)
+    assert resolve_model("elsewhere", open_store()).run_id == record.run.id
+    converted = convert(ConvertConfig(model="elsewhere", formats=("onnx",), samples=64))
+    assert converted.passed
+    assert resolve_artifact("elsewhere", "onnx", open_store()).run_id == converted.run.id
+    found = evaluate(EvaluateConfig(model="elsewhere", format="onnx"))
+    trained = digits_run.metrics["test_accuracy"]
+    assert found.metrics["test_accuracy"] == pytest.approx(trained, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_files_of_keras_2(workspace: Path, tmp_path: Path) -> None:
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(0)
+    layers = tf_keras.layers
+    model = tf_keras.Sequential([
+        layers.Input((8, 8, 1)),
+        layers.SeparableConv2D(4, 3, activation="relu"),
+        layers.BatchNormalization(),
+        layers.DepthwiseConv2D(3),
+        layers.Reshape((16, 4)),
+        layers.Bidirectional(layers.LSTM(5)),
+        layers.Dense(3, activation="softmax"),
+    ])  # fmt: skip
+    images = np.random.default_rng(1).random((4, 8, 8, 1), np.float32)
+    wanted = model.predict(images, verbose=0)
+    for name in ("old.h5", "old.keras"):
+        model.save(tmp_path / name)
+        record = import_model(ImportConfig(path=tmp_path / name))
+        assert record.formats == ("keras",)
+        assert "`time_major` is gone" in record.scan.contents.changes
+        source = resolve_model("old", open_store())
+        runtime = open_runtime(source.path.parent)
+        (taken,) = runtime.signature.inputs
+        (answer,) = runtime.run({taken.name: images}).values()
+        np.testing.assert_allclose(answer, wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_saved_model_that_reads_a_file(workspace: Path, tmp_path: Path) -> None:
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    tf = import_tensorflow()
+    module = tf.Module()
+    module.weight = tf.Variable(2.0)
+    spec = [tf.TensorSpec([None, 4], tf.float32, name="features")]
+    honest = tf.function(lambda features: {"twice": features * module.weight}, spec)
+    module.call = honest
+    tf.saved_model.save(module, tmp_path / "honest", signatures=honest)
+    record = import_model(ImportConfig(path=tmp_path / "honest"))
+    assert {"SaveV2", "RestoreV2"} <= record.scan.contents.operators.keys()
+    found = resolve_artifact("honest", "saved_model", open_store())
+    answer = open_runtime(found.folder).run({"features": EXAMPLES})["twice"]
+    np.testing.assert_allclose(answer, 2 * EXAMPLES)
+
+    canary = tmp_path / "canary"
+
+    def evil(features):  # type: ignore[no-untyped-def]
+        with tf.control_dependencies([tf.io.write_file(str(canary), "x")]):
+            return {"twice": features * module.weight + float(len("x"))}
+
+    module.call = tf.function(evil, spec)
+    tf.saved_model.save(module, tmp_path / "evil", signatures=module.call)
+    with pytest.raises(InputError, match="the operator WriteFile, which reaches outside"):
+        import_model(ImportConfig(path=tmp_path / "evil"))
+    assert not canary.exists()
+    assert open_store().registered_names() == ["honest"]
+
+
+@pytest.mark.slow
+def test_classes_of_the_users_own(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_layers.py").write_text(
+        "import keras\n\n\n@keras.saving.register_keras_serializable('mine')\n"
+        "class Doubled(keras.layers.Layer):\n    def call(self, inputs):\n"
+        "        return 2 * inputs\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    own = {**DENSE, "module": None, "class_name": "Doubled", "registered_name": "mine>Doubled",
+           "config": {"name": "doubled"}}  # fmt: skip
+    path = write_keras(tmp_path / "own.keras", sequential(own))
+    with pytest.raises(InputError, match=r"'mine>Doubled'.*`custom_objects`"):
+        import_model(ImportConfig(path=path))
+    import h5py
+
+    with h5py.File(tmp_path / "weights.h5", "w"):
+        pass
+    weights = (tmp_path / "weights.h5").read_bytes()
+    write_keras(path, sequential(own), **{"model.weights.h5": weights})
+    record = import_model(ImportConfig(path=path, custom_objects="my_layers"))
+    assert record.scan.contents.custom == ("mine>Doubled",)
+    assert record.signature.outputs[0].shape == (None, 4)
+    assert "my_layers" not in sys.modules
