@@ -13,6 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from agiwb.compression.advisor import describe_processor, read_processor
 from agiwb.errors import AgiwbError
 from agiwb.runs.store import require_writable
 from agiwb.settings import Settings
@@ -20,13 +21,6 @@ from agiwb.settings import Settings
 _ENOUGH_DISK_BYTES = 5 * 2**30
 _SERVING_PORT = 8501
 _SETUP = "Install the pins: `make setup`."
-# What a processor's flags mean for a compressed model.
-_VECTOR_FLAGS = {
-    "avx2": "fast float kernels",
-    "avx512f": "wider float kernels",
-    "avx512_vnni": "fast int8",
-    "avx_vnni": "fast int8",
-}
 
 
 @dataclass(frozen=True)
@@ -96,12 +90,7 @@ def _disk() -> Finding:
 
 
 def _processor() -> Finding:
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text("utf-8").split())
-    except OSError:
-        return Finding("processor", platform.processor() or platform.machine())
-    good_for = [f"{flag} ({use})" for flag, use in _VECTOR_FLAGS.items() if flag in flags]
-    return Finding("processor", ", ".join(good_for) or "no vector extensions")
+    return Finding("processor", describe_processor(read_processor()))
 
 
 def _port() -> Finding:

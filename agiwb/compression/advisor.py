@@ -16,11 +16,21 @@ from pathlib import Path
 from typing import Literal
 
 Family = Literal["x86", "arm", "other"]
+Runtime = Literal["onnx", "litert"]
 
 _X86 = {"x86_64", "amd64", "i386", "i686", "x86"}
 _ARM = ("arm", "aarch64")
 _VNNI = ("avx512_vnni", "avx_vnni", "avx10_1", "amx_int8")
 _SHOWN = ("avx2", "avx512f", *_VNNI, "asimddp", "i8mm", "sve")
+_USES = {
+    "avx2": "fast float kernels",
+    "avx512f": "wider float kernels",
+    **dict.fromkeys(_VNNI, "fast int8"),
+    "asimddp": "fast int8",
+    "i8mm": "faster int8",
+    "sve": "scalable float kernels",
+}
+"""What a processor's flags mean for a compressed model."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ def choose_scheme(processor: Processor) -> Advice:
 def advise(
     processor: Processor,
     layers: Collection[str],
-    runtime: Literal["onnx", "litert"],
+    runtime: Runtime,
     numbers: str,
     *,
     per_channel: bool = False,
@@ -173,3 +183,14 @@ def advise(
             "makes saturation likelier on this processor. The check for it will tell."
         )
     return replace(advice, scheme=scheme, warnings=tuple(found))
+
+
+def describe_processor(processor: Processor) -> str:
+    """Return what ``processor`` is good for, in a line."""
+    known = [f"{flag} ({use})" for flag, use in _USES.items() if flag in processor.flags]
+    scheme = f"int8 with ONNX Runtime: {choose_scheme(processor).scheme}"
+    if not processor.flags:
+        return f"{processor.family}, extensions unknown; {scheme}"
+    if processor.family == "x86" and not processor.adds_in_32_bits:
+        scheme = f"no VNNI, so int8 may be slower than floats; {scheme}"
+    return "; ".join((processor.family, ", ".join(known) or "no vector extensions", scheme))

@@ -1,4 +1,4 @@
-"""The front of a trade-off, and the choice of one candidate under constraints; pure.
+"""The front of a trade-off and its ties; pure.
 
 Both go by the accuracy on the validation split: the test split is for the report on what was
 chosen, and would flatter it if it had chosen too.
@@ -8,30 +8,35 @@ p-value is above 0.05, its latency where no difference may be claimed. Otherwise
 example or one percent of jitter would decide who is on the front. Each candidate is compared with
 the baseline alone, not with each other: "not distinguishable" is not transitive, so a rule for
 pairs could let A beat B, B beat C, and C beat A.
+
+Two that differ from the baseline may still not differ from each other, and both be on the front
+by luck. Such pairs are kept, and declared as ties.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agiwb.compression.candidate import Candidate
+from agiwb.compression.measurements import SIGNIFICANT, Measurements
 from agiwb.compression.recipe import BASELINE
+from agiwb.statistics import mcnemar_p_value
 
 _TOLERANCE = 1e-9
 """A drop of exactly one in a hundred must pass a limit of 0.01, whatever floats make of it."""
 
-
-@dataclass(frozen=True)
-class Choice:
-    """The candidate chosen, or None, and why, in words."""
-
-    name: str | None
-    reason: str
+Rightness = Mapping[str, NDArray[np.bool_]]
+"""By candidate: whether it is right on each validation example, ``(examples,)``, all in one order.
+"""
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
     """What is compared. ``accuracy`` and ``latency`` equal the baseline's if not distinguishable.
 
     ``drop`` is the accuracy lost as measured: that a small data set cannot detect a loss does not
@@ -44,89 +49,24 @@ class _Point:
     gzip_bytes: int
     latency: float
 
-    def dominates(self, other: _Point) -> bool:
-        mine = (-self.accuracy, self.gzip_bytes, self.latency)
-        theirs = (-other.accuracy, other.gzip_bytes, other.latency)
-        return mine != theirs and all(a <= b for a, b in zip(mine, theirs, strict=True))
+    @property
+    def costs(self) -> tuple[float, float, float]:
+        """Its place in the trade-off: of each number, less is better."""
+        return (-self.accuracy, self.gzip_bytes, self.latency)
+
+    def excess_drop(self, limit: float) -> float:
+        """Return by how much more than ``limit`` it loses; 0 if it keeps to it."""
+        excess = self.drop - limit
+        return excess if excess > _TOLERANCE else 0.0
+
+    def dominates(self, other: Point) -> bool:
+        """Return whether it is as good as ``other`` throughout, and better somewhere."""
+        return self.costs != other.costs and all(
+            mine <= theirs for mine, theirs in zip(self.costs, other.costs, strict=True)
+        )
 
 
-@dataclass(frozen=True)
-class _Limits:
-    accuracy_drop: float
-    latency_ratio: float | None
-
-    def excess(self, point: _Point) -> tuple[float, float]:
-        """Return by how much the point exceeds each limit; 0 is within."""
-        drop = point.drop - self.accuracy_drop
-        slow = 0.0 if self.latency_ratio is None else point.latency - self.latency_ratio
-        return (drop if drop > _TOLERANCE else 0.0, slow if slow > _TOLERANCE else 0.0)
-
-    def __str__(self) -> str:
-        points = 100 * self.accuracy_drop
-        words = f"lose at most {points:g} point{'' if points == 1 else 's'} of validation accuracy"
-        if self.latency_ratio is None:
-            return words
-        return f"{words} and take at most {self.latency_ratio:g} of the baseline's time"
-
-
-def front(candidates: Sequence[Candidate]) -> frozenset[str]:
-    """Return the names of the candidates that no other dominates.
-
-    One dominates another if it is at least as good in accuracy (higher), size after gzip (lower)
-    and latency (lower), and better in one of them; see the module for what counts as equal.
-    """
-    points = _points(candidates)
-    return frozenset(
-        point.name for point in points if not any(other.dominates(point) for other in points)
-    )
-
-
-def choose(
-    candidates: Sequence[Candidate],
-    max_accuracy_drop: float,
-    max_latency_ratio: float | None = None,
-) -> Choice:
-    """Return the candidate that is smallest after gzip among those within the limits.
-
-    The baseline is a candidate too: to leave the model as it is may be the best there is. If none
-    is within, the reason names the one that exceeds the limits least and by how much.
-
-    Args:
-        candidates: All of a sweep, the baseline among them with its measurements.
-        max_accuracy_drop: Largest share of the validation examples that may be lost, as measured.
-        max_latency_ratio: Largest latency relative to the baseline's.
-    """
-    limits = _Limits(max_accuracy_drop, max_latency_ratio)
-    points = _points(candidates)
-    if not points:
-        return Choice(None, "No candidate is usable: every one failed.")
-    within = [point for point in points if not any(limits.excess(point))]
-    if not within:
-        return Choice(None, _nearest(points, limits))
-    best = min(within, key=lambda point: point.gzip_bytes)
-    others = f"{len(within)} of {len(candidates)} candidates {limits}"
-    if best.name == BASELINE:
-        return Choice(best.name, f"{others}; none is smaller than the model as it is.")
-    return Choice(
-        best.name,
-        f"{others}; `{best.name}` is the smallest of them: {best.gzip_bytes:,} bytes after gzip.",
-    )
-
-
-def _nearest(points: list[_Point], limits: _Limits) -> str:
-    # Both excesses are shares, of the examples and of the baseline's time: their sum is a fair
-    # distance without weights that nobody has chosen.
-    point = min(points, key=lambda point: sum(limits.excess(point)))
-    drop, slow = limits.excess(point)
-    misses = []
-    if drop:
-        misses.append(f"loses {100 * point.drop:.2g} points of accuracy, {100 * drop:.2g} too many")
-    if slow:
-        misses.append(f"takes {point.latency:.2f} of the baseline's time, {slow:.2g} too much")
-    return f"No candidate would {limits}. The nearest is `{point.name}`: it {' and '.join(misses)}."
-
-
-def _points(candidates: Sequence[Candidate]) -> list[_Point]:
+def points_of(candidates: Sequence[Candidate]) -> list[Point]:
     """Return a point for each usable candidate; none if the baseline was not measured."""
     baseline = next((c.measured for c in candidates if c.name == BASELINE), None)
     if baseline is None:
@@ -134,7 +74,7 @@ def _points(candidates: Sequence[Candidate]) -> list[_Point]:
     reference = baseline.validation_accuracy
     usable = {c.name: c.measured for c in candidates if c.usable and c.measured}
     return [
-        _Point(
+        Point(
             name=name,
             accuracy=measured.validation_accuracy if measured.validation_differs else reference,
             drop=reference - measured.validation_accuracy,
@@ -143,3 +83,54 @@ def _points(candidates: Sequence[Candidate]) -> list[_Point]:
         )
         for name, measured in usable.items()
     ]
+
+
+def front(candidates: Sequence[Candidate]) -> frozenset[str]:
+    """Return the names of the candidates that no other dominates.
+
+    One dominates another if it is at least as good in accuracy (higher), size after gzip (lower)
+    and latency (lower), and better in one of them; see the module for what counts as equal.
+    """
+    return frozenset(point.name for point in undominated(points_of(candidates)))
+
+
+def undominated(points: Sequence[Point]) -> list[Point]:
+    """Return the points that no other dominates, in their order."""
+    return [point for point in points if not any(other.dominates(point) for other in points)]
+
+
+def ties(
+    candidates: Sequence[Candidate], right: Rightness, floor: float
+) -> dict[str, tuple[str, ...]]:
+    """Return for each candidate on the front the others there that noise alone keeps apart.
+
+    Two are tied if McNemar's test on the validation split does not tell their accuracies apart
+    and their latencies are not either. Their sizes are exact, and may differ.
+
+    Args:
+        candidates: All of a sweep.
+        right: Of at least those on the front.
+        floor: Above 1: how many times slower something must be to be called so.
+    """
+    on_front = front(candidates)
+    measured = {c.name: c.measured for c in candidates if c.name in on_front and c.measured}
+    tied: dict[str, tuple[str, ...]] = dict.fromkeys(measured, ())
+    for one, other in combinations(measured, 2):
+        if same_accuracy(right[one], right[other]) and _same_latency(
+            measured[one], measured[other], floor
+        ):
+            tied[one] += (other,)
+            tied[other] += (one,)
+    return tied
+
+
+def same_accuracy(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """Return whether two are right equally often as far as McNemar's test can tell, at 5 %."""
+    only_one, only_other = int(np.sum(one & ~other)), int(np.sum(other & ~one))
+    return mcnemar_p_value(only_one, only_other) > SIGNIFICANT
+
+
+def _same_latency(one: Measurements, other: Measurements, floor: float) -> bool:
+    """Return whether the intervals of the two ratios come closer than the noise floor."""
+    fast, slow = sorted((one.latency_ratio_interval, other.latency_ratio_interval))
+    return slow.low <= fast.high * floor

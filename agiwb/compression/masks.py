@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.compression.shared_values import joined, value_groups
-
 if TYPE_CHECKING:
     import keras
+
+    from agiwb.compression.techniques.tied_weights import Tie
 
 _ROUNDING = 1e-6
 """Of a weight: 0.29 * 100 is 28.999999999999996, and means 29."""
@@ -56,41 +56,52 @@ class Masks:
 
     The mask is the kernel's constraint: Keras applies it inside the compiled training step, so
     what is pruned stays zero without a copy between Python and TensorFlow. Weights that are zero
-    from the start stay so, and those that share a value keep to one.
+    from the start stay so. A kernel that is tied to a codebook is masked in its indices instead.
     """
 
-    def __init__(self, kernels: list[keras.Variable], choice: Choice = Choice()) -> None:
+    def __init__(
+        self,
+        kernels: Sequence[keras.Variable],
+        choice: Choice = Choice(),
+        ties: Sequence[Tie] = (),
+    ) -> None:
         import keras
 
-        self._scope = choice.scope
-        self._pairs = []
-        self._alive = []
-        self._ranks = []
+        tied = {id(tie.variable): tie for tie in ties}
         random = np.random.default_rng(choice.seed)
-        for kernel in kernels:
-            values = kernel.numpy()
-            alive = (values != 0).astype(np.float32)
-            mask = keras.Variable(alive, trainable=False)
-            kernel.constraint = _masked(mask, kernel.constraint, value_groups(values))
-            self._pairs.append((kernel, mask))
-            self._alive.append(alive)
-            drawn = choice.criterion == "random"
-            # Above zero, so that what is zero already is among what goes.
-            self._ranks.append(1 + random.random(values.shape) if drawn else None)
+        self._scope = choice.scope
+        self._kernels = list(kernels)
+        self._ties = [tied.get(id(kernel)) for kernel in kernels]
+        self._alive = [(kernel.numpy() != 0).astype(np.float32) for kernel in kernels]
+        self._masks = [keras.Variable(alive, trainable=False) for alive in self._alive]
+        for kernel, mask in zip(self._kernels, self._masks, strict=True):
+            kernel.constraint = masked(mask, kernel.constraint)
+        drawn = choice.criterion == "random"
+        # Above zero, so that what is zero already is among what goes.
+        self._ranks = [1 + random.random(kernel.shape) if drawn else None for kernel in kernels]
 
     def tighten(self, sparsity: float) -> None:
         """Draw the masks for ``sparsity`` and apply them; zeros, being smallest, stay zeros."""
-        weights = [kernel.numpy() for kernel, _ in self._pairs]
+        for tied in filter(None, self._ties):
+            tied.write()
+        weights = [kernel.numpy() for kernel in self._kernels]
         scores = [
             np.abs(values) if rank is None else rank * (values != 0)
             for values, rank in zip(weights, self._ranks, strict=True)
         ]
-        masks = self._masks(scores, sparsity)
-        for (kernel, mask), alive, drawn in zip(self._pairs, self._alive, masks, strict=True):
-            mask.assign(drawn * alive)
-            kernel.assign(kernel.numpy() * mask.numpy())
+        drawn = [
+            mask * alive
+            for mask, alive in zip(self._drawn(scores, sparsity), self._alive, strict=True)
+        ]
+        for kernel, mask, tie, new in zip(
+            self._kernels, self._masks, self._ties, drawn, strict=True
+        ):
+            mask.assign(new)
+            kernel.assign(kernel.numpy() * new)
+            if tie is not None:
+                tie.keep(new)
 
-    def _masks(self, scores: list[NDArray[Any]], sparsity: float) -> list[NDArray[np.float32]]:
+    def _drawn(self, scores: list[NDArray[Any]], sparsity: float) -> list[NDArray[np.float32]]:
         if self._scope == "layer":
             return [magnitude_mask(score, sparsity) for score in scores]
         whole = magnitude_mask(np.concatenate([score.ravel() for score in scores]), sparsity)
@@ -98,13 +109,6 @@ class Masks:
         return [piece.reshape(score.shape) for piece, score in zip(pieces, scores, strict=True)]
 
 
-def _masked(
-    mask: keras.Variable,
-    former: Callable[[Any], Any] | None,
-    groups: NDArray[np.int32] | None,
-) -> Callable[[Any], Any]:
-    def constrained(kernel: Any) -> Any:
-        kernel = former(kernel) if former else kernel
-        return kernel * mask if groups is None else joined(kernel, mask, groups)
-
-    return constrained
+def masked(mask: Any, former: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    """Return the constraint that multiplies by ``mask`` what the constraint ``former`` leaves."""
+    return lambda kernel: (former(kernel) if former else kernel) * mask

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agiwb.compression.fine_tuning import BatchCount, FineTuning, train
 from agiwb.compression.masks import Choice, Masks, magnitude_mask
+from agiwb.compression.techniques.kernels import kernels_of
 from agiwb.datasets.dataset import Split
 from agiwb.errors import WorkError
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "BatchCount", "Choice", "FineTuning", "Masks", "fine_tune", "magnitude_mask",
-    "measured_sparsity", "polynomial_sparsity", "prunable_kernels", "prune", "require_finite",
+    "Choice", "FineTuning", "Masks", "magnitude_mask", "measured_sparsity",
+    "polynomial_sparsity", "prunable_kernels", "prune", "ramp_batches",
 ]  # fmt: skip
 
 RAMP_SHARE = 0.75
@@ -26,16 +28,6 @@ RAMP_SHARE = 0.75
 
 RAISES_PER_RAMP = 40
 """How often the masks are drawn anew: enough for a smooth ramp, too few to cost time."""
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """How the weights that are left get used to the loss of the others."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    seed: int
 
 
 def prune(
@@ -48,7 +40,7 @@ def prune(
 ) -> keras.Model:
     """Return a pruned copy of ``model``, uncompiled, fine-tuned with Adam on ``examples``.
 
-    Each kernel of a Dense or Conv2D layer, the output layer's too, has exactly
+    Each kernel of ``prunable_kernels``, the output layer's too, has exactly
     ``floor(sparsity * size)`` zeros, or as many as before if they were more; with a global choice
     all kernels together. Weights that shared a value go on sharing one. Biases and batch
     normalisation are never masked; they train on, and so adapt to the sparser kernels. Without
@@ -68,51 +60,21 @@ def prune(
     import keras
 
     from agiwb.compression.keras_model import rebuild
-    from agiwb.training.objectives import compile_classifier
+    from agiwb.compression.techniques.tied_weights import tied_as_found, untie
 
     keras.utils.set_random_seed(tuning.seed)
     pruned = rebuild(model)
     kernels = prunable_kernels(pruned)
-    masks = Masks(kernels, choice)
-    Masks(_other_kernels(pruned, kernels))
-    compile_classifier(pruned, "adam", tuning.learning_rate)
-    batches = tuning.epochs * math.ceil(len(examples) / tuning.batch_size)
+    trainee = tied_as_found(pruned)
+    masks = Masks(kernels, choice, getattr(trainee, "ties", ()))
+    batches = tuning.batches(examples)
     if choice.schedule == "constant":
         masks.tighten(sparsity)
-        _fit(pruned, examples, tuning, BatchCount(batches, progress))
+        train(trainee, examples, tuning, BatchCount(batches, progress))
     else:
-        _fit(pruned, examples, tuning, _Schedule(batches, progress, masks, sparsity))
+        train(trainee, examples, tuning, _Schedule(batches, progress, masks, sparsity))
     masks.tighten(sparsity)
-    require_finite(pruned, tuning.learning_rate)
-    return rebuild(pruned)
-
-
-def fine_tune(
-    model: keras.Model,
-    examples: Split,
-    tuning: FineTuning,
-    progress: Callable[[int, int], None],
-) -> keras.Model:
-    """Return a copy of ``model``, uncompiled, trained on with Adam on ``examples``.
-
-    Of each kernel the zeros stay zeros, and weights that share a value go on sharing one.
-
-    Raises:
-        WorkError: The loss became NaN or infinite.
-    """
-    import keras
-
-    from agiwb.compression.keras_model import rebuild
-    from agiwb.training.objectives import compile_classifier
-
-    keras.utils.set_random_seed(tuning.seed)
-    tuned = rebuild(model)
-    Masks(_other_kernels(tuned, []))
-    compile_classifier(tuned, "adam", tuning.learning_rate)
-    batches = tuning.epochs * math.ceil(len(examples) / tuning.batch_size)
-    _fit(tuned, examples, tuning, BatchCount(batches, progress))
-    require_finite(tuned, tuning.learning_rate)
-    return rebuild(tuned)
+    return rebuild(untie(trainee))
 
 
 def polynomial_sparsity(done: int, ramp: int, final: float) -> float:
@@ -125,18 +87,26 @@ def polynomial_sparsity(done: int, ramp: int, final: float) -> float:
     return final * (1 - (1 - share) ** 3)
 
 
+def ramp_batches(batches: int) -> tuple[int, int]:
+    """Return over how many of ``batches`` the sparsity grows, and every how many it does."""
+    ramp = max(1, math.floor(batches * RAMP_SHARE))
+    return ramp, max(1, ramp // RAISES_PER_RAMP)
+
+
 def prunable_kernels(model: keras.Model) -> list[keras.Variable]:
-    """Return the kernels of all Dense and Conv2D layers, those of nested models too.
+    """Return the kernels that are pruned, those inside nested models, wrappers and cells too.
+
+    All of ``kernels.KERNELS`` but depthwise ones, of which a channel has only a few weights.
 
     Raises:
         WorkError: There is none.
     """
-    import keras
-
-    kinds = (keras.layers.Dense, keras.layers.Conv2D)
-    kernels = [layer.kernel for layer in _all_layers(model) if isinstance(layer, kinds)]
+    kernels = [kernel.variable for kernel in kernels_of(model) if not kernel.depthwise]
     if not kernels:
-        raise WorkError(f"The model {model.name} has no Dense or Conv2D layer to prune.")
+        raise WorkError(
+            f"The model {model.name} has no layer with a kernel to prune.",
+            "Dense, convolution, recurrent and embedding layers have one.",
+        )
     return kernels
 
 
@@ -151,19 +121,6 @@ def measured_sparsity(model: keras.Model) -> float:
 
 
 @dataclass
-class BatchCount:
-    """Counts the batches as they are done."""
-
-    batches: int
-    progress: Callable[[int, int], None]
-    done: int = field(default=0, init=False)
-
-    def after_batch(self, batch: int, logs: Any = None) -> None:
-        self.done += 1
-        self.progress(self.done, self.batches)
-
-
-@dataclass
 class _Schedule(BatchCount):
     """Tightens ``masks`` along the polynomial schedule as batches are done."""
 
@@ -172,48 +129,7 @@ class _Schedule(BatchCount):
 
     def after_batch(self, batch: int, logs: Any = None) -> None:
         done = self.done + 1
-        ramp = max(1, math.floor(self.batches * RAMP_SHARE))
-        pause = max(1, ramp // RAISES_PER_RAMP)
+        ramp, pause = ramp_batches(self.batches)
         if done <= ramp and (done % pause == 0 or done == ramp):
             self.masks.tighten(polynomial_sparsity(done, ramp, self.sparsity))
         super().after_batch(batch, logs)
-
-
-def _fit(model: keras.Model, examples: Split, tuning: FineTuning, progress: BatchCount) -> None:
-    import keras
-
-    if not tuning.epochs:  # pruned in one shot
-        return
-    after_batch = keras.callbacks.LambdaCallback(on_train_batch_end=progress.after_batch)
-    model.fit(
-        examples.features,
-        examples.labels,
-        epochs=tuning.epochs,
-        batch_size=tuning.batch_size,
-        callbacks=[after_batch, keras.callbacks.TerminateOnNaN()],
-        verbose=0,
-    )
-
-
-def require_finite(model: keras.Model, learning_rate: float) -> None:
-    """Raise WorkError if training with ``learning_rate`` made a weight NaN or infinite."""
-    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
-        raise WorkError(
-            "The training of the compressed model diverged: a weight is NaN or infinite.",
-            f"Try a smaller `learning_rate` than {learning_rate:g}.",
-        )
-
-
-def _other_kernels(model: keras.Model, but: list[keras.Variable]) -> list[keras.Variable]:
-    """Return all trainable weights that are matrices or more, without those in ``but``."""
-    others = {id(kernel) for kernel in but}
-    kernels = [weight for weight in model.trainable_weights if id(weight) not in others]
-    return [weight for weight in kernels if len(weight.shape) > 1 and weight.numpy().any()]
-
-
-def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)
-        else:
-            yield layer

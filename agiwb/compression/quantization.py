@@ -1,4 +1,4 @@
-"""Post-training conversion to LiteRT: the same model in 32, 16 or 8 bits."""
+"""What conversions need: the model as a SavedModel, and examples to calibrate on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME, SIGNATURE_NAME
-from agiwb.compression.post_training.litert import quantize_litert
-from agiwb.compression.recipe import Precision
 
 if TYPE_CHECKING:
     import keras
@@ -42,24 +40,6 @@ def export_saved_model(model: keras.Model, folder: Path) -> None:
     features = tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)
     archive.add_endpoint(SIGNATURE_NAME, serve, input_signature=[features])
     archive.write_out(str(folder), verbose=False)
-
-
-def convert(saved_model: Path, precision: Precision, samples: NDArray[np.float32]) -> bytes:
-    """Return the SavedModel as a ``.tflite`` file's content; inputs and outputs stay float32.
-
-    Only LiteRT's own operators are allowed (no Flex, which needs TensorFlow to run), and for
-    ``int8`` only their 8-bit versions: a model that has no such version fails here rather than
-    keep floats unnoticed.
-
-    Args:
-        saved_model: Folder that ``export_saved_model`` wrote.
-        precision: ``float16`` and ``dynamic`` store the weights in 16 and 8 bits; ``dynamic``
-            also computes in 8 bits where it can, but leaves kernels of fewer than 1,024 weights
-            in floats; ``int8`` fixes the activations' ranges as well.
-        samples: Real training examples, float32 ``(samples, *feature_shape)``, from which
-            ``int8`` learns these ranges; the others do not look at them.
-    """
-    return quantize_litert(saved_model, precision, samples)
 
 
 def calibration_samples(

@@ -2,47 +2,41 @@
 
 A recipe is written as its stages joined by ``+``: ``prune_80+cluster_16+int8`` prunes 80 % of the
 weights, leaves 16 distinct values to each kernel, and then quantizes to 8 bits. ``baseline`` has no
-stage: the model as it is, in 32-bit floats.
+stage: the model as it is, in 32-bit floats. The same as a list, for YAML and Python:
+``[{"prune": {"percent": 80}}, {"cluster": {"clusters": 16}}, "int8"]``; see ``stages``.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from agiwb.compression.techniques.order import TECHNIQUES
-from agiwb.compression.techniques.technique import Technique
-from agiwb.errors import ConfigError, did_you_mean
+from pydantic import BeforeValidator
 
-BASELINE = "baseline"
-
-Quantization = Literal["float16", "dynamic", "int8", "int16x8"]
-"""Stages that decide the numbers in the file: 16-bit weights; 8-bit weights; 8 bits throughout;
-8-bit weights and 16-bit activations."""
-
-Precision = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
-"""The numbers in the file, ``float32`` if no stage changes them."""
-
-_BY_WORD = {technique.word: technique for technique in TECHNIQUES}
-_FORMS = [f"{kind.word}_<{kind.number}>" if kind.number else kind.word for kind in TECHNIQUES]
-_SYNTAX = (
-    f"Write `{BASELINE}`, or stages joined by `+`: first of {', '.join(_FORMS)} in this order, "
-    f"then one of {', '.join(get_args(Quantization))}."
+from agiwb.artifacts.manifest import MODEL_FILES
+from agiwb.compression.stages import (
+    BASELINE,
+    Conversion,
+    Precision,
+    Runtime,
+    Stage,
+    parameters,
+    place,
+    read_stage,
+    word,
+    write_stage,
 )
+from agiwb.compression.techniques.technique import Technique
+from agiwb.errors import ConfigError
 
+__all__ = [
+    "BASELINE", "Conversion", "Engine", "Precision", "Recipe", "RecipeText", "Runtime",
+    "parse_recipe", "read_recipe", "read_recipe_file",
+]  # fmt: skip
 
-@dataclass(frozen=True)
-class Quantize:
-    """Write the weights, and for ``int8`` and ``int16x8`` the activations, in smaller numbers."""
-
-    precision: Quantization
-
-    def __str__(self) -> str:
-        return self.precision
-
-
-Stage = Technique | Quantize
+Engine = Literal["keras", "tfmot"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """The recipe in its notation; ``parse_recipe`` reads it back."""
-        return "+".join(map(str, self.stages)) or BASELINE
+        return "+".join(map(write_stage, self.stages)) or BASELINE
 
     @property
     def training(self) -> tuple[Technique, ...]:
@@ -62,10 +56,51 @@ class Recipe:
         return tuple(stage for stage in self.stages if isinstance(stage, Technique))
 
     @property
+    def conversion(self) -> Conversion | None:
+        """The last stage if it decides the file's form; without one it is LiteRT in floats."""
+        last = self.stages[-1] if self.stages else None
+        return last if isinstance(last, Conversion) else None
+
+    @property
     def precision(self) -> Precision:
         """The numbers in the file."""
-        quantized = (stage.precision for stage in self.stages if isinstance(stage, Quantize))
-        return next(quantized, "float32")
+        return self.conversion.precision if self.conversion else "float32"
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the file."""
+        return self.conversion.runtime if self.conversion else "litert"
+
+    @property
+    def file_name(self) -> str:
+        """What the deployable file is called: ``model.tflite`` or ``model.onnx``."""
+        return MODEL_FILES[self.runtime]
+
+    def prefixes(self) -> tuple[Recipe, ...]:
+        """Return the recipes that end after each stage that trains, the shortest first."""
+        trained = self.training
+        return tuple(Recipe(trained[: count + 1]) for count in range(len(trained)))
+
+    def with_engine(self, engine: Engine) -> Recipe:
+        """Return the recipe with ``engine`` in the stages that leave the choice of one."""
+        return Recipe(
+            tuple(
+                type(stage).from_mapping({**dict(stage), "engine": engine})
+                if "engine" in type(stage).model_fields
+                else stage
+                for stage in self.stages
+            )
+        )
+
+    def as_data(self) -> list[dict[str, dict[str, Any]]]:
+        """Return the recipe with all that is not at its default; ``read_recipe`` reads it back."""
+        return [{word(stage): parameters(stage)} for stage in self.stages]
+
+    def as_yaml(self) -> str:
+        """Return the content of a recipe file; ``read_recipe_file`` reads it back."""
+        import yaml
+
+        return yaml.safe_dump({"recipe": self.as_data()}, sort_keys=False)
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -76,61 +111,57 @@ def parse_recipe(text: str) -> Recipe:
     """
     if text.strip() == BASELINE:
         return Recipe()
-    stages = tuple(_parse_stage(word.strip(), text) for word in text.split("+"))
-    places = [_place(stage) for stage in stages]
+    return _ordered([read_stage(each, text) for each in text.split("+")], text)
+
+
+def read_recipe(written: object) -> Recipe:
+    """Return the recipe that ``written`` is, as text or as a list of stages.
+
+    Raises:
+        ConfigError: As ``parse_recipe``, or it is neither.
+    """
+    if isinstance(written, str):
+        return parse_recipe(written)
+    if not isinstance(written, Sequence):
+        raise ConfigError(
+            f"The recipe {written!r} is neither text nor a list of stages.",
+            "Write `prune_80+int8` or `[{prune: {percent: 80}}, int8]`.",
+        )
+    text = " + ".join(map(str, written))
+    return _ordered([read_stage(each, text) for each in written], text)
+
+
+def read_recipe_file(path: Path) -> Recipe:
+    """Return the recipe that the YAML file at ``path`` holds in its field ``recipe``.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds no recipe.
+    """
+    from agiwb.config import read_yaml
+
+    values = read_yaml(path)
+    if "recipe" not in values:
+        raise ConfigError(
+            f"The file {path} has no field `recipe`.", "Write `recipe: [{prune: {percent: 80}}]`."
+        )
+    return read_recipe(values["recipe"])
+
+
+RecipeText = Annotated[str, BeforeValidator(lambda written: read_recipe(written).name)]
+"""A config's field that holds a recipe in its plain notation and takes it as a list as well."""
+
+
+def _ordered(stages: list[Stage], text: str) -> Recipe:
+    places = [place(stage) for stage in stages]
     if len(set(places)) < len(places):
         raise ConfigError(
             f"The recipe `{text}` has two stages of the same kind.", "One of each is enough."
         )
     if places != sorted(places):
-        rightly = Recipe(tuple(sorted(stages, key=_place)))
+        rightly = Recipe(tuple(sorted(stages, key=place)))
         raise ConfigError(
             f"The recipe `{text}` has its stages in an order in which a later one undoes an "
             "earlier one.",
             f"Write `{rightly.name}`.",
         )
-    return Recipe(stages)
-
-
-def _place(stage: Stage) -> int:
-    return len(TECHNIQUES) if isinstance(stage, Quantize) else TECHNIQUES.index(type(stage))
-
-
-def _parse_stage(word: str, text: str) -> Stage:
-    for precision in get_args(Quantization):
-        if word == precision:
-            return Quantize(precision)
-    if word == BASELINE:
-        raise ConfigError(
-            f"The recipe `{text}` adds to `{BASELINE}`, which means no compression.",
-            "Leave it out of the sum.",
-        )
-    if not word:
-        raise ConfigError(f"The recipe `{text}` has an empty stage.", _SYNTAX)
-    name, number = _split(word)
-    kind = _BY_WORD.get(name)
-    if kind is None or bool(kind.number) != (number is not None):
-        hint = did_you_mean(word, (BASELINE, *_nearby(word), *get_args(Quantization)))
-        raise ConfigError(
-            f"The recipe `{text}` has an unknown stage `{word}`.",
-            f"{hint} {_SYNTAX}" if hint.startswith("Did") else _SYNTAX,
-        )
-    try:
-        return kind.from_mapping({kind.number: number} if kind.number else {})
-    except ConfigError as error:
-        raise ConfigError(f"The recipe `{text}`: {error.problem}", error.fix) from None
-
-
-def _split(word: str) -> tuple[str, int | None]:
-    """Return a stage's word and its number, if it ends with one."""
-    if word in _BY_WORD:
-        return word, None
-    match = re.fullmatch(r"([a-z_]+)_(\d{1,4})", word, re.ASCII)
-    return (match[1], int(match[2])) if match else (word, None)
-
-
-def _nearby(word: str) -> list[str]:
-    """Return the stages that a misspelt ``word`` may have meant, with its own number."""
-    digits = re.search(r"[1-9]\d{0,2}", word, re.ASCII)
-    number = digits[0] if digits else "50"
-    return [f"{kind.word}_{number}" if kind.number else kind.word for kind in TECHNIQUES]
+    return Recipe(tuple(stages))

@@ -8,7 +8,7 @@ model was better, the quantization itself loses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import INPUT_NAME
+from agiwb.compression.candidate import Candidate
+from agiwb.compression.recipe import parse_recipe
+from agiwb.datasets.dataset import Split
 from agiwb.errors import InputError
 from agiwb.statistics import mcnemar_p_value
 
@@ -26,6 +29,8 @@ Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From features ``(examples, *feature_shape)`` to probabilities ``(examples, classes)``."""
 
 _SIGNIFICANT = 0.05
+_MOST_SAMPLES = 500
+"""Of these, the smallest share that counts as saturation is ten."""
 _DIFFERENT_DECISIONS = 0.02
 """Share of examples decided otherwise by kernels than by their emulation: rounding alone decides
 a few borderline cases otherwise, saturation many more."""
@@ -37,7 +42,7 @@ class SaturationCheck:
 
     Attributes:
         examples: How many were run.
-        float_accuracy: Of the model before quantization.
+        float_accuracy: Of the model before quantization; None if it was not given.
         emulated_accuracy: Of the quantized file, computed in floats.
         optimised_accuracy: Of the quantized file, with this processor's 8-bit kernels.
         disagreement: Share of examples that the two decide differently.
@@ -47,7 +52,7 @@ class SaturationCheck:
     """
 
     examples: int
-    float_accuracy: float
+    float_accuracy: float | None
     emulated_accuracy: float
     optimised_accuracy: float
     disagreement: float
@@ -57,13 +62,17 @@ class SaturationCheck:
 
 
 def check_saturation(
-    quantized: Path, original: Path, features: NDArray[np.float32], labels: NDArray[np.int64]
+    quantized: Path,
+    original: Path | None,
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
 ) -> SaturationCheck:
     """Return whether this processor's 8-bit kernels compute what ``quantized`` says.
 
     Args:
         quantized: The quantized ``.onnx`` file.
-        original: The float model it was made from.
+        original: The float model it was made from; without it, what the quantization itself costs
+            is not judged.
         features: Real samples, float32 ``(examples, *feature_shape)``; validation samples, since
             something is decided with them.
         labels: Their classes, ``(examples,)``.
@@ -74,7 +83,7 @@ def check_saturation(
     return compare_runs(
         open_session(quantized, optimised=True),
         open_session(quantized, optimised=False),
-        open_session(original, optimised=True),
+        None if original is None else open_session(original, optimised=True),
         features,
         labels,
     )
@@ -83,7 +92,7 @@ def check_saturation(
 def compare_runs(
     optimised: Answer,
     emulated: Answer,
-    original: Answer,
+    original: Answer | None,
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
 ) -> SaturationCheck:
@@ -93,22 +102,69 @@ def compare_runs(
     """
     if not len(labels):
         raise InputError("There are no samples to compare runs on.", "Give some hundred of them.")
-    fast, slow, exact = optimised(features), emulated(features), original(features)
-    right = [answers.argmax(axis=1) == labels for answers in (fast, slow, exact)]
+    fast, slow = optimised(features), emulated(features)
+    fast_right, slow_right = (answers.argmax(axis=1) == labels for answers in (fast, slow))
+    exact_right = None if original is None else original(features).argmax(axis=1) == labels
     differing = float(np.mean(fast.argmax(axis=1) != slow.argmax(axis=1)))
-    saturates = differing > _DIFFERENT_DECISIONS or _loses(right[1], right[0])
-    loses = _loses(right[2], right[1])
-    accuracies = [float(np.mean(each)) for each in right]
+    saturates = differing > _DIFFERENT_DECISIONS or _loses(slow_right, fast_right)
+    loses = exact_right is not None and _loses(exact_right, slow_right)
+    accuracies = _Accuracies(
+        optimised=float(np.mean(fast_right)),
+        emulated=float(np.mean(slow_right)),
+        floats=None if exact_right is None else float(np.mean(exact_right)),
+    )
     cause: Cause = "saturation" if saturates else "quantization" if loses else "none"
     return SaturationCheck(
         examples=len(labels),
-        float_accuracy=accuracies[2],
-        emulated_accuracy=accuracies[1],
-        optimised_accuracy=accuracies[0],
+        float_accuracy=accuracies.floats,
+        emulated_accuracy=accuracies.emulated,
+        optimised_accuracy=accuracies.optimised,
         disagreement=differing,
         largest_difference=float(np.abs(fast - slow).max()),
         cause=cause,
         verdict=_verdict(cause, accuracies, differing, loses),
+    )
+
+
+def saturation_note(file: Path, samples: Split) -> str:
+    """Return in a sentence whether this processor computes what the int8 ``.onnx`` file says.
+
+    Args:
+        file: A quantized file that runs.
+        samples: Real examples with their classes, of the validation split; the first 500 are run.
+    """
+    features, labels = samples.features[:_MOST_SAMPLES], samples.labels[:_MOST_SAMPLES]
+    try:
+        check = check_saturation(file, None, features, labels)
+    except Exception as error:  # noqa: BLE001  ONNX Runtime raises anything; it costs a note only
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"Whether its 8-bit kernels saturate could not be checked: {reason}"
+    return check.verdict
+
+
+def with_saturation_notes(
+    candidates: Sequence[Candidate], folder: Path, samples: Split
+) -> tuple[Candidate, ...]:
+    """Return the candidates; each int8 ONNX file that ran has the finding of the check added.
+
+    Args:
+        candidates: All of a sweep.
+        folder: Where each has its file, in a folder of its name.
+        samples: The validation split.
+    """
+    return tuple(
+        candidate.model_copy(
+            update={
+                "findings": (
+                    *candidate.findings,
+                    saturation_note(folder / recipe.name / recipe.file_name, samples),
+                )
+            }
+        )
+        if candidate.measured and (recipe.runtime, recipe.precision) == ("onnx", "int8")
+        else candidate
+        for candidate in candidates
+        for recipe in (parse_recipe(candidate.name),)
     )
 
 
@@ -144,8 +200,15 @@ def _loses(better: NDArray[np.bool_], worse: NDArray[np.bool_]) -> bool:
     return lost > won and mcnemar_p_value(lost, won) < _SIGNIFICANT
 
 
-def _verdict(cause: Cause, accuracies: list[float], differing: float, loses: bool) -> str:
-    fast, slow, exact = accuracies
+@dataclass(frozen=True)
+class _Accuracies:
+    optimised: float
+    emulated: float
+    floats: float | None
+
+
+def _verdict(cause: Cause, accuracies: _Accuracies, differing: float, loses: bool) -> str:
+    fast, slow = accuracies.optimised, accuracies.emulated
     if cause == "saturation":
         also = " The quantization itself costs accuracy as well." if loses else ""
         return (
@@ -153,13 +216,19 @@ def _verdict(cause: Cause, accuracies: list[float], differing: float, loses: boo
             f"differently from the same file computed in floats ({fast:.1%} right instead of "
             f"{slow:.1%}).{also} Quantize with reduce_range, or without per_channel."
         )
+    if accuracies.floats is None:
+        return (
+            "This processor's 8-bit kernels compute what the file says: they decide "
+            f"{differing:.1%} of the samples differently from the same file computed in floats."
+        )
     if cause == "quantization":
         return (
             f"The kernels compute what the file says; it is the quantization that loses: "
-            f"{slow:.1%} right instead of {exact:.1%}. Calibrate with more samples or another "
-            f"method, leave the most sensitive layers in floats, or train with quantization."
+            f"{slow:.1%} right instead of {accuracies.floats:.1%}. Calibrate with more samples or "
+            f"another method, leave the most sensitive layers in floats, or train with "
+            f"quantization."
         )
     return (
         f"The kernels compute what the file says, and no loss can be told: {fast:.1%} right, "
-        f"{exact:.1%} in floats."
+        f"{accuracies.floats:.1%} in floats."
     )

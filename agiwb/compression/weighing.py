@@ -1,49 +1,80 @@
-"""From files to candidates: each is run, measured, compared with the baseline and described."""
+"""From products to candidates: each is measured on its own, and compared with the baseline."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.compression.candidate import Candidate, Measurements, describe
-from agiwb.compression.frontier import front
-from agiwb.compression.measure import (
-    Latency,
-    LatencyProtocol,
-    chance_level,
-    compare_quality,
-    measure_latency,
-    measure_size,
-    predict,
-)
+from agiwb.artifacts.resolve import MODEL_FILE
+from agiwb.compression.candidate import Candidate
+from agiwb.compression.gate import Gate, read_answers
+from agiwb.compression.measurements import Measurements
 from agiwb.compression.produce import Failure, Product, attempt
+from agiwb.compression.quality import chance_level, compare_quality
 from agiwb.compression.recipe import BASELINE
+from agiwb.compression.sizes import ModelSize, measure_file, measure_model
+from agiwb.compression.timing import (
+    LatencyProtocol,
+    TimingError,
+    TimingReport,
+    measure_latency,
+)
 from agiwb.datasets.dataset import Split
 from agiwb.errors import WorkError
 from agiwb.runs.context import Context
+from agiwb.runs.files import sha256_of_file
+
+
+class MeasureLatency(Protocol):
+    """As ``measure_latency``, or one that takes from a store what was measured before."""
+
+    def __call__(
+        self,
+        files: Mapping[str, Path],
+        baseline: str,
+        examples: NDArray[Any],
+        protocol: LatencyProtocol,
+        progress: Callable[[int, int], None],
+    ) -> TimingReport:
+        """Return the times of each file in ``files``."""
+        ...
 
 
 @dataclass(frozen=True)
 class Weighing:
-    """The candidates, and the noise of the latencies; see ``LatencyReport``."""
+    """The candidates, and what is known of the noise.
+
+    Attributes:
+        candidates: One for each product, in their order; nothing is judged yet.
+        noise_ratio: The baseline's time divided by its twin's, one example at a time.
+        noise_floor: Above 1; see ``latency.noise_floor``.
+        batch_noise_floor: The same in batches.
+        right: Of every candidate that ran, on which validation examples it is right, bool
+            ``(examples,)``.
+    """
 
     candidates: tuple[Candidate, ...]
     noise_ratio: float
     noise_floor: float
+    batch_noise_floor: float
+    right: dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """A file that runs, and the class it gives to each example of two splits."""
+class _Runner:
+    """A product whose file runs: its answers, and what its Keras model needs."""
 
+    product: Product
     file: Path
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
+    gate: Gate
+    answers: Mapping[str, NDArray[np.float32]]
+    model: ModelSize
 
 
 def weigh(
@@ -52,75 +83,134 @@ def weigh(
     test: Split,
     protocol: LatencyProtocol,
     context: Context,
+    latency: MeasureLatency = measure_latency,
 ) -> Weighing:
     """Return a candidate for each product, the baseline among them.
 
-    A product is usable only if its file, loaded back, runs on all validation and test examples and
-    beats chance on the latter; else its candidate says why not.
+    All but the latency is read off the files: the answers are those that the gate stored. The
+    latency comes last; nothing else of the sweep may run by then. A product is usable only if it
+    has passed the gate, can be timed, and beats chance on the test examples; else its candidate
+    says why not.
+
+    Args:
+        products: What was made; beside each file lies the ``model.keras`` it was made from.
+        validation: The split that candidates are compared on.
+        test: The split that is reported.
+        protocol: How to measure latency.
+        context: The run.
+        latency: What measures it.
 
     Raises:
-        WorkError: The baseline could not be made or run.
+        WorkError: The baseline could not be made, run or timed.
     """
-    outcomes = _ask_all(products, validation, test, context)
-    answers = {name: found for name, found in outcomes.items() if isinstance(found, _Answers)}
+    outcomes = _read_all(products, context)
+    runners = {name: found for name, found in outcomes.items() if isinstance(found, _Runner)}
     failed = {name: found.reason for name, found in outcomes.items() if isinstance(found, Failure)}
     if BASELINE in failed:
         raise WorkError(
-            f"The model cannot be run as LiteRT, so nothing can be compared: {failed[BASELINE]}"
+            f"The model as it is cannot be run, so nothing can be compared: {failed[BASELINE]}"
         )
-    latency = measure_latency(
-        {name: answer.file for name, answer in answers.items()},
-        BASELINE,
-        test.features[:1],
-        protocol,
-        functools.partial(context.progress, "measure latency"),
+    times, fallen = _time_all(
+        {name: runner.file for name, runner in runners.items()},
+        functools.partial(
+            latency,
+            baseline=BASELINE,
+            examples=test.features[: protocol.batch],
+            protocol=protocol,
+            progress=functools.partial(context.progress, "measure latency"),
+        ),
     )
     measured = {
-        name: _measure(answer, answers[BASELINE], latency.by_name[name], validation, test)
-        for name, answer in answers.items()
+        name: _measure(runner, runners[BASELINE], times, validation, test)
+        for name, runner in runners.items()
+        if name not in fallen
     }
     chance = chance_level(test.labels)
-    reasons = failed | {name: _shortcoming(found, chance) for name, found in measured.items()}
-    candidates = [
-        Candidate(
-            name=product.recipe.name,
-            reason=reasons[product.recipe.name],
-            sparsity=product.sparsity,
-            measured=measured.get(product.recipe.name),
-        )
-        for product in products
-    ]
-    judged = _judge(candidates, measured[BASELINE], len(test))
-    return Weighing(judged, latency.noise_ratio, latency.floor)
+    reasons = (
+        failed | fallen | {name: _shortcoming(found, chance) for name, found in measured.items()}
+    )
+    return Weighing(
+        candidates=tuple(
+            Candidate(
+                name=product.recipe.name,
+                reason=reasons[product.recipe.name],
+                sparsity=product.sparsity,
+                layer_sparsity=_layer_sparsity(outcomes[product.recipe.name]),
+                stage_bytes=product.stage_bytes,
+                seconds=product.seconds,
+                recipe_file=product.recipe_file,
+                measured=measured.get(product.recipe.name),
+            )
+            for product in products
+        ),
+        noise_ratio=times.single.noise_ratio,
+        noise_floor=times.single.floor,
+        batch_noise_floor=times.batch.floor,
+        right={
+            name: runner.answers["validation"].argmax(axis=1) == validation.labels
+            for name, runner in runners.items()
+        },
+    )
 
 
-def _ask_all(
-    products: Sequence[Product], validation: Split, test: Split, context: Context
-) -> dict[str, _Answers | Failure]:
-    """Return by recipe the classes that its file gives, or why it gives none."""
+def _read_all(products: Sequence[Product], context: Context) -> dict[str, _Runner | Failure]:
+    """Return by recipe what is known without running it again, or why it cannot be run."""
+    sizes: dict[str, ModelSize] = {}
     outcomes = {}
     for done, product in enumerate(products, start=1):
-        outcomes[product.recipe.name] = _ask(product, validation, test)
-        context.progress("run on real examples", done, len(products))
+        outcomes[product.recipe.name] = _read(product, sizes)
+        context.progress("measure sizes", done, len(products))
     return outcomes
 
 
-def _ask(product: Product, validation: Split, test: Split) -> _Answers | Failure:
-    file = product.file
+def _read(product: Product, sizes: dict[str, ModelSize]) -> _Runner | Failure:
+    """Return one; ``sizes`` are those of the Keras models seen before, by their digest."""
+    file, answers, gate = product.file, product.answers, product.gate
     if isinstance(file, Failure):
         return file
-    return attempt(
-        lambda: _Answers(file, predict(file, validation.features), predict(file, test.features))
-    )
+    if answers is None or gate is None:
+        return Failure("Its file has not been run.")
+    source = file.with_name(MODEL_FILE)
+    digest = sha256_of_file(source)
+    if digest not in sizes:
+        found = attempt(functools.partial(measure_model, source))
+        if isinstance(found, Failure):
+            return found
+        sizes[digest] = found
+    return _Runner(product, file, gate, read_answers(answers), sizes[digest])
+
+
+def _time_all(
+    files: dict[str, Path], latency: Callable[[Mapping[str, Path]], TimingReport]
+) -> tuple[TimingReport, dict[str, str]]:
+    """Return the times of all that can be timed, and by name why the others cannot."""
+    fallen: dict[str, str] = {}
+    while True:
+        try:
+            return latency(files), fallen
+        except TimingError as error:
+            if error.candidate in {None, BASELINE}:
+                raise
+            fallen[str(error.candidate)] = error.problem
+            files = {name: file for name, file in files.items() if name not in fallen}
+
+
+def _layer_sparsity(outcome: _Runner | Failure) -> dict[str, float]:
+    return {} if isinstance(outcome, Failure) else outcome.model.layer_sparsity
 
 
 def _measure(
-    answers: _Answers, baseline: _Answers, latency: Latency, validation: Split, test: Split
+    runner: _Runner, baseline: _Runner, times: TimingReport, validation: Split, test: Split
 ) -> Measurements:
     """Return all that is known of one candidate beside the baseline."""
-    selecting = compare_quality(answers.validation, baseline.validation, validation.labels)
-    quality = compare_quality(answers.test, baseline.test, test.labels)
-    size = measure_size(answers.file)
+    product, name = runner.product, runner.product.recipe.name
+    single, batch = times.single.by_name[name], times.batch.by_name[name]
+    selecting = compare_quality(
+        runner.answers["validation"], baseline.answers["validation"], validation.labels
+    )
+    quality = compare_quality(runner.answers["test"], baseline.answers["test"], test.labels)
+    siblings = [read_answers(path) for path in product.siblings]
+    size = measure_file(runner.file)
     return Measurements(
         validation_accuracy=selecting.accuracy,
         validation_p_value=selecting.p_value,
@@ -130,13 +220,37 @@ def _measure(
         better=quality.better,
         p_value=quality.p_value,
         agreement=quality.agreement,
+        kl_divergence=quality.kl_divergence,
+        seed_validation_accuracies=(
+            selecting.accuracy,
+            *(_accuracy(answers["validation"], validation) for answers in siblings),
+        ),
+        seed_test_accuracies=(
+            quality.accuracy,
+            *(_accuracy(answers["test"], test) for answers in siblings),
+        ),
         size_bytes=size.size_bytes,
         gzip_bytes=size.gzip_bytes,
-        latency_ms_p50=latency.p50_ms,
-        latency_ratio=latency.ratio,
-        latency_ratio_interval=latency.interval,
-        speed=latency.speed,
+        xz_bytes=size.xz_bytes,
+        entropy_bytes=runner.model.entropy_bytes,
+        # Other precisions round the Keras model's numbers: packing these says nothing of the file.
+        packed_bytes=runner.model.packed_bytes if product.recipe.precision == "float32" else None,
+        batch_size=times.batch_size,
+        latency_ms_p50=single.p50_ms,
+        latency_ms_p90=single.p90_ms,
+        latency_ratio=single.ratio,
+        latency_ratio_interval=single.interval,
+        speed=single.speed,
+        batch_latency_ratio=batch.ratio,
+        batch_latency_ratio_interval=batch.interval,
+        batch_speed=batch.speed,
+        load_ms=times.load_ms[name],
+        peak_memory_bytes=runner.gate.peak_memory_bytes,
     )
+
+
+def _accuracy(answers: NDArray[np.float32], split: Split) -> float:
+    return float((answers.argmax(axis=1) == split.labels).mean())
 
 
 def _shortcoming(measured: Measurements, chance: float) -> str:
@@ -144,19 +258,3 @@ def _shortcoming(measured: Measurements, chance: float) -> str:
     if measured.accuracy_interval.low > chance:
         return ""
     return f"Its accuracy of {measured.test_accuracy:.1%} is no better than chance ({chance:.1%})."
-
-
-def _judge(
-    candidates: Sequence[Candidate], baseline: Measurements, examples: int
-) -> tuple[Candidate, ...]:
-    """Return the candidates with what only shows when all are known: the front and verdicts."""
-    best = front(candidates)
-    return tuple(
-        candidate.model_copy(
-            update={
-                "on_front": candidate.name in best,
-                "verdict": describe(candidate, baseline, examples),
-            }
-        )
-        for candidate in candidates
-    )

@@ -163,7 +163,7 @@ def become(request: Mapping[str, Any]) -> Path:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _write_to(folder / "log.txt")
     np.random.seed()  # noqa: NPY002  a fork has its parent's; Python's own is seeded anew already
-    _restore_blas_threads(environment)
+    restore_blas_threads(environment)
     return folder
 
 
@@ -176,7 +176,7 @@ def _write_to(log: Path) -> None:
             os.dup2(written.fileno(), descriptor)
 
 
-def _restore_blas_threads(environment: Mapping[str, str]) -> None:
+def restore_blas_threads(environment: Mapping[str, str]) -> None:
     """Give OpenBLAS the threads it would have made as it was loaded: results depend on them."""
     import threadpoolctl  # type: ignore[import-untyped]
 

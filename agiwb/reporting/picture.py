@@ -8,9 +8,12 @@ import io
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 # Okabe and Ito (2008): distinguishable with every common colour blindness, and in grey.
 BLUE, ORANGE, VERMILION, GREY = "#0072B2", "#E69F00", "#D55E00", "#777777"
+HALO: list[AbstractPathEffect] = [withStroke(linewidth=2, foreground="white")]
+"""Path effects that keep a text readable on top of lines."""
 _DPI = 110
 
 

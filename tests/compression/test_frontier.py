@@ -1,25 +1,15 @@
-"""The front and the choice, on candidates made up for the purpose."""
+"""The front and its ties, on candidates made up for the purpose."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from compression.made_up import MEASURED
+import numpy as np
+import pytest
+from compression.rows import BASELINE_ROW as BASELINE
+from compression.rows import row as candidate
 
 from agiwb.compression.candidate import Candidate
-from agiwb.compression.frontier import choose, front
-
-
-def candidate(
-    name: str, accuracy: float, size: int, ratio: float = 1.0, reason: str = "", **more: Any
-) -> Candidate:
-    speed = "same" if ratio == 1.0 else "faster" if ratio < 1.0 else "slower"
-    values = {"validation_accuracy": accuracy, "gzip_bytes": size, "latency_ratio": ratio}
-    measured = MEASURED.model_copy(update={**values, "speed": speed, **more})
-    return Candidate(name=name, reason=reason, measured=measured)
-
-
-BASELINE = candidate("baseline", 0.97, 1000)
+from agiwb.compression.frontier import front, ties
+from agiwb.statistics import Interval
 
 
 def test_who_is_smaller_and_as_good_dominates():
@@ -54,56 +44,57 @@ def test_equals_share_the_front():
     assert front([BASELINE, *twins]) == {"one", "two"}
 
 
-def test_what_is_not_usable_is_neither_on_the_front_nor_chosen():
+def test_what_is_not_usable_is_not_on_the_front():
     unmeasured = Candidate(name="unmeasured", reason="no file")
     guessing = candidate("guessing", 0.97, 10, reason="no better than chance")
     assert front([BASELINE, unmeasured, guessing]) == {"baseline"}
-    assert choose([BASELINE, unmeasured, guessing], 0.01).name == "baseline"
 
 
 def test_what_is_compared_with_need_not_be_usable():
     guessing = candidate("baseline", 0.5, 1000, reason="no better than chance")
     better = candidate("better", 0.97, 300, validation_p_value=0.001)
     assert front([guessing, better]) == {"better"}
-    assert choose([guessing, better], 0.01).name == "better"
 
 
-def test_the_smallest_within_the_limits_is_chosen():
-    candidates = [BASELINE, candidate("a", 0.965, 300), candidate("b", 0.95, 100)]
-    choice = choose(candidates, 0.01)
-    assert choice.name == "a"
-    assert "2 of 3 candidates lose at most 1 point of validation accuracy" in choice.reason
-    assert "300 bytes" in choice.reason
-    assert choose(candidates, 0.02).name == "b"  # a drop of exactly the limit is within
+def test_of_nothing_usable_there_is_no_front():
+    assert front([Candidate(name="baseline", reason="no")]) == frozenset()
 
 
-def test_a_limit_is_held_against_the_drop_as_measured():
-    unproven = candidate("unproven", 0.94, 100, validation_p_value=0.3)
-    assert choose([BASELINE, unproven], 0.01).name == "baseline"
+def right(wrong: range) -> np.ndarray:
+    """Return which of 300 examples are right: all but these."""
+    found = np.ones(300, bool)
+    found[list(wrong)] = False
+    return found
 
 
-def test_a_latency_limit_takes_jitter_for_none():
-    slow = candidate("slow", 0.97, 100, 1.4)
-    jittery = candidate("jittery", 0.97, 300, 1.01, speed="same")
-    assert choose([BASELINE, slow, jittery], 0.01, max_latency_ratio=1.0).name == "jittery"
+def test_two_on_the_front_that_noise_alone_keeps_apart_are_tied():
+    fast = {"latency_ratio_interval": Interval(0.5, 0.52), "validation_p_value": 0.001}
+    one = candidate("one", 0.90, 300, 0.51, **fast)
+    other = candidate("other", 0.91, 310, 0.51, **fast)
+    answers = {"baseline": right(range(0)), "one": right(range(30)), "other": right(range(3, 30))}
+    assert ties([BASELINE, one, other], answers, 1.02) == {
+        "baseline": (),
+        "one": ("other",),
+        "other": ("one",),
+    }
 
 
-def test_the_baseline_may_be_the_best():
-    choice = choose([BASELINE, candidate("a", 0.97, 1100)], 0.0)
-    assert choice.name == "baseline"
-    assert "none is smaller than the model as it is" in choice.reason
+@pytest.mark.parametrize(
+    ("interval", "wrong"), [(Interval(0.5, 0.52), range(10)), (Interval(0.6, 0.62), range(3, 30))]
+)
+def test_what_differs_in_accuracy_or_latency_is_not_tied(interval: Interval, wrong: range):
+    one = candidate(
+        "one", 0.90, 300, 0.51,
+        latency_ratio_interval=Interval(0.5, 0.52), validation_p_value=0.001,
+    )  # fmt: skip
+    other = candidate(
+        "other", 0.95, 310, 0.61, latency_ratio_interval=interval, validation_p_value=0.001
+    )
+    answers = {"baseline": right(range(0)), "one": right(range(30)), "other": right(wrong)}
+    found = ties([BASELINE, one, other], answers, 1.02)
+    assert found["one"] == found["other"] == ()
 
 
-def test_if_none_is_within_the_nearest_is_named_with_what_it_lacks():
-    near = candidate("near", 0.94, 300, 0.62)
-    choice = choose([BASELINE, near], 0.01, max_latency_ratio=0.5)
-    assert choice.name is None
-    assert "The nearest is `near`" in choice.reason
-    assert "loses 3 points of accuracy, 2 too many" in choice.reason
-    assert "takes 0.62 of the baseline's time, 0.12 too much" in choice.reason
-
-
-def test_nothing_is_chosen_of_nothing_usable():
-    failed = Candidate(name="baseline", reason="no")
-    assert choose([failed], 0.01).name is None
-    assert front([failed]) == frozenset()
+def test_who_is_not_on_the_front_ties_with_nobody():
+    beaten = candidate("beaten", 0.97, 1100)
+    assert ties([BASELINE, beaten], {"baseline": right(range(9))}, 1.02) == {"baseline": ()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agiwb.compression.recipe import Quantize, Recipe, parse_recipe
+from agiwb.compression.recipe import Conversion, Recipe, parse_recipe
 from agiwb.compression.sweep import SweepConfig
 from agiwb.compression.techniques.clustering import Cluster
 from agiwb.compression.techniques.fake_quantization import QuantizationAware
@@ -18,11 +18,11 @@ from agiwb.errors import ConfigError
     [
         ("baseline", Recipe()),
         ("prune_80", Recipe((MagnitudePruning(percent=80),))),
-        ("int8", Recipe((Quantize("int8"),))),
-        ("prune_5+float16", Recipe((MagnitudePruning(percent=5), Quantize("float16")))),
+        ("int8", Recipe((Conversion(form="int8"),))),
+        ("prune_5+float16", Recipe((MagnitudePruning(percent=5), Conversion(form="float16")))),
         (
             "two_four+cluster_16+qat+int8",
-            Recipe((TwoFour(), Cluster(clusters=16), QuantizationAware(), Quantize("int8"))),
+            Recipe((TwoFour(), Cluster(clusters=16), QuantizationAware(), Conversion(form="int8"))),
         ),
     ],
 )

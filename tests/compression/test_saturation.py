@@ -1,11 +1,21 @@
-"""The check that tells kernels which saturate from quantization that loses; with stand-ins."""
+"""The check that tells kernels which saturate from quantization that loses.
+
+The judgement is tested with stand-ins, since saturation depends on the processor; the runs with
+real files.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from compression.made_up import MEASURED
 
-from agiwb.compression.saturation import compare_runs
+from agiwb.compression.candidate import Candidate
+from agiwb.compression.saturation import compare_runs, saturation_note, with_saturation_notes
+from agiwb.datasets.registry import load_dataset
 from agiwb.errors import InputError
 
 LABELS = np.arange(400) % 10
@@ -58,3 +68,56 @@ def test_a_few_borderline_cases_are_no_cause():
 def test_without_samples_there_is_nothing_to_compare():
     with pytest.raises(InputError, match="no samples"):
         compare_runs(answering(0), answering(0), answering(0), FEATURES[:0], LABELS[:0])
+
+
+def test_without_the_float_model_only_saturation_is_judged():
+    check = compare_runs(answering(40), answering(40), None, FEATURES, LABELS)
+    assert (check.cause, check.float_accuracy) == ("none", None)
+    assert "0.0% of the samples differently" in check.verdict
+    check = compare_runs(answering(40), answering(8), None, FEATURES, LABELS)
+    assert check.cause == "saturation"
+    assert "as well" not in check.verdict
+
+
+@pytest.fixture(scope="module")
+def quantized(digits_cnn_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep's files with one int8 ONNX candidate in it."""
+    from agiwb.compression.deployable import write_deployable
+    from agiwb.compression.recipe import parse_recipe
+    from agiwb.models.loading import load_keras_model
+
+    digits = load_dataset("digits")
+    folder = tmp_path_factory.mktemp("swept") / "onnx_int8"
+    folder.mkdir()
+    model = load_keras_model(digits_cnn_run.file("model.keras"))
+    samples = digits.train.features[:100]
+    write_deployable(model, parse_recipe("onnx_int8"), samples, folder, digits.classes)
+    return folder.parent
+
+
+@pytest.mark.slow
+def test_the_note_says_whether_this_processor_computes_what_the_file_says(quantized: Path):
+    note = saturation_note(
+        quantized / "onnx_int8" / "model.onnx", load_dataset("digits").validation
+    )
+    assert note.startswith("This processor's 8-bit kernels ")
+    assert "of the samples differently from the same file computed in floats" in note
+
+
+@pytest.mark.slow
+def test_only_int8_files_of_onnx_that_ran_are_checked(quantized: Path):
+    candidates = [
+        Candidate(name="onnx_int8", measured=MEASURED, findings=("Before.",)),
+        Candidate(name="int8", measured=MEASURED),
+        Candidate(name="onnx", measured=MEASURED),
+        Candidate(name="prune_80+onnx_int8", reason="It crashed."),
+    ]
+    noted = with_saturation_notes(candidates, quantized, load_dataset("digits").validation)
+    assert [len(candidate.findings) for candidate in noted] == [2, 0, 0, 0]
+    assert noted[0].findings[0] == "Before."
+    assert "8-bit kernels" in noted[0].findings[1]
+
+
+def test_a_file_that_cannot_be_checked_costs_a_note_only(tmp_path: Path):
+    note = saturation_note(tmp_path / "missing.onnx", load_dataset("digits").validation)
+    assert note.startswith("Whether its 8-bit kernels saturate could not be checked: ")

@@ -21,7 +21,10 @@ from numpy.typing import NDArray
 from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME
 from agiwb.compression.advisor import Scheme
+from agiwb.conversion.onnx_float16 import halve
 from agiwb.errors import InputError
+
+__all__ = ["export_onnx", "halve", "quantize_dynamic", "quantize_static"]
 
 if TYPE_CHECKING:
     import keras
@@ -128,21 +131,6 @@ def quantize_static(
             weight_type=_type(scheme.weights),
             calibrate_method=methods[calibration],
         )
-    _finish(model, target)
-
-
-def halve(model: Path, target: Path) -> None:
-    """Write ``model`` with weights and arithmetic in 16-bit floats; input and output stay float32.
-
-    Weights beyond what 16 bits hold (65,504) are clipped, and those below become zero.
-    """
-    import onnx
-    from onnxruntime.quantization.onnx_model import ONNXModel
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    halved = ONNXModel(convert_float_to_float16(onnx.load(model), keep_io_types=True))
-    halved.topological_sort()  # the converter appends its casts at the end, which is not valid
-    onnx.save(halved.model, target)
     _finish(model, target)
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from agiwb.compression.techniques.codebook import Init, fit_codebook
+from agiwb.compression.techniques.support import (
+    NORMS,
+    RECURRENT,
+    WRAPPERS,
+    Support,
+    changed_kinds,
+    stated,
+)
 from agiwb.compression.techniques.technique import Bench, Technique
 from agiwb.errors import WorkError
 
@@ -16,7 +24,8 @@ if TYPE_CHECKING:
 _ITS_KERNEL = "its kernel"
 _BOTH_KERNELS = "the depthwise and the pointwise kernel, each with a codebook of its own"
 _RECURRENT = "its kernel and its recurrent kernel, each with a codebook of its own"
-_TOO_SMALL = "left: a few numbers a channel, which cost more in accuracy than in bytes"
+_PROJECTIONS = "the kernels of its projections, each with one codebook"
+_TOO_SMALL = "a few numbers a channel, which cost more in accuracy than in bytes"
 
 
 class Cluster(Technique):
@@ -33,22 +42,27 @@ class Cluster(Technique):
         "clusters": (4, 8, 16, 32, 64, 256),
         "init": ("linear", "density", "kmeans++"),
     }
-    support: ClassVar[dict[str, str]] = {
-        **dict.fromkeys(("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D"), _ITS_KERNEL),
-        **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _ITS_KERNEL),
-        **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _ITS_KERNEL),
-        **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _BOTH_KERNELS),
-        **dict.fromkeys(("SimpleRNN", "GRU", "LSTM"), _RECURRENT),
-        "Embedding": "its table, with one codebook",
-        "MultiHeadAttention": "the kernels of its projections, each with one codebook",
-        **dict.fromkeys(
-            ("BatchNormalization", "LayerNormalization", "GroupNormalization"), _TOO_SMALL
-        ),
-    }
+    support: ClassVar[dict[str, Support]] = stated(
+        changes={
+            ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D"): _ITS_KERNEL,
+            ("DepthwiseConv1D", "DepthwiseConv2D"): _ITS_KERNEL,
+            ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"): _ITS_KERNEL,
+            ("SeparableConv1D", "SeparableConv2D"): _BOTH_KERNELS,
+            RECURRENT: _RECURRENT,
+            ("Embedding", "ReversibleEmbedding"): "its table, with one codebook",
+            ("MultiHeadAttention", "GroupQueryAttention"): _PROJECTIONS,
+            (*WRAPPERS, "SpectralNormalization"): "the kernels of the layer inside",
+        },
+        leaves={NORMS: _TOO_SMALL},
+        otherwise="it has no kernel that clustering knows",
+    )
 
     clusters: int = Field(16, ge=2, le=256, description="distinct values a kernel may keep")
     init: Init = Field("linear", description="where the centroids of k-means start")
     per_channel: bool = Field(False, description="one codebook an output channel, not a kernel")
+    engine: Literal["keras", "tfmot"] = Field(
+        default="keras", description="Whether this is done here or by TensorFlow's own toolkit"
+    )
 
     def apply(self, model: keras.Model, bench: Bench) -> keras.Model:
         """Return a copy of ``model`` whose kernels have at most ``clusters`` distinct values each.
@@ -62,10 +76,13 @@ class Cluster(Technique):
         import keras
 
         from agiwb.compression.keras_model import rebuild
-        from agiwb.compression.techniques.adaptation import adapt
         from agiwb.compression.techniques.kernels import kernels_of
         from agiwb.compression.techniques.tied_weights import Tie, tie, untie
 
+        if self.engine == "tfmot":
+            from agiwb.compression.tfmot.clustering import cluster_with_tfmot
+
+            return cluster_with_tfmot(model, self, bench)
         keras.utils.set_random_seed(bench.tuning.seed)
         clustered = rebuild(model)
         ties = [
@@ -84,9 +101,8 @@ class Cluster(Technique):
         if not ties:
             raise WorkError(
                 f"The model {model.name} has no layer with a kernel to cluster.",
-                f"Clustering changes {', '.join(self.support)}.",
+                f"Clustering changes {changed_kinds(self.support)}.",
             )
         tied = tie(clustered, [each for each in ties if len(each.codebook.entries) > 1])
-        if bench.tuning.epochs:
-            adapt(tied, bench, "clustered model")
+        bench.train(tied)
         return rebuild(untie(tied))

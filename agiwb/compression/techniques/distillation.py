@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from agiwb.compression.techniques.narrowing import narrowed
+from agiwb.compression.techniques.support import WRAPPERS, Support, stated
 from agiwb.compression.techniques.teaching import Lesson, Softening
 from agiwb.compression.techniques.technique import Bench, Technique
 from agiwb.errors import WorkError
@@ -41,23 +42,18 @@ class Distillation(Technique):
         "temperature": (1.0, 20.0),
         "alpha": (0.0, 0.9),
     }
-    support: ClassVar[dict[str, str]] = {
-        "Dense": "",
-        "Conv1D": "",
-        "Conv2D": "",
-        "Conv3D": "",
-        "Conv1DTranspose": "",
-        "Conv2DTranspose": "",
-        "SeparableConv1D": "",
-        "SeparableConv2D": "",
-        "LSTM": "",
-        "GRU": "",
-        "SimpleRNN": "",
-        "Embedding": "",
-        "Bidirectional": "",
-        "TimeDistributed": "",
-        "MultiHeadAttention": "its heads keep their number and size; what it reads is narrower",
-    }
+    support: ClassVar[dict[str, Support]] = stated(
+        changes={
+            ("Dense", "Conv1D", "Conv2D", "Conv3D"): "its units are fewer",
+            ("Conv1DTranspose", "Conv2DTranspose"): "its units are fewer",
+            ("SeparableConv1D", "SeparableConv2D"): "its units are fewer",
+            ("LSTM", "GRU", "SimpleRNN", "Embedding"): "its units are fewer",
+            WRAPPERS: "the units of the layer inside are fewer",
+            "MultiHeadAttention": "its heads keep their number and size; what it reads is narrower",
+        },
+        leaves={},
+        otherwise="it keeps its units; what it reads is narrower",
+    )
 
     percent: int = Field(
         default=25, ge=1, le=99, description="The student's width in percent of the model's"

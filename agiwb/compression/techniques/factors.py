@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.compression.shared_values import value_groups
+from agiwb.compression.techniques.codebook import found_codebook
 from agiwb.compression.techniques.layer_graph import Copies, all_layers, copy_calls
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _reason_to_leave(layer: Any) -> str:
         return "its channels are in groups"
     if not kernel.all():
         return "its kernel has zeros, which factors would lose"
-    if value_groups(kernel) is not None:
+    if found_codebook(kernel, (-1,)) is not None:
         return "its kernel has few distinct values, which factors would lose"
     return ""
 

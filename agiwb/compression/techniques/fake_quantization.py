@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import Field
+
+from agiwb.compression.techniques.support import RECURRENT, Support, changed_kinds, stated
 from agiwb.compression.techniques.technique import Bench, Technique
 from agiwb.errors import WorkError
 
@@ -18,7 +21,7 @@ _RECURRENT = (
     "kernels by output channel and the output; the steps inside compute in floats, so it trains "
     "but `convert_trained` refuses it"
 )
-_FLOATS = "left in floats: the ranges inside it cannot be reached from outside"
+_FLOATS = "the ranges inside it cannot be reached from outside"
 
 
 class QuantizationAware(Technique):
@@ -32,27 +35,39 @@ class QuantizationAware(Technique):
 
     word: ClassVar[str] = "qat"
     ranges: ClassVar[dict[str, tuple[float | int | str, ...]]] = {}
-    support: ClassVar[dict[str, str]] = {
-        **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D"), _WEIGHTS_AND_OUTPUT),
-        "Conv2DTranspose": _WEIGHTS_AND_OUTPUT,
-        **dict.fromkeys(
-            ("SeparableConv1D", "SeparableConv2D"),
-            "both kernels by output channel, the tensor between them, the output",
-        ),
-        "BatchNormalization": (
-            "after a linear Dense, Conv2D, DepthwiseConv2D or SeparableConv2D folded into its "
-            "kernel; anywhere else its product and its sum"
-        ),
-        **dict.fromkeys(("Rescaling", "Normalization"), "its product and its sum"),
-        **dict.fromkeys(("Add", "Subtract", "Multiply"), "output, after a ReLU that follows"),
-        **dict.fromkeys(("Concatenate", "Average", "Maximum", "Minimum"), "output"),
-        **dict.fromkeys(("ReLU", "LeakyReLU", "Activation", "GlobalAveragePooling2D"), "output"),
-        **dict.fromkeys(("Flatten", "Reshape", "Dropout", "MaxPooling2D"), "passes 8 bits on"),
-        **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "Bidirectional"), _RECURRENT),
-        **dict.fromkeys(
-            ("Embedding", "MultiHeadAttention", "LayerNormalization", "GroupNormalization"), _FLOATS
-        ),
-    }
+    support: ClassVar[dict[str, Support]] = stated(
+        changes={
+            ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D"): _WEIGHTS_AND_OUTPUT,
+            ("EinsumDense", "Conv3D", "DepthwiseConv1D"): _WEIGHTS_AND_OUTPUT,
+            ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"): _WEIGHTS_AND_OUTPUT,
+            ("SeparableConv1D", "SeparableConv2D"): (
+                "both kernels by output channel, the tensor between them, the output"
+            ),
+            "BatchNormalization": (
+                "after a linear Dense, Conv2D, DepthwiseConv2D or SeparableConv2D folded into its "
+                "kernel; anywhere else its product and its sum"
+            ),
+            ("Rescaling", "Normalization"): "its product and its sum",
+            ("Add", "Subtract", "Multiply"): "output, after a ReLU that follows",
+            ("Concatenate", "Average", "Maximum", "Minimum"): "output",
+            ("ReLU", "LeakyReLU", "PReLU", "Activation", "GlobalAveragePooling2D"): "output",
+            ("Attention", "AdditiveAttention", "SpectralNormalization"): "output",
+            ("TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"): "output",
+            ("Flatten", "Reshape", "Dropout", "MaxPooling2D"): "passes 8 bits on",
+            (*RECURRENT, "Bidirectional"): _RECURRENT,
+        },
+        leaves={
+            ("Embedding", "MultiHeadAttention", "LayerNormalization", "GroupNormalization"): (
+                _FLOATS
+            ),
+            ("ReversibleEmbedding", "GroupQueryAttention", "RMSNormalization"): _FLOATS,
+        },
+        otherwise=_FLOATS,
+    )
+
+    engine: Literal["keras", "tfmot"] = Field(
+        default="keras", description="Whether this is done here or by TensorFlow's own toolkit"
+    )
 
     def apply(self, model: keras.Model, bench: Bench) -> keras.Model:
         """Return a fine-tuned copy of ``model`` that rounds to 8 bits.
@@ -68,24 +83,18 @@ class QuantizationAware(Technique):
         import keras
 
         from agiwb.compression.keras_model import rebuild
-        from agiwb.compression.techniques.adaptation import adapt
-        from agiwb.compression.techniques.tied_weights import (
-            existing_ties,
-            keep_zeros,
-            tie,
-            untie,
-        )
+        from agiwb.compression.techniques.tied_weights import tied_as_found, untie
 
+        if self.engine == "tfmot":
+            from agiwb.compression.tfmot.quantization_aware import quantize_with_tfmot
+
+            return quantize_with_tfmot(model, bench)
         keras.utils.set_random_seed(bench.tuning.seed)
         quantized = quantize_layers(model)
         calibrate(quantized, bench)
-        if bench.tuning.epochs:
-            keep_zeros(quantized)
-            ties = existing_ties(quantized)
-            tied = tie(quantized, ties) if ties else quantized
-            adapt(tied, bench, "quantized model")
-            quantized = untie(tied) if ties else tied
-        return rebuild(quantized)
+        trainee = tied_as_found(quantized)
+        bench.train(trainee)
+        return rebuild(untie(trainee))
 
 
 def quantize_layers(model: keras.Model) -> keras.Model:
@@ -124,7 +133,7 @@ def quantize_layers(model: keras.Model) -> keras.Model:
     if not has_trained_ranges(quantized):
         raise WorkError(
             f"The model {model.name} has no layer to quantize.",
-            f"Quantization-aware training changes {', '.join(QuantizationAware.support)}.",
+            f"Quantization-aware training changes {changed_kinds(QuantizationAware.support)}.",
         )
     return quantized
 

@@ -32,6 +32,7 @@ KERNELS: dict[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
     "GRUCell": _RECURRENT,
     "LSTMCell": _RECURRENT,
     "Embedding": (("embeddings", ()),),
+    "ReversibleEmbedding": (("embeddings", ()),),
 }
 """By class: each kernel's attribute and its axes of output channels; none if it is one channel."""
 
@@ -48,6 +49,14 @@ class Kernel:
     variable: keras.Variable
     channels: tuple[int, ...]
 
+    kind: str = ""
+    """Class name of the layer or cell that it is of."""
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each of its channels reads one input only."""
+        return self.channels == (-2, -1)
+
     @property
     def inputs(self) -> tuple[int, ...]:
         """The other axes: those over which a channel extends."""
@@ -63,8 +72,9 @@ def layers_within(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 def kernels_of(layer: keras.layers.Layer) -> list[Kernel]:
     """Return the kernels of ``layer`` and of all layers inside it, each once, in a fixed order."""
     kernels = {
-        id(variable := getattr(inner, attribute)): Kernel(variable, channels)
+        id(variable := getattr(inner, attribute)): Kernel(variable, channels, kind)
         for inner in layers_within(layer)
-        for attribute, channels in KERNELS.get(type(inner).__name__, ())
+        for kind in [type(inner).__name__]
+        for attribute, channels in KERNELS.get(kind, ())
     }
     return list(kernels.values())

@@ -26,7 +26,7 @@ def copy_calls(model: keras.Model, call: Call) -> keras.Model:
     inputs = keras.tree.map_structure(
         lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name), taken
     )
-    return keras.Model(inputs, _run(model, inputs, call), name=model.name)
+    return keras.Model(inputs, run_calls(model, inputs, call), name=model.name)
 
 
 class Copies:
@@ -70,7 +70,8 @@ def all_layers(model: keras.Model) -> list[Any]:
     return list(found.values())
 
 
-def _run(model: Any, inputs: Any, call: Call) -> Any:
+def run_calls(model: keras.Model, inputs: Any, call: Call) -> Any:
+    """Return what ``model`` gives for ``inputs`` if ``call`` answers each call within it."""
     import keras
 
     if isinstance(model, keras.Sequential):
@@ -85,7 +86,7 @@ def _run(model: Any, inputs: Any, call: Call) -> Any:
 
 
 def _answer(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call) -> Any:
-    return _run(layer, args[0], call) if _is_nested(layer) else call(layer, args, kwargs)
+    return run_calls(layer, args[0], call) if _is_nested(layer) else call(layer, args, kwargs)
 
 
 def _is_nested(layer: Any) -> bool:

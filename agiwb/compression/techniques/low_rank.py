@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from agiwb.compression.pruning import fine_tune
 from agiwb.compression.techniques.factors import Decomposition, Shape, factorised, ranks
+from agiwb.compression.techniques.support import RECURRENT, WRAPPERS, Support, stated
 from agiwb.compression.techniques.technique import Bench, Technique
 from agiwb.errors import WorkError
 
@@ -31,18 +31,20 @@ class LowRank(Technique):
         "percent": (10, 90),
         "decomposition": ("channel", "spatial"),
     }
-    support: ClassVar[dict[str, str]] = {
-        "Dense": "",
-        "Conv1D": "",
-        "Conv2D": "",
-        "Conv3D": "",
-        "DepthwiseConv2D": "it is one factor of a convolution already",
-        "SeparableConv2D": "it is a factorised convolution already",
-        "Conv2DTranspose": "its kernel is laid out the other way round",
-        "LSTM": "its kernels are inside of its cell, which has no room for factors",
-        "GRU": "its kernels are inside of its cell, which has no room for factors",
-        "Embedding": "it is looked up, not multiplied",
-    }
+    support: ClassVar[dict[str, Support]] = stated(
+        changes={("Dense", "Conv1D", "Conv2D", "Conv3D"): "its kernel, where that saves weights"},
+        leaves={
+            ("DepthwiseConv1D", "DepthwiseConv2D"): "it is one factor of a convolution already",
+            ("SeparableConv1D", "SeparableConv2D"): "it is a factorised convolution already",
+            ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"): (
+                "its kernel is laid out the other way round"
+            ),
+            RECURRENT: "its kernels are inside of its cell, which has no room for factors",
+            "Embedding": "it is looked up, not multiplied",
+            WRAPPERS: "the layer inside is not replaced",
+        },
+        otherwise="it has no kernel that is a matrix of inputs and outputs",
+    )
 
     percent: int = Field(
         default=50, ge=1, le=99, description="Percent of a kernel's parameters that its factors get"
@@ -79,7 +81,7 @@ class LowRank(Technique):
                 f"{f' ({reasons})' if reasons else ''}.",
                 "Give a lower percentage, energy or `smallest`, or put `rank` before other stages.",
             )
-        return fine_tune(copy, bench.training, bench.tuning, bench.progress)
+        return bench.fine_tuned(copy)
 
     def left_alone(self, model: keras.Model) -> dict[str, str]:
         """Return, by name, the layers of ``model`` with weights that are not factorised, and why.

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from agiwb.compression.pruning import Choice, prune
+from agiwb.compression.techniques.support import NORMS, RECURRENT, WRAPPERS, Support, stated
 from agiwb.compression.techniques.technique import Bench, Technique
 
 if TYPE_CHECKING:
     import keras
-
-_ONLY_KERNELS = "only the kernels of Dense and Conv2D layers are pruned"
 
 
 class MagnitudePruning(Technique):
@@ -28,16 +27,22 @@ class MagnitudePruning(Technique):
         "schedule": ("polynomial", "constant"),
         "scope": ("layer", "global"),
     }
-    support: ClassVar[dict[str, str]] = {
-        "Dense": "",
-        "Conv2D": "",
-        "Conv1D": _ONLY_KERNELS,
-        "DepthwiseConv2D": _ONLY_KERNELS,
-        "LSTM": _ONLY_KERNELS,
-        "GRU": _ONLY_KERNELS,
-        "Embedding": _ONLY_KERNELS,
-        "BatchNormalization": "a scale of zero would silence a channel",
-    }
+    support: ClassVar[dict[str, Support]] = stated(
+        changes={
+            ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D"): "its kernel",
+            ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"): "its kernel",
+            ("SeparableConv1D", "SeparableConv2D"): "its pointwise kernel",
+            RECURRENT: "its kernel and its recurrent kernel",
+            ("Embedding", "ReversibleEmbedding"): "its table",
+            ("MultiHeadAttention", "GroupQueryAttention"): "the kernels of its projections",
+            (*WRAPPERS, "SpectralNormalization"): "the kernels of the layer inside",
+        },
+        leaves={
+            ("DepthwiseConv1D", "DepthwiseConv2D"): "a channel has a few weights only",
+            NORMS: "a scale of zero would silence a channel",
+        },
+        otherwise="it has no kernel that pruning knows",
+    )
 
     percent: int = Field(default=80, ge=1, le=99, description="Percent of the weights to remove")
     criterion: Literal["magnitude", "random"] = Field(
@@ -49,6 +54,9 @@ class MagnitudePruning(Technique):
     schedule: Literal["polynomial", "constant"] = Field(
         default="polynomial", description="Whether the zeros grow in number or come at once"
     )
+    engine: Literal["keras", "tfmot"] = Field(
+        default="keras", description="Whether this is done here or by TensorFlow's own toolkit"
+    )
 
     def apply(self, model: keras.Model, bench: Bench) -> keras.Model:
         """Return a pruned copy of ``model``, fine-tuned, uncompiled.
@@ -56,6 +64,10 @@ class MagnitudePruning(Technique):
         Raises:
             WorkError: There is no kernel to prune, or the fine-tuning diverged.
         """
+        if self.engine == "tfmot":
+            from agiwb.compression.tfmot.magnitude_pruning import prune_with_tfmot
+
+            return prune_with_tfmot(model, self, bench)
         choice = Choice(self.criterion, self.scope, self.schedule, bench.tuning.seed)
         sparsity = self.percent / 100
         return prune(model, bench.training, sparsity, bench.tuning, bench.progress, choice)

@@ -35,7 +35,12 @@ AFFINE = frozenset({"BatchNormalization", "Normalization", "Rescaling"})
 SEPARABLE = frozenset({"SeparableConv1D", "SeparableConv2D"})
 """Layers of two convolutions, with a range between them."""
 
-LEFT = frozenset({"Embedding", "MultiHeadAttention", "LayerNormalization", "GroupNormalization"})
+LEFT = frozenset(
+    {
+        *("Embedding", "ReversibleEmbedding", "MultiHeadAttention", "GroupQueryAttention"),
+        *("LayerNormalization", "GroupNormalization", "RMSNormalization"),
+    }
+)
 """Layers that stay in floats."""
 
 _FOLDING = frozenset({"Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D"})

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from agiwb.compression.pruning import fine_tune
 from agiwb.compression.techniques.channel_removal import Importance, plan_removal, without_units
+from agiwb.compression.techniques.support import RECURRENT, Support, stated
 from agiwb.compression.techniques.technique import Bench, Technique
 from agiwb.errors import WorkError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 _RECURRENT = "its units feed back into themselves, which is not followed"
+_COMPARES = "it compares units, so that the removal of one changes all"
 
 
 class StructuredPruning(Technique):
@@ -31,21 +32,28 @@ class StructuredPruning(Technique):
         "percent": (10, 90),
         "importance": ("l1", "l2", "batch_norm"),
     }
-    support: ClassVar[dict[str, str]] = {
-        "Dense": "",
-        "Conv1D": "",
-        "Conv2D": "",
-        "Conv3D": "",
-        "LSTM": _RECURRENT,
-        "GRU": _RECURRENT,
-        "SimpleRNN": _RECURRENT,
-        "MultiHeadAttention": "its heads are not units of one layer",
-        "Embedding": "its dimensions are not followed",
-        "LayerNormalization": "it compares units, so that the removal of one changes all",
-        "GroupNormalization": "it compares units, so that the removal of one changes all",
-        "SeparableConv2D": "it is two layers in one, which are not taken apart",
-        "Conv2DTranspose": "its kernel is laid out the other way round",
-    }
+    support: ClassVar[dict[str, Support]] = stated(
+        changes={
+            ("Dense", "Conv1D", "Conv2D", "Conv3D"): "its units",
+            ("BatchNormalization", "DepthwiseConv1D", "DepthwiseConv2D"): (
+                "what it has for the units that go"
+            ),
+        },
+        leaves={
+            RECURRENT: _RECURRENT,
+            ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"): _RECURRENT,
+            ("MultiHeadAttention", "GroupQueryAttention"): "its heads are not units of one layer",
+            ("Embedding", "ReversibleEmbedding"): "its dimensions are not followed",
+            ("LayerNormalization", "GroupNormalization", "RMSNormalization"): _COMPARES,
+            ("SeparableConv1D", "SeparableConv2D"): (
+                "it is two layers in one, which are not taken apart"
+            ),
+            ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"): (
+                "its kernel is laid out the other way round"
+            ),
+        },
+        otherwise="units are not followed through it",
+    )
 
     percent: int = Field(default=50, ge=1, le=99, description="Percent of the units to remove")
     importance: Importance = Field(default="l1", description="What tells which units matter least")
@@ -65,7 +73,7 @@ class StructuredPruning(Technique):
                 "Give a higher percentage, or a model with hidden Dense or convolution layers.",
             )
         smaller = without_units(removal)
-        return fine_tune(smaller, bench.training, bench.tuning, bench.progress)
+        return bench.fine_tuned(smaller)
 
     def left_alone(self, model: keras.Model) -> dict[str, str]:
         """Return, by name, the layers of ``model`` with weights that stay whole, and why."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.compression.pruning import BatchCount, require_finite
+from agiwb.compression.fine_tuning import BatchCount, require_finite
 from agiwb.compression.techniques.technique import Bench
 from agiwb.errors import WorkError, did_you_mean
 

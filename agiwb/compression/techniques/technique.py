@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from agiwb.compression.pruning import FineTuning
+from agiwb.compression.fine_tuning import BatchCount, FineTuning, fine_tune, train
+from agiwb.compression.techniques.support import Support
 from agiwb.config import Config
 from agiwb.datasets.dataset import Split
 
@@ -29,6 +30,15 @@ class Bench:
     tuning: FineTuning
     progress: Callable[[int, int], None]
 
+    def train(self, model: keras.Model) -> None:
+        """Train ``model`` in place; see ``fine_tuning.train``."""
+        count = BatchCount(self.tuning.batches(self.training), self.progress)
+        train(model, self.training, self.tuning, count)
+
+    def fine_tuned(self, model: keras.Model) -> keras.Model:
+        """Return a fine-tuned copy of ``model``; see ``fine_tuning.fine_tune``."""
+        return fine_tune(model, self.training, self.tuning, self.progress)
+
 
 class Technique(Config):
     """One stage of a recipe that changes a Keras model.
@@ -40,13 +50,13 @@ class Technique(Config):
         word: What it is called in a recipe: ``cluster`` in ``prune_80+cluster_16``.
         number: The parameter that the number after the word gives; "" if none does.
         ranges: For each parameter worth searching, the values or the bounds to search.
-        support: The layers it changes, by class name, and for others why it does not.
+        support: What it does to layers of each class that has weights, by class name.
     """
 
     word: ClassVar[str]
     number: ClassVar[str] = ""
     ranges: ClassVar[dict[str, tuple[float | int | str, ...]]]
-    support: ClassVar[dict[str, str]]
+    support: ClassVar[dict[str, Support]]
 
     def __str__(self) -> str:
         return f"{self.word}_{getattr(self, self.number)}" if self.number else self.word

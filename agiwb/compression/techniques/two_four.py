@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.compression.pruning import fine_tune, prunable_kernels
+from agiwb.compression.techniques.kernels import kernels_of
+from agiwb.compression.techniques.support import Support, stated
 from agiwb.compression.techniques.technique import Bench, Technique
 from agiwb.errors import WorkError
 
@@ -27,15 +28,20 @@ class TwoFour(Technique):
 
     word: ClassVar[str] = "two_four"
     ranges: ClassVar[dict[str, tuple[float | int | str, ...]]] = {}
-    support: ClassVar[dict[str, str]] = {
-        "Dense": "",
-        "Conv2D": "",
-        "Conv1D": "the pattern is laid only on kernels of Dense and Conv2D layers",
-        "DepthwiseConv2D": "each of its channels reads one input, which makes no group of 4",
-        "LSTM": "the pattern is laid only on kernels of Dense and Conv2D layers",
-        "GRU": "the pattern is laid only on kernels of Dense and Conv2D layers",
-        "Embedding": "it is looked up, not multiplied",
-    }
+    support: ClassVar[dict[str, Support]] = stated(
+        changes={
+            ("Dense", "Conv2D"): "its kernel, if it has 3 inputs or more",
+            "TimeDistributed": "the kernel of a Dense or Conv2D layer inside",
+            "SpectralNormalization": "the kernel of a Dense or Conv2D layer inside",
+        },
+        leaves={
+            ("DepthwiseConv1D", "DepthwiseConv2D"): (
+                "each of its channels reads one input, which makes no group of 4"
+            ),
+            "Embedding": "it is looked up, not multiplied",
+        },
+        otherwise="the pattern is laid only on kernels of Dense and Conv2D layers",
+    )
 
     def apply(self, model: keras.Model, bench: Bench) -> keras.Model:
         """Return a copy of ``model`` with the pattern in its kernels, fine-tuned, uncompiled.
@@ -46,7 +52,8 @@ class TwoFour(Technique):
         from agiwb.compression.keras_model import rebuild
 
         sparse = rebuild(model)
-        masks = [(kernel, two_four_mask(kernel.numpy())) for kernel in prunable_kernels(sparse)]
+        kernels = [each.variable for each in kernels_of(sparse) if each.kind in ("Dense", "Conv2D")]
+        masks = [(kernel, two_four_mask(kernel.numpy())) for kernel in kernels]
         if all(mask.all() for _, mask in masks):
             raise WorkError(
                 f"No kernel of the model {model.name} has enough inputs for 2:4 sparsity.",
@@ -54,7 +61,7 @@ class TwoFour(Technique):
             )
         for kernel, mask in masks:
             kernel.assign(kernel.numpy() * mask)
-        return fine_tune(sparse, bench.training, bench.tuning, bench.progress)
+        return bench.fine_tuned(sparse)
 
 
 def two_four_mask(kernel: NDArray[Any]) -> NDArray[np.float32]:

@@ -113,7 +113,7 @@ def test_the_gradient_of_a_value_is_the_sum_over_its_weights(mlp: Any):
     tied = tie(model, [Tie(kernel, codebook)])
     with tf.GradientTape() as tape:
         cost = loss(labels, tied(features, training=False))
-    gradient = tape.gradient(cost, tied.entries[0].value)
+    gradient = tape.gradient(cost, tied.ties[0].entries.value)
     assert isinstance(gradient, tf.Tensor)  # summed, not a list of contributions
     by_entry = gradient.numpy()
     sums = [by_weight[codebook.indices == index].sum() for index in range(1, 5)]

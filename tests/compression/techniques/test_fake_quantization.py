@@ -199,7 +199,8 @@ def test_separable_convolutions_and_a_normalisation_that_cannot_be_folded(mlp: A
 
 def test_it_recovers_what_quantizing_after_training_loses(mlp: Any, tmp_path: Path):
     from agiwb.compression.keras_model import rebuild
-    from agiwb.compression.quantization import convert, export_saved_model
+    from agiwb.compression.post_training.litert import quantize_litert
+    from agiwb.compression.quantization import export_saved_model
 
     model = rebuild(mlp)
     hidden, last = model.get_layer("hidden_1"), model.get_layer("probabilities")
@@ -210,7 +211,7 @@ def test_it_recovers_what_quantizing_after_training_loses(mlp: Any, tmp_path: Pa
     assert np.mean(classes(model) == classes(mlp)) > 0.99  # the same function, unevenly scaled
     export_saved_model(model, tmp_path)
     after = accuracy(
-        answers_of(convert(tmp_path, "int8", digits().train.features[:200])).argmax(axis=1)
+        answers_of(quantize_litert(tmp_path, "int8", digits().train.features[:200])).argmax(axis=1)
     )
     quantized = QuantizationAware().apply(model, bench(epochs=6, learning_rate=0.003))
     trained_file = accuracy(require_same_answers(quantized))

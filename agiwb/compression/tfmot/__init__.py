@@ -1,0 +1,1 @@
+"""The TensorFlow Model Optimization Toolkit as another engine for what it can do."""

@@ -1,0 +1,1 @@
+"""Making a sweep's candidates: each in a process of its own, none twice."""
