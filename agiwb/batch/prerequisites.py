@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from agiwb.artifacts.manifest import Format
 from agiwb.artifacts.resolve import resolve_artifact, resolve_model
-from agiwb.conversion.config import ConvertConfig, convert
+from agiwb.conversion.config import ConvertConfig
+from agiwb.conversion.convert import convert
 from agiwb.errors import NotFoundError
 from agiwb.runs.store import open_store
 from agiwb.training.config import TrainConfig
