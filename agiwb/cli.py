@@ -23,13 +23,16 @@ _COMMANDS = {
         "serve:run",
         "Serve models over TensorFlow Serving's REST and gRPC APIs and Open Inference.",
     ),
+    "sweep": ("sweep:run", "Compress a model in several ways and weigh them up."),
     "bundle": ("bundle:run", "Write a folder that deploys a model elsewhere, and check it."),
     "import": ("import_:run", "Take in a model made elsewhere, once it is found safe to load."),
-    "runs": ("runs:run", "List the runs of the workspace, or show one."),
+    "servers": ("servers:run", "List the servers that were left running, or stop one."),
+    "runs": ("runs:run", "List the runs; show, compare, reproduce, pin, note or delete one."),
     "datasets": ("datasets:run", "List the data sets, describe one, or add your own."),
     "jobs": ("jobs:run", "List the jobs; show, follow, cancel or resume one."),
     "trust": ("trust:run", "Make keys; sign, verify, encrypt or decrypt an artifact."),
     "inspect": ("inspect:run", "Show what is in a model's file, or how two models differ."),
+    "labels": ("labels:run", "Tell a model's prediction log what was right; show what it knows."),
     "keys": ("keys:run", "Make, list and revoke the API keys of a server."),
     "lab": ("jupyter:lab", "Open JupyterLab on the notebooks."),
     "publish": ("jupyter:publish", "Serve the reports to stakeholders with Voila."),
@@ -39,8 +42,8 @@ _COMMANDS = {
 
 _COMMAND_ORDER = (
     "demo", "datasets", "train", "range_test", "search", "explain", "import", "sweep", "convert",
-    "inspect", "trust", "serve", "keys", "bundle", "evaluate", "score_texts", "monitor", "run",
-    "jobs", "runs", "lab", "publish", "doctor",
+    "inspect", "trust", "serve", "servers", "keys", "bundle", "evaluate", "score_texts", "labels",
+    "monitor", "run", "jobs", "runs", "lab", "publish", "doctor",
 )  # fmt: skip
 
 

@@ -134,64 +134,45 @@ def _row_groups(part: Part) -> Iterator[tuple[float, _RowGroup]]:
 
 def _read_row_group(group: _RowGroup, shapes: _Shapes | None) -> list[_Block]:
     """Return the group's rows of these shapes, by default of its newest request's."""
-    from agiwb.serving.prediction_log.columns import ListColumn, TensorLayout, as_typed, read_layout
+    from agiwb.serving.prediction_log.columns import read_layout
+    from agiwb.serving.prediction_log.examples import examples_of
 
-    names = group.file.schema_arrow.names
     layouts = group.file.read_row_group(group.index, columns=["layout"])["layout"].to_pylist()
     needed = set()
-    firsts: dict[str, tuple[TensorLayout, TensorLayout] | None] = {}
     for text in set(layouts):
-        pair = [
-            next((layout for layout in read_layout(text) if layout.side == side), None)
-            for side in ("input", "output")
-        ]
-        firsts[text] = (pair[0], pair[1]) if pair[0] and pair[1] else None
-        needed |= {layout.column for layout in pair if layout}
+        for side in ("input", "output"):
+            first = next((layout for layout in read_layout(text) if layout.side == side), None)
+            needed |= {first.column} if first else set()
+    names = group.file.schema_arrow.names
     table = group.file.read_row_group(
         group.index,
-        columns=["time", "version", "segment", "offset", *(n for n in names if n in needed)],
-    ).combine_chunks()
+        columns=[
+            *("time", "version", "segment", "offset", "layout"),
+            *(name for name in names if name in needed),
+        ],
+    )
     times, versions, offsets = (table[name].to_numpy() for name in ("time", "version", "offset"))
     segments = np.array([int(text, 16) for text in table["segment"].to_pylist()], np.int64)
-    lists = {name: ListColumn(table[name].chunk(0)) for name in needed}
     blocks: list[_Block] = []
-    for first, last in reversed(list(_runs(layouts))):
-        pair_of = firsts[layouts[first]]
-        if pair_of is None:
-            continue
-        arrays = []
-        for layout in pair_of:
-            values = as_typed(lists[layout.column].values_of(first, last), layout)
-            # All requests of a run on end: their examples follow each other.
-            sizes = layout.shape or (1,)
-            arrays.append(_as_floats(values.reshape((last - first) * sizes[0], *sizes[1:])))
-        features, probabilities = arrays
-        if features is None or probabilities is None or len(features) != len(probabilities):
+    for examples in examples_of(table):
+        features, probabilities = _numbers(examples.inputs), _numbers(examples.outputs)
+        if features is None or probabilities is None:
             continue
         its = features.shape[1:], probabilities.shape[1:]
         shapes = shapes or its
         if its == shapes:
-            count = len(features) // (last - first)
+            rows = examples.requests
             blocks.append(
                 _Block(
-                    times=np.repeat(times[first:last], count),
-                    versions=np.repeat(versions[first:last], count),
-                    segments=np.repeat(segments[first:last], count),
-                    offsets=np.repeat(offsets[first:last], count),
+                    times=times[rows],
+                    versions=versions[rows],
+                    segments=segments[rows],
+                    offsets=offsets[rows],
                     features=features,
                     probabilities=probabilities,
                 )
             )
     return blocks
-
-
-def _runs(values: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield first and end of each run of equal values."""
-    place = 0
-    for _, run in itertools.groupby(values):
-        size = sum(1 for _ in run)
-        yield place, place + size
-        place += size
 
 
 def _numbers(tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:

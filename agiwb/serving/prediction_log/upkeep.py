@@ -1,7 +1,7 @@
 """Compaction while a server runs: a child process of low priority, at the start and every hour.
 
 Neither pyarrow's memory nor its work belong in the server's process. Of several servers on one log
-each may try: a file lock lets one work.
+each may try: a file lock lets one work. The child rolls up as well what it has compacted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _EVERY_S = 3600.0
 _LONGEST_S = 3000.0
 _LOWEST_PRIORITY = 19
 _SHOWN_CHARACTERS = 500
+_PROGRAM = "agiwb.monitoring.log.upkeep"
+"""A program of its own, which knows what the log is for: started by name, never imported."""
 
 
 class Upkeep:
@@ -85,7 +87,7 @@ class Upkeep:
             [
                 sys.executable,
                 "-m",
-                "agiwb.serving.prediction_log.compaction",
+                _PROGRAM,
                 *map(str, folders),
                 "--policy",
                 self._policy.model_dump_json(),

@@ -1,0 +1,186 @@
+"""Logged predictions by time and version, asked of DuckDB: Parquet and what is not in it yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agiwb.errors import WorkError
+from agiwb.monitoring.log.database import connect, listed
+from agiwb.monitoring.log.tail import tail_of
+from agiwb.serving.prediction_log.examples import Examples, examples_of
+from agiwb.serving.prediction_log.places import Part, day_of
+from agiwb.serving.prediction_log.sources import OpenSegment, open_sources
+from agiwb.serving.prediction_log.window import PredictionWindow
+
+_ATTEMPTS = 20
+"""Retention may delete a part while it is read; each time that is what happened."""
+
+
+@dataclass(frozen=True)
+class LoggedPredictions:
+    """Requests in order of time, as a ``pyarrow.Table`` with the columns of the log's Parquet."""
+
+    table: Any
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def request_ids(self) -> NDArray[Any]:
+        """The clients' or the server's ids, objects of shape ``(requests,)``."""
+        return np.array(self.table["request_id"].to_pylist(), object)
+
+    def window(self) -> PredictionWindow:
+        """Return the examples as arrays, one row each: the first input and the first output.
+
+        Requests of other shapes than the newest one's are left out, and those without numbers.
+        """
+        return window_and_places(self.table)[0]
+
+
+def read_predictions(
+    folder: Path,
+    start: float = -math.inf,
+    end: float = math.inf,
+    *,
+    version: int | None = None,
+    variant: str | None = None,
+    last_requests: int | None = None,
+) -> LoggedPredictions:
+    """Return the requests logged in ``folder``, a model's, with all their columns.
+
+    A server's newest requests are in it: what is not in Parquet is read from its segments.
+
+    Args:
+        folder: The model's.
+        start: The first Unix time in seconds.
+        end: The last.
+        version: Those that this version answered; by default all.
+        variant: ``champion`` or ``challenger``; by default both.
+        last_requests: So many of the newest of them; by default all.
+
+    Raises:
+        WorkspaceError: There are more segments than a process may open.
+        WorkError: Parts were deleted again and again while they were read.
+    """
+    condition, values = condition_of(start, end, version, variant)
+    limit = "" if last_requests is None else f" LIMIT {int(last_requests)}"
+    newest_first = 'ORDER BY time DESC, segment DESC, "offset" DESC'
+    # What the user gave are parameters, and a number.
+    query = f"SELECT * FROM predictions WHERE {condition} {newest_first}{limit}"  # noqa: S608
+    for connection in attempts(folder, start, end):
+        with connection as ours:
+            table = ours.sql(query, params=values).to_arrow_table()
+            return LoggedPredictions(table.take(np.arange(len(table))[::-1]))
+    raise WorkError(
+        f"Parts of the log in {folder} were deleted each time they were read.", "Try it again."
+    )
+
+
+def condition_of(
+    start: float, end: float, version: int | None, variant: str | None
+) -> tuple[str, list[Any]]:
+    """Return what a request must fulfil, in SQL, and the values in it."""
+    wanted: list[tuple[str, Any]] = [("time >= ?", start), ("time <= ?", end)]
+    if version is not None:
+        wanted.append(("version = ?", version))
+    if variant is not None:
+        wanted.append(("variant = ?", variant))
+    return " AND ".join(text for text, _ in wanted), [value for _, value in wanted]
+
+
+def attempts(folder: Path, start: float, end: float) -> Iterator[Any]:
+    """Yield a few times a context with a DuckDB connection that has the view ``predictions``.
+
+    The view holds each request once, also while a server and a compaction are at work. A context
+    in which a part turned out to be gone is left quietly, and the next one yielded.
+    """
+    import duckdb
+
+    @contextmanager
+    def attempt() -> Iterator[Any]:
+        with open_sources(folder) as (segments, parts), connect() as connection:
+            files = _define(connection, segments, parts, start, end)
+            try:
+                yield connection
+            except duckdb.IOException:
+                if all(Path(file).exists() for file in files):
+                    raise
+
+    for _ in range(_ATTEMPTS):
+        yield attempt()
+
+
+def window_and_places(table: Any) -> tuple[PredictionWindow, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the window of some requests; of each row, its request's place and its own in that.
+
+    Args:
+        table: Requests in order of time.
+    """
+    found = []
+    shapes = None
+    for examples in examples_of(table) if len(table) else ():
+        pair = _numbers(examples)
+        if pair is None:
+            continue
+        shapes = shapes or tuple(array.shape[1:] for array in pair)
+        if tuple(array.shape[1:] for array in pair) == shapes:
+            found.append((examples.requests, *pair))
+    if not found:
+        nothing = np.zeros((0, 0), np.float32)
+        empty = np.zeros(0, np.int64)
+        return PredictionWindow(np.zeros(0), nothing, nothing, empty), empty, empty
+    requests, features, probabilities = map(np.concatenate, zip(*found, strict=True))
+    order = np.argsort(requests, kind="stable")
+    requests = requests[order]
+    firsts = np.searchsorted(requests, requests, side="left")
+    window = PredictionWindow(
+        times=table["time"].to_numpy()[requests],
+        features=features[order],
+        probabilities=probabilities[order],
+        versions=table["version"].to_numpy()[requests],
+    )
+    return window, requests, np.arange(len(requests), dtype=np.int64) - firsts
+
+
+def _define(
+    connection: Any,
+    segments: Sequence[OpenSegment],
+    parts: Sequence[Part],
+    start: float,
+    end: float,
+) -> list[str]:
+    """Make the view ``predictions``; return the files in it."""
+    from agiwb.serving.prediction_log.columns import Columns
+
+    earliest = "" if math.isinf(start) else day_of(start)
+    latest = "9" if math.isinf(end) else day_of(end)
+    files = [str(part.path) for part in parts if earliest <= part.day <= latest]
+    tail = tail_of(segments, start, end)
+    # One without rows has the columns of every request.
+    connection.register("tail", tail if tail is not None else Columns().schema.empty_table())
+    source = "SELECT * FROM tail"
+    if files:
+        parts_of_it = f"read_parquet({listed(files)}, union_by_name = true, hive_partitioning = 0)"
+        source = f"SELECT * FROM {parts_of_it} UNION ALL BY NAME {source}"  # noqa: S608  quoted
+    connection.sql(source).create_view("predictions")
+    return files
+
+
+def _numbers(examples: Examples) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    asked, answered = (
+        next(iter(tensors.values()), None) for tensors in (examples.inputs, examples.outputs)
+    )
+    if asked is None or answered is None:
+        return None
+    if asked.dtype.kind not in "biuf" or answered.dtype.kind not in "biuf":
+        return None
+    return asked.astype(np.float32), answered.astype(np.float32)
