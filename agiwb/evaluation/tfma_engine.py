@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,10 +26,14 @@ from agiwb.tensorflow_quietly import import_tensorflow
 
 LABEL_KEY = "_label_id"
 PREDICTION_KEY = "_probabilities"
+BASELINE_KEY = "_baseline"
 """TFMA's columns for labels and predictions; the underscore keeps them apart from slice columns."""
 
 SliceKey = tuple[str, str]
 """A slice's column and its value."""
+
+CANDIDATE, BASELINE = "candidate", "baseline"
+"""What TFMA calls the two models of a comparison."""
 
 _ACCURACY = "sparse_categorical_accuracy"
 _LOSS = "sparse_categorical_crossentropy"
@@ -41,14 +45,42 @@ class Predictions:
     """What a model answered, beside what is true.
 
     Attributes:
-        labels: int64, shape ``(examples,)``.
-        probabilities: float32, shape ``(examples, classes)``.
+        labels: int64, shape ``(examples,)``; of a regression float32.
+        probabilities: float32, shape ``(examples, classes)``; of a regression its predictions,
+            shape ``(examples, 1)``.
         slices: Columns to slice by; each of shape ``(examples,)``, dtype str.
+        baseline: What the model that it is compared with answered, likewise.
     """
 
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     probabilities: NDArray[np.float32]
     slices: dict[str, NDArray[Any]]
+
+    baseline: NDArray[np.float32] | None = None
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return all of it by the names that ``eval_config`` has for them."""
+        found = {LABEL_KEY: self.labels, PREDICTION_KEY: self.probabilities, **self.slices}
+        return found if self.baseline is None else found | {BASELINE_KEY: self.baseline}
+
+    def model_specs(self) -> list[Any]:
+        """Return TFMA's model specs: the model, and the one it is compared with if there is one."""
+        from tensorflow_model_analysis.proto import config_pb2 as tfma
+
+        if self.baseline is None:
+            return [tfma.ModelSpec(label_key=LABEL_KEY, prediction_key=PREDICTION_KEY)]
+        return [
+            tfma.ModelSpec(name=CANDIDATE, label_key=LABEL_KEY, prediction_key=PREDICTION_KEY),
+            tfma.ModelSpec(
+                name=BASELINE, label_key=LABEL_KEY, prediction_key=BASELINE_KEY, is_baseline=True
+            ),
+        ]
+
+    def slicing_specs(self) -> list[Any]:
+        """Return TFMA's slicing specs: the whole, and each column."""
+        from tensorflow_model_analysis.proto import config_pb2 as tfma
+
+        return [tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[c]) for c in self.slices)]
 
     def slice_sizes(self) -> dict[SliceKey, int]:
         """Return the number of examples in each slice of every column."""
@@ -116,17 +148,51 @@ def import_tfma() -> ModuleType:
 
 
 def run_tfma(predictions: Predictions, thresholds: Thresholds, folder: Path) -> TfmaResult:
-    """Return TFMA's figures and verdict; ``folder`` holds them in TFMA's own files.
+    """Return TFMA's figures and verdict; ``folder`` holds them in TFMA's own files."""
+    import_tfma()
+    run_pipeline(predictions.columns(), eval_config(predictions, thresholds), folder)
+    return read_tfma(folder, predictions.probabilities.shape[1])
 
-    ``tfma.load_eval_result(str(folder))`` and ``tfma.load_validation_result(str(folder))`` open
-    them, there or wherever the folder is moved.
+
+def run_pipeline(columns: Mapping[str, NDArray[Any]], config: Any, folder: Path) -> None:
+    """Run TFMA through Beam, in this process; its files are written to ``folder``.
+
+    Args:
+        columns: By the names that ``config`` has; of shape ``(rows,)`` or ``(rows, values)``.
+        config: The ``tfma.EvalConfig``, its defaults filled in.
+        folder: See ``run_engine``.
     """
     tfma = import_tfma()
-    config = eval_config(predictions, thresholds)
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from tensorflow_model_analysis.api import model_eval_lib
+
+    # The parts are put together here, as TFMA's own transform for all of them takes the baseline
+    # out of a config if it has not got a model to run for it. The runner is named, and the options
+    # are empty: by default Beam would try to download a runner of its own, and read its options
+    # from this program's command line.
     with warnings.catch_warnings():  # deprecations inside TFMA and Beam, which no user can mend
         warnings.simplefilter("ignore")
-        _run_pipeline(tfma, _record_batch(predictions), config, folder)
-        return read_tfma(folder, predictions.probabilities.shape[1])
+        with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
+            _ = (
+                pipeline
+                | beam.Create([_record_batch(columns)])
+                | model_eval_lib.BatchedInputsToExtracts()
+                | model_eval_lib.ExtractAndEvaluate(
+                    extractors=tfma.default_extractors(eval_config=config),
+                    evaluators=[_evaluator(config)],
+                )
+                | model_eval_lib.WriteResults(tfma.default_writers(str(folder), eval_config=config))
+            )
+
+
+def _evaluator(config: Any) -> Any:
+    from tensorflow_model_analysis.evaluators import (
+        metrics_plots_and_validations_evaluator as home,
+    )
+
+    return home.MetricsPlotsAndValidationsEvaluator(eval_config=config)
 
 
 def eval_config(predictions: Predictions, thresholds: Thresholds) -> Any:
@@ -145,10 +211,9 @@ def eval_config(predictions: Predictions, thresholds: Thresholds) -> Any:
         tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config='"thresholds": [-1]'),
         accuracy,
     ]
-    whole = tfma.SlicingSpec()
     return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(label_key=LABEL_KEY, prediction_key=PREDICTION_KEY)],
-        slicing_specs=[whole, *(tfma.SlicingSpec(feature_keys=[c]) for c in predictions.slices)],
+        model_specs=predictions.model_specs(),
+        slicing_specs=predictions.slicing_specs(),
         metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
     )
 
@@ -169,25 +234,6 @@ def read_tfma(folder: Path, classes: int) -> TfmaResult:
     )
 
 
-def _run_pipeline(tfma: ModuleType, batch: Any, config: Any, folder: Path) -> None:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    # The runner is named, and the options are empty: by default Beam would try to download a
-    # runner of its own, and read its options from this program's command line.
-    with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
-        _ = (
-            pipeline
-            | beam.Create([batch])
-            | tfma.ExtractEvaluateAndWriteResults(
-                eval_config=config,
-                writers=tfma.default_writers(str(folder), eval_config=config),
-                output_path=str(folder),
-            )
-        )
-
-
 def _add_threshold(metric: Any, values: dict[str, str], least: float) -> None:
     added = metric.per_slice_thresholds.add()
     added.slicing_specs.add(feature_values=values)
@@ -195,21 +241,22 @@ def _add_threshold(metric: Any, values: dict[str, str], least: float) -> None:
     added.threshold.value_threshold.lower_bound.value = float(np.float32(least))
 
 
-def _record_batch(predictions: Predictions) -> Any:
+def _record_batch(columns: Mapping[str, NDArray[Any]]) -> Any:
     """Return the examples as TFMA reads them: one Arrow batch with a list in every cell."""
     import pyarrow as pa
 
-    def lists(values: Any, length: int = 1) -> Any:
-        ends = np.arange(0, len(values) + 1, length, dtype=np.int32)
-        return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
+    def lists(values: NDArray[Any]) -> Any:
+        width = values.shape[1] if values.ndim > 1 else 1
+        flat = values.ravel().tolist() if values.dtype.kind in "OU" else values.ravel()
+        ends = np.arange(0, len(values) * width + 1, width, dtype=np.int32)
+        return pa.ListArray.from_arrays(pa.array(ends), pa.array(flat))
 
-    classes = predictions.probabilities.shape[1]
-    columns = {
-        LABEL_KEY: lists(predictions.labels),
-        PREDICTION_KEY: lists(predictions.probabilities.ravel(), classes),
-        **{name: lists(values.tolist()) for name, values in predictions.slices.items()},
-    }
-    return pa.RecordBatch.from_pydict(columns)
+    return pa.RecordBatch.from_pydict({name: lists(values) for name, values in columns.items()})
+
+
+def is_candidate(key: Any) -> bool:
+    """Return whether a metric is the evaluated model's own, not a baseline's or a difference."""
+    return key.model_name in {"", CANDIDATE} and not getattr(key, "is_diff", False)
 
 
 def _key(slice_key: Any) -> SliceKey | None:
@@ -221,7 +268,9 @@ def _key(slice_key: Any) -> SliceKey | None:
 
 def _scores(entry: Any) -> Scores:
     values = {
-        found.key.name: found.value.double_value.value for found in entry.metric_keys_and_values
+        found.key.name: found.value.double_value.value
+        for found in entry.metric_keys_and_values
+        if is_candidate(found.key)
     }
     examples = round(values[_COUNT])
     return Scores(examples, correct=round(values[_ACCURACY] * examples), loss=values[_LOSS])
@@ -229,7 +278,7 @@ def _scores(entry: Any) -> Scores:
 
 def _confusion(plots: Iterator[Any], classes: int) -> NDArray[np.int64]:
     overall = next(entry for entry in plots if _key(entry.slice_key) is None)
-    (plot,) = overall.plot_keys_and_values
+    (plot,) = (found for found in overall.plot_keys_and_values if is_candidate(found.key))
     (matrix,) = plot.value.multi_class_confusion_matrix_at_thresholds.matrices
     confusion = np.zeros((classes, classes), np.int64)
     for cell in matrix.entries:

@@ -153,7 +153,7 @@ def test_answers_that_are_not_numbers_fail_the_run(converted, monkeypatch):
             (features,) = inputs.values()
             return {"probabilities": np.full((len(features), 10), np.nan, np.float32)}
 
-    monkeypatch.setattr("agiwb.runtimes.answers.open_runtime", Broken)
+    monkeypatch.setattr("agiwb.evaluation.answers.open_runtime", Broken)
     with pytest.raises(WorkError, match="NaN or infinity for 360 of 360"):
         evaluate(EvaluateConfig(model=converted.run.id), reuse=False)
 
