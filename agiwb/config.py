@@ -8,7 +8,7 @@ validation, so a wrong value meets the same message everywhere.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -88,9 +88,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _from_pairs(value: Any) -> Any:
     """Return ``NAME=VALUE`` words as a mapping."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    pairs = (str(word).partition("=") for word in value)
+    return values_of_pairs(value) if isinstance(value, (list, tuple)) else value
+
+
+def values_of_pairs(words: Sequence[Any]) -> dict[str, Any]:
+    """Return the names and values of ``NAME=VALUE`` words."""
+    pairs = (str(word).partition("=") for word in words)
     return {name: _value(text) for name, _, text in pairs}
 
 
@@ -158,8 +161,12 @@ def _default(field: FieldInfo) -> str:
 
 def _config_error(config: type[Config], error: ValidationError) -> ConfigError:
     """Return one paragraph for all that pydantic found, each with its field, value and fix."""
-    sentences = [_sentence(config, details) for details in error.errors(include_url=False)]
-    return ConfigError(" ".join(dict.fromkeys(sentences)))
+    found = error.errors(include_url=False)
+    sentences = [_sentence(config, details) for details in found]
+    problem = ConfigError(" ".join(dict.fromkeys(sentences)))
+    for details, sentence in zip(found, sentences, strict=True):
+        problem.fields.setdefault(str(details["loc"][0]) if details["loc"] else "", sentence)
+    return problem
 
 
 def _sentence(config: type[Config], details: ErrorDetails) -> str:

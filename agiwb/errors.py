@@ -40,7 +40,14 @@ class InputError(AgiwbError):
 
 
 class ConfigError(InputError):
-    """A field of a config is unknown, ill-typed or out of bounds."""
+    """A field of a config is unknown, ill-typed or out of bounds.
+
+    ``fields`` has a sentence for each such field; what is wrong with several together is under "".
+    """
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(problem, fix)
+        self.fields: dict[str, str] = {}
 
 
 class DatasetError(InputError):

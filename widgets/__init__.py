@@ -1,5 +1,38 @@
-"""The panels: views of what agiwb computes. Nothing here computes."""
+"""The panels: views of what agiwb computes. Nothing here computes.
 
-from widgets.model_card import ModelCard
+Names are loaded when first used, so that a panel imports only what it shows.
+"""
 
-__all__ = ["ModelCard"]
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "CompressPanel": "widgets.compress",
+    "ConfigForm": "widgets.form",
+    "ConvertPanel": "widgets.convert",
+    "DataPanel": "widgets.data",
+    "JobList": "widgets.job",
+    "JobView": "widgets.job",
+    "ModelCard": "widgets.model_card",
+    "RunsPanel": "widgets.runs",
+    "Selection": "widgets.selection",
+    "ServePanel": "widgets.serve",
+    "StepPanel": "widgets.step_panel",
+    "TradeoffView": "widgets.tradeoff",
+    "TrainPanel": "widgets.train",
+    "Workbench": "widgets.workbench",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  the table above is the one list
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'widgets' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -30,10 +30,10 @@ def guarded(method: Callable[..., None]) -> Callable[..., None]:
     """Return a method of a GuardedState that shows what it raises instead of losing it."""
 
     @functools.wraps(method)
-    def call(self: GuardedState, *arguments: Any) -> None:
+    def call(self: GuardedState, *arguments: Any, **named: Any) -> None:
         self.error = ""
         try:
-            method(self, *arguments)
+            method(self, *arguments, **named)
         except Exception as error:
             logging.getLogger("agiwb").exception("A panel's callback failed.")
             self.error = str(error) if isinstance(error, AgiwbError) else repr(error)

@@ -39,8 +39,8 @@ class _Mark:
 
     @property
     def percent(self) -> float:
-        """Test accuracy as it is drawn."""
-        return 100 * self.measured.test_accuracy
+        """Accuracy as it is drawn: on the validation split, which decides."""
+        return 100 * self.measured.validation_accuracy
 
     @property
     def gzip_kib(self) -> float:
@@ -61,12 +61,13 @@ class _Mark:
 
 
 def plot_tradeoff(record: SweepRecord) -> Picture:
-    """Return test accuracy against compressed size and against latency, with 95 % intervals.
+    """Return validation accuracy against compressed size and latency, with 95 % intervals.
 
-    Lines show the baseline, the limits of the choice, and the front of each picture's own two
-    values; what is not told from the baseline counts as equal to it there, as in the choice. Only
-    usable candidates are drawn; the others are named below, and if there is no usable one the
-    picture says so.
+    It is the validation split that front, choice and picks go by; what the chosen one is worth is
+    its test accuracy, in the table. Lines show the baseline, the limits of the choice, and the
+    front of each picture's own two values; what is not told from the baseline counts as equal to
+    it there, as in the choice. Only usable candidates are drawn; the others are named below, and
+    if there is no usable one the picture says so.
     """
     marks = _marks(record)
     missing = _missing(record, marks)
@@ -84,7 +85,7 @@ def plot_tradeoff(record: SweepRecord) -> Picture:
     _draw_front(size, marks, [_without(point, latency=1) for point in points])
     _draw_front(speed, marks, [_without(point, gzip_bytes=1) for point in points])
     for axes in (size, speed):
-        axes.set(ylabel="test accuracy (%)")
+        axes.set(ylabel="validation accuracy (%), which front and choice go by")
         _draw_accuracies(axes, record)
         axes.margins(x=0.12, y=0.1)
     for axes in (size, speed):
@@ -113,7 +114,8 @@ def _figures(measured: Measurements) -> dict[str, str]:
     """Return the measurements in words, by column."""
     accuracy, ratio = measured.accuracy_interval, measured.latency_ratio_interval
     return {
-        "accuracy": f"{measured.test_accuracy:.2%}",
+        "validation": f"{measured.validation_accuracy:.2%}",
+        "test": f"{measured.test_accuracy:.2%}",
         "95 % interval": f"{accuracy.low:.1%} to {accuracy.high:.1%}",
         "worse / better": f"{measured.worse} / {measured.better}",
         "file": _size(measured.size_bytes),
@@ -174,7 +176,8 @@ def _missing(record: SweepRecord, marks: Sequence[_Mark]) -> str:
 
 def _alt(record: SweepRecord, marks: Sequence[_Mark], missing: str) -> str:
     shown = (
-        f"{mark.name} {mark.percent:.1f}%, {mark.measured.gzip_bytes:,} bytes after gzip, "
+        f"{mark.name} {mark.percent:.1f}% right of the validation split, "
+        f"{mark.measured.gzip_bytes:,} bytes after gzip, "
         f"{mark.measured.latency_ratio:.2f} of the baseline's time"
         for mark in marks
     )
@@ -192,7 +195,7 @@ def _empty(title: str, missing: str) -> Picture:
 
 def _draw(axes: Axes, x: float, x_bounds: Interval | None, mark: _Mark) -> None:
     """Draw one candidate with its intervals; it is filled on the front, square if chosen."""
-    low, high = mark.measured.accuracy_interval
+    low, high = mark.measured.validation_interval
     axes.errorbar(
         x,
         mark.percent,
@@ -254,13 +257,12 @@ def _draw_accuracies(axes: Axes, record: SweepRecord) -> None:
     measured = next((c.measured for c in record.candidates if c.name == BASELINE), None)
     if measured is None:
         return
-    axes.axhline(
-        100 * measured.test_accuracy, color="0.75", linewidth=1, zorder=0, label="baseline"
-    )
+    accuracy = 100 * measured.validation_accuracy
+    axes.axhline(accuracy, color="0.75", linewidth=1, zorder=0, label="baseline")
     drop = 100 * record.config.max_accuracy_drop
     axes.axhline(
-        100 * measured.test_accuracy - drop, color="0.3", linestyle=":", linewidth=1, zorder=0,
-        label=f"limit: {drop:g} point{'' if drop == 1 else 's'} less (on the validation split)",
+        accuracy - drop, color="0.3", linestyle=":", linewidth=1, zorder=0,
+        label=f"limit: {drop:g} point{'' if drop == 1 else 's'} less",
     )  # fmt: skip
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from agiwb.evaluation.evaluate import EvaluateRecord, SliceMetrics
+from agiwb.evaluation.record import EvaluateRecord, SliceMetrics
+from agiwb.evaluation.regression import SliceErrors
 from agiwb.reporting.picture import BLUE, GREY, VERMILION, Picture
 from agiwb.reporting.tables import Table
 
 
 def plot_slices(record: EvaluateRecord) -> Picture:
-    """Return the accuracy of each slice with its 95 % interval, against overall and threshold."""
+    """Return the accuracy of each slice with its 95 % interval, against overall and threshold.
+
+    For a regression: the mean absolute error of each slice, against overall.
+    """
+    if record.accuracy_interval is None:
+        return _plot_errors(record)
     overall = record.metrics[f"{record.config.split}_accuracy"]
     slices = record.slices[::-1]
     picture = Picture(
@@ -36,6 +42,8 @@ def plot_slices(record: EvaluateRecord) -> Picture:
 
 def slice_table(record: EvaluateRecord) -> Table:
     """Return a row for each slice, the weakest first."""
+    if record.accuracy_interval is None:
+        return Table.of([_error_row(e) for e in sorted(record.errors, key=lambda e: -e.mae)])
     rows = [
         {
             "slice": _name(part),
@@ -49,7 +57,34 @@ def slice_table(record: EvaluateRecord) -> Table:
     return Table.of(rows)
 
 
-def _name(part: SliceMetrics) -> str:
+def _plot_errors(record: EvaluateRecord) -> Picture:
+    overall = record.metrics[f"{record.config.split}_mae"]
+    errors = record.errors[::-1]
+    picture = Picture(
+        8, 0.27 * len(errors) + 1.1,
+        f"Mean absolute error by slice, overall {overall:.4g}: "
+        + "; ".join(f"{_name(e)} {e.mae:.4g} of {e.examples}" for e in record.errors),
+    )  # fmt: skip
+    (axes,) = picture.axes_row(1)
+    axes.plot([e.mae for e in errors], range(len(errors)), "o", color=BLUE)
+    axes.axvline(overall, color="0.4", linewidth=1, label=f"overall {overall:.4g}")
+    axes.set_yticks(range(len(errors)), [f"{_name(e)} (n={e.examples})" for e in errors])
+    axes.set(xlabel="mean absolute error")
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    return picture
+
+
+def _error_row(part: SliceErrors) -> dict[str, str]:
+    return {
+        "slice": _name(part),
+        "examples": str(part.examples),
+        "MAE": f"{part.mae:.4g}",
+        "RMSE": f"{part.rmse:.4g}",
+        "bias": f"{part.bias:+.4g}",
+    }
+
+
+def _name(part: SliceMetrics | SliceErrors) -> str:
     return f"{part.column}={part.value}"
 
 

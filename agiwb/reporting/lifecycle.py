@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from agiwb.compression.sweep import SweepRecord
 from agiwb.conversion.convert import ConvertRecord
-from agiwb.evaluation.evaluate import EvaluateRecord
+from agiwb.evaluation.record import EvaluateRecord
 from agiwb.monitoring.monitor import MonitorRecord
 from agiwb.reporting.compression import candidate_table, plot_tradeoff
 from agiwb.reporting.conversion import parity_table, plot_parity
@@ -88,18 +88,16 @@ def write_report(cycle: LifeCycle, destination: Path) -> None:
 
 def sections(cycle: LifeCycle) -> list[Section]:
     """Return the parts of the page, in the order of the life cycle."""
-    made = [_training(cycle.train)]
-    if cycle.sweep is not None:
-        made.append(_compression(cycle.sweep))
-    if cycle.convert is not None:
-        made.append(_conversion(cycle.convert))
+    made = [section(part) for part in (cycle.train, cycle.sweep, cycle.convert) if part is not None]
     if cycle.served is not None:
         made.append(_serving(cycle.served, cycle.train.classes))
-    if cycle.evaluate is not None:
-        made.append(_evaluation(cycle.evaluate))
-    if cycle.monitor is not None:
-        made.append(_monitoring(cycle.monitor))
+    made += [section(part) for part in (cycle.evaluate, cycle.monitor) if part is not None]
     return made
+
+
+def section(record: Record) -> Section:
+    """Return the part of the page that shows this record, whose step must be one of SHOWN."""
+    return SHOWN[record.run.step](record)
 
 
 def _training(record: TrainRecord) -> Section:
@@ -168,6 +166,16 @@ def _monitoring(record: MonitorRecord) -> Section:
         passed=not record.alarm,
         details=record.sentences[1:],
     )
+
+
+SHOWN: dict[str, Callable[[Any], Section]] = {
+    "train": _training,
+    "sweep": _compression,
+    "convert": _conversion,
+    "evaluate": _evaluation,
+    "monitor": _monitoring,
+}
+"""How each step of the life cycle is shown."""
 
 
 def _records(cycle: LifeCycle) -> list[Record]:

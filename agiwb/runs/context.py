@@ -56,9 +56,9 @@ class Context:
         self._points: list[MetricPoint] = []
         self._next_flush = 0.0
 
-    def say(self, message: str) -> None:
-        """Tell the user one thing, in a sentence."""
-        self._emit(Event(message=message))
+    def say(self, message: str, **values: float) -> None:
+        """Tell the user one thing, in a sentence, and figures that belong to it by their names."""
+        self._emit(Event(message=message, values=values))
 
     def progress(self, phase: str, done: int, total: int, **values: float) -> None:
         """Report ``done`` of ``total`` in ``phase``; raise CancelledError if asked to stop.

@@ -1,0 +1,91 @@
+"""From a sweep to a converted candidate, by mouse and keyboard, in a real JupyterLab."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from browser.servers import running
+from playwright.sync_api import Locator, Page, expect
+
+from agiwb import TrainRecord
+from agiwb.runs.store import open_store
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+if os.geteuid() == 0:  # as in a container
+    _FLAGS.append("--allow-root")
+_RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
+_PATIENCE_MS = 240_000
+
+
+def open_tab(page: Page, name: str, button: str) -> Locator:
+    """Open a tab of the workbench, and return its panel."""
+    page.get_by_role("tab", name=name, exact=True).click()
+    panel = page.get_by_role("tabpanel").filter(
+        has=page.get_by_role("button", name=button, exact=True)
+    )
+    expect(panel).to_be_visible(timeout=60_000)
+    return panel
+
+
+def sweep_two_recipes(panel: Locator, model: str) -> None:
+    """Compress with a quick sweep of two recipes, one of which is added in the editor."""
+    panel.get_by_label("Model", exact=True).fill(model)
+    panel.get_by_label("Recipes", exact=True).fill("float16")
+    panel.get_by_label("Add a recipe").fill("dynamic")
+    panel.get_by_role("button", name="Add", exact=True).click()
+    expect(panel.get_by_role("button", name="Remove dynamic")).to_be_visible()
+    panel.get_by_label(re.compile("^Show .* more settings")).check()
+    panel.get_by_label("Latency blocks").fill("5")
+    panel.get_by_label("Sensitivity").uncheck()
+    panel.get_by_role("button", name="Compress", exact=True).click()
+    expect(panel.get_by_role("row", name=re.compile("^baseline made"))).to_be_visible(
+        timeout=_PATIENCE_MS
+    )
+
+
+def test_a_candidate_is_clicked_chosen_by_keyboard_and_converted(
+    page: Page, digits_run: TrainRecord, trained_workspace: Path
+) -> None:
+    with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
+        page.goto(f"{address}/lab/tree/notebooks/00_tour.ipynb?reset")
+        expect(page.locator(".jp-Notebook")).to_contain_text("The workbench", timeout=60_000)
+        expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text("Python 3")
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+        page.evaluate(_RUN_ALL)
+        expect(page.get_by_role("tab", name="Compress", exact=True)).to_be_visible(timeout=60_000)
+        panel = open_tab(page, "Compress", "Compress")
+        sweep_two_recipes(panel, digits_run.run.id)
+
+        plot = panel.get_by_role("group", name="Accuracy and size of 3 forms")
+        expect(plot).to_be_visible(timeout=_PATIENCE_MS)
+        point = plot.get_by_role("button", name="float16:")
+        point.click()
+        expect(point).to_have_attribute("aria-pressed", "true")
+        expect(panel.get_by_role("columnheader", name="float16")).to_be_visible()
+
+        limit = plot.get_by_role("slider", name="Limit on size after gzip")
+        expect(limit).to_have_attribute("aria-valuetext", "no limit")
+        limit.press("Home")  # smaller than any of them
+        expect(panel.get_by_text("None would be chosen.")).to_be_visible()
+        limit.press("End")
+        expect(panel.get_by_text(re.compile("^Would be chosen"))).to_be_visible()
+
+        panel.get_by_role("button", name="Convert this").click()
+        expect(panel.get_by_text("go on in the Convert tab")).to_be_visible()
+        panel = open_tab(page, "Convert", "Convert")
+        (swept,) = [run for run in open_store().summaries("sweep") if run.state == "finished"]
+        expect(panel.get_by_role("textbox", name="Model", exact=True)).to_have_value(
+            f"{swept.id[:8]}:float16"
+        )
+        panel.get_by_role("button", name="Convert", exact=True).click()
+        expect(panel.get_by_role("row", name=re.compile("^litert_float16 agrees"))).to_be_visible(
+            timeout=_PATIENCE_MS
+        )
+        expect(panel.get_by_alt_text(re.compile("^Parity of .* in 1 formats"))).to_be_visible(
+            timeout=_PATIENCE_MS
+        )

@@ -1,0 +1,70 @@
+"""A digit drawn with the mouse, answered by a server of a real model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from browser.conftest import PICTURES
+from browser.servers import running
+from playwright.sync_api import Page, expect
+
+from agiwb import ConvertConfig, ServeConfig, TrainRecord, convert
+from agiwb.serving.detached import serve_detached
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+if os.geteuid() == 0:  # as in a container
+    _FLAGS.append("--allow-root")
+_RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
+_DARK = "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+
+
+def draw_a_one(page: Page) -> None:
+    """Draw a stroke from the top of the pad to its foot."""
+    pad = page.get_by_label("Drawing pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box is not None
+    middle, top = box["x"] + box["width"] / 2, box["y"]
+    page.mouse.move(middle, top + 25)
+    page.mouse.down()
+    page.mouse.move(middle - 3, top + 90, steps=8)
+    page.mouse.move(middle - 5, top + 170, steps=8)
+    page.mouse.up()
+
+
+def test_a_drawn_digit_is_answered(
+    page: Page, digits_cnn_run: TrainRecord, trained_workspace: Path
+) -> None:
+    made = convert(ConvertConfig(model=digits_cnn_run.run.id, formats=("onnx",)))
+    config = ServeConfig(model=str(made.file("onnx")), rest_api_port=0, grpc=False)
+    server = serve_detached(config)
+    try:
+        server.wait_until_ready()
+        with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
+            page.goto(f"{address}/lab/tree/notebooks/00_tour.ipynb?reset")
+            expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text(
+                "Python 3", timeout=90_000
+            )
+            page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+            page.evaluate(_RUN_ALL)
+            tab = page.get_by_role("tab", name="Serve", exact=True)
+            expect(tab).to_be_visible(timeout=90_000)
+            tab.click()
+            expect(page.get_by_label("Drawing pad")).to_be_visible(timeout=60_000)
+            expect(page.get_by_role("spinbutton", name="Value of white")).to_have_value("16")
+            draw_a_one(page)
+            answer = page.get_by_role("status").filter(has_text="Answer:")
+            expect(answer).to_be_visible(timeout=30_000)
+            page.get_by_text("The same call by curl").click()
+            expect(page.get_by_text("curl -d")).to_be_visible()
+            PICTURES.mkdir(exist_ok=True)
+            page.screenshot(path=PICTURES / "serve-light.png")
+            page.evaluate(_DARK)
+            page.wait_for_selector("body[data-jp-theme-light='false']")
+            page.screenshot(path=PICTURES / "serve-dark.png")
+    finally:
+        server.stop()

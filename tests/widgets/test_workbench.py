@@ -1,0 +1,173 @@
+"""The workbench without a browser: quick to show, one selection, jobs found again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agiwb import TrainRecord
+from agiwb.jobs.job import list_jobs, open_job, submit
+from agiwb.training.config import TrainConfig
+from widgets import JobView, Selection, TrainPanel, Workbench
+from widgets.data import DataPanel
+from widgets.guard import STRICT
+from widgets.job import JobListState
+from widgets.step_panel import StepPanel
+from widgets.step_state import StepState
+from widgets.workbench import TABS
+
+_HEAVY = (
+    "tensorflow", "keras", "mlflow", "pandas", "matplotlib", "sklearn", "scipy", "onnx",
+    "onnxruntime", "papermill", "shap",
+)  # fmt: skip
+_LONG = {"architecture": "mlp", "units": 8, "epochs": 10_000}
+
+
+@pytest.fixture(autouse=True)
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STRICT, "1")
+
+
+@pytest.fixture(autouse=True)
+def no_job_is_left(strict: None) -> Iterator[None]:
+    """Stop what a test that failed has started: it would train for hours."""
+    yield
+    for job in list_jobs():
+        job.cancel(wait=True, grace_s=1)
+
+
+def until(is_so: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_no_tab_imports_a_heavy_library(workspace: Path) -> None:
+    code = (
+        "import sys\n"
+        "from widgets import Workbench\n"
+        "from widgets.workbench import TABS\n"
+        "bench = Workbench()\n"
+        "for index in range(len(TABS)): bench.tabs.selected_index = index\n"
+        "assert list(bench.state.panels) == list(TABS), bench.state.error\n"
+        f"found = [name for name in {_HEAVY!r} if name in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    environment = {**os.environ, "AGIWB_WORKSPACE": str(workspace)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_a_tab_is_made_when_it_is_opened(workspace: Path) -> None:
+    bench = Workbench()
+    assert list(bench.state.panels) == ["Data"]
+    bench.tabs.selected_index = list(TABS).index("Train")
+    assert list(bench.state.panels) == ["Data", "Train"]
+    assert bench.tabs.titles == tuple(TABS)
+
+
+def test_the_panels_share_one_selection(workspace: Path) -> None:
+    selection = Selection()
+    train, data = TrainPanel(selection), DataPanel(selection)
+    train.form.rows["dataset"].control.value = "wine"
+    assert selection.dataset == "wine"
+    assert data.choice.value == "wine"
+    selection.dataset = "iris"
+    assert train.form.rows["dataset"].control.value == "iris"
+    convert = StepPanel("convert", selection)
+    selection.model = "digits-mlp"
+    assert convert.form.state.values["model"] == "digits-mlp"
+
+
+def test_a_wrong_form_cannot_be_run(workspace: Path) -> None:
+    panel = TrainPanel()
+    assert not panel.button.disabled
+    panel.form.rows["epochs"].control.value = 0
+    assert panel.button.disabled
+
+
+def test_queued_jobs_say_how_many_are_before_them(workspace: Path) -> None:
+    jobs = [submit("train", TrainConfig(**_LONG, seed=seed)) for seed in range(3)]
+    until(lambda: jobs[0].state == "running")
+    state = JobListState()
+    state.refresh()
+    assert [row[3] for row in state.rows[:2]] == ["queued, 1 before it", "queued, 0 before it"]
+
+
+@pytest.mark.slow
+def test_a_job_is_stopped_found_again_and_resumed(workspace: Path) -> None:
+    state = StepState("train", Selection())
+    state.form.change(_LONG)
+    state.run()
+    until(lambda: state.job.curves.get("train_loss"))
+    assert state.job.fraction is not None
+
+    # What another kernel sees: the same job, and the form it was started with.
+    again = TrainPanel()
+    assert again.state.job.id == state.job.id
+    assert again.state.form.config == state.form.config
+    (view,) = again.job.children
+    assert isinstance(view, JobView)
+    view.stop.click()
+    until(lambda: view.state.state == "cancelled")
+    assert view.stop.layout.display == "none"
+    assert view.resume.layout.display == ""
+    epochs = len(view.state.curves["train_loss"])
+
+    view.resume.click()
+    until(lambda: len(view.state.curves["train_loss"]) > epochs)
+    assert view.state.state == "running"
+    open_job(view.state.id).cancel(wait=True, grace_s=1)
+    until(lambda: view.state.state == "cancelled")
+
+
+@pytest.mark.slow
+def test_a_known_result_is_shown_and_its_model_selected(
+    digits_run: TrainRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selection = Selection()
+    state = StepState("train", selection)
+    state.form.load(digits_run.config.model_dump(mode="json"))
+    state.run()
+    until(lambda: state.result or state.error)
+    assert state.error == ""
+    assert state.record.run.id == digits_run.run.id
+    assert "is a mlp" in state.result
+    assert selection.model == digits_run.model_name
+    monkeypatch.setenv("AGIWB_BATCH", "1")
+    bundle = TrainPanel(selection)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" not in bundle
+    assert "<table>" in bundle["text/html"]
+    assert 'src="data:image/png' in bundle["text/html"]
+
+
+@pytest.mark.slow
+def test_what_went_wrong_is_shown_whole(workspace: Path, tmp_path: Path) -> None:
+    builder = tmp_path / "mine.py"
+    builder.write_text("def build(spec, **options):\n    raise KeyError('no such thing')\n")
+    state = StepState("train", Selection())
+    state.form.change({"architecture": f"{builder}:build"})
+    state.run()
+    until(lambda: state.job.has_ended)
+    view = JobView(state.job)
+    assert view.state.state == "failed"
+    assert "no such thing" in view.problem.value
+    assert "Traceback" in view.problem.value
+    assert view.resume.layout.display == ""
+
+
+@pytest.mark.slow
+def test_a_data_set_is_shown_with_its_quality(workspace: Path) -> None:
+    panel = DataPanel()
+    panel.state.look("digits", wait=True)
+    assert panel.state.error == ""
+    assert "Image for classification: " in panel.page.value
+    assert 'src="data:image/png' in panel.page.value
+    assert panel.selection.dataset == "digits"

@@ -1,0 +1,110 @@
+"""The workspace's jobs: what runs, what waits for its turn, what ended."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+import traitlets
+
+from agiwb.jobs.job import Job, list_jobs
+from agiwb.runs.record import title
+from widgets.guard import GuardedState, guarded
+from widgets.job.view import JobView
+from widgets.poller import watch
+from widgets.static import StaticFallback
+from widgets.style import style_sheet
+
+_MOST = 15
+_PAUSE_S = 1.0
+_COLUMNS = ("job", "step", "what", "state", "progress", "started")
+
+
+class JobListState(GuardedState):
+    """A row for each of the newest jobs; a queued one's state says how many are before it."""
+
+    rows = traitlets.Tuple(
+        help="(id, step, what, state, progress, started) of each job, newest first"
+    )
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._next_look = 0.0
+
+    @guarded
+    def refresh(self) -> None:
+        """Look at the jobs now."""
+        jobs = list_jobs()
+        states = {job.id: job.state for job in jobs[: 2 * _MOST]}
+        waiting = [job.id for job in reversed(jobs) if states.get(job.id) == "queued"]
+        self.rows = tuple(_row(job, states[job.id], waiting) for job in jobs[:_MOST])
+
+    def look(self) -> bool:
+        """Refresh about once a second, for as long as anyone holds this list."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _PAUSE_S
+            self.refresh()
+        return True
+
+
+class JobList(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+    """A table of the jobs, and below it the one that is chosen."""
+
+    def __init__(self, state: JobListState | None = None) -> None:
+        self.state = state or JobListState()
+        self.state.refresh()
+        self.table = ipw.HTML()
+        self.table.add_class("agiwb-scroll")
+        self.menu = ipw.Dropdown(
+            description="Show job", options=[("none", None)], layout={"width": "min(100%, 30rem)"}
+        )
+        self.shown = ipw.VBox()
+        self.menu.observe(self._open, "value")
+        self.state.observe(self._show, "rows")
+        super().__init__([style_sheet(), self.table, self.menu, self.shown])
+        self.add_class("agiwb")
+        self._show()
+        watch(self.state)
+
+    def static_html(self) -> str:
+        """Return the table as it is now."""
+        return str(self.table.value)
+
+    def _show(self, _: Any = None) -> None:
+        self.table.value = _table(self.state.rows)
+        options = [("none", None)]
+        options += [(f"{row[0][:8]} {row[1]} {row[2]}", row[0]) for row in self.state.rows]
+        if self.menu.options != tuple(options):
+            chosen = self.menu.value
+            with self.menu.hold_trait_notifications():
+                self.menu.options = options
+                self.menu.value = chosen if any(chosen == one for _, one in options) else None
+
+    def _open(self, change: Any) -> None:
+        self.shown.children = [JobView(change["new"])] if change["new"] else []
+
+
+def _row(job: Job, state: str, waiting: list[str]) -> tuple[str, ...]:
+    status = job.status
+    began = status.started_at or status.submitted_at
+    event = job.progress
+    before = waiting.index(job.id) if job.id in waiting else 0
+    return (
+        job.id, status.step, title(job.config),
+        f"queued, {before} before it" if state == "queued" else state,
+        "" if event is None else f"{event.phase} {event.done}/{event.total}",
+        f"{began.astimezone():%Y-%m-%d %H:%M}" if began else "",
+    )  # fmt: skip
+
+
+def _table(rows: tuple[tuple[str, ...], ...]) -> str:
+    if not rows:
+        return "<p>No jobs in this workspace yet.</p>"
+    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in (row[0][:8], *row[1:])) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,26 @@
+"""What the user works on at the moment: one selection, shared by all panels."""
+
+from __future__ import annotations
+
+import traitlets
+
+
+class Selection(traitlets.HasTraits):
+    """The data set, model, artifact and server chosen; None where nothing is chosen yet.
+
+    A panel observes what it reads and sets what it makes: a finished training sets ``model``, and
+    the other panels' forms have it at once. All are what the configs' fields of that name take.
+    """
+
+    dataset = traitlets.Unicode(
+        None, allow_none=True, help="A data set's name, or the path of the user's own data."
+    )
+    model = traitlets.Unicode(
+        None, allow_none=True, help="A registered model's name, a run's id, or an artifact folder."
+    )
+    artifact = traitlets.Unicode(
+        None, allow_none=True, help="The folder of a model in one deployable format."
+    )
+    endpoint = traitlets.Unicode(
+        None, allow_none=True, help="The HTTP address of a running server."
+    )

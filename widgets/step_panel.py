@@ -1,0 +1,101 @@
+"""A panel for any step: its form, its job and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+
+from agiwb.runs.registry import STEPS
+from widgets.form import ConfigForm
+from widgets.job import JobView
+from widgets.selection import Selection
+from widgets.static import StaticFallback, is_batch
+from widgets.step_state import StepState
+from widgets.style import style_sheet
+
+
+class StepPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+    """What the command ``agiwb <step>`` does, on screen.
+
+    A job of this step that is still going on, whoever started it, is shown as soon as the panel
+    is: after a page reload, and after the kernel was restarted.
+
+    Args:
+        step_name: The step's name; see ``agiwb.runs.registry.STEPS``.
+        selection: What all panels share; by default one of its own.
+        verb: What the button says; by default the step's name.
+        basic: Fields that are always shown; see ConfigForm.
+        presets: Values of several fields by the name of the preset; see ConfigForm.
+        suggestions: Values offered for text fields; see ConfigForm.
+        values: Fields that do not begin at their default.
+    """
+
+    def __init__(
+        self,
+        step_name: str,
+        selection: Selection | None = None,
+        *,
+        verb: str | None = None,
+        basic: Sequence[str] = (),
+        presets: Mapping[str, Mapping[str, Any]] | None = None,
+        suggestions: Mapping[str, Sequence[str]] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.selection = selection or Selection()
+        self.state = StepState(step_name, self.selection, values)
+        self.form = ConfigForm(
+            self.state.form.config_type,
+            state=self.state.form,
+            basic=basic,
+            presets=presets,
+            suggestions=suggestions,
+            earlier=self.state.earlier_runs(),
+            step_name=step_name,
+        )
+        verb = verb or step_name.replace("_", " ").capitalize()
+        self.button = ipw.Button(description=verb, button_style="primary")
+        self.anew = ipw.Checkbox(
+            value=False, description="Run anew, even if the result is known", indent=False
+        )
+        self.problem = ipw.HTML()
+        self.job = ipw.VBox()
+        self.result = ipw.HTML()
+        self.result.add_class("agiwb-scroll")
+        self.button.on_click(lambda _: self.state.run(anew=self.anew.value))
+        self.state.observe(self._show_job, "job")
+        self.state.observe(self._show_result, "result")
+        self.state.observe(self._show_problem, "error")
+        self.state.form.observe(self._show_readiness, "config")
+        buttons = ipw.HBox([self.button, self.anew])
+        buttons.add_class("agiwb-buttons")
+        summary = ipw.HTML(f'<p class="agiwb-soft">{escape(STEPS[step_name].summary)}</p>')
+        super().__init__(
+            [style_sheet(), summary, self.form, buttons, self.problem, self.job, self.result]
+        )
+        self.add_class("agiwb")
+        self._show_readiness()
+        self.state.attach_newest(wait=is_batch())
+
+    def static_html(self) -> str:
+        """Return the newest job of the step and its result."""
+        shown = [view.static_html() for view in self.job.children if isinstance(view, JobView)]
+        nothing = f"<p>No job of the step {self.state.step_name} yet.</p>"
+        return "".join(shown or [nothing]) + self.state.result
+
+    def _show_job(self, change: Any) -> None:
+        self.job.children = [JobView(change["new"])] if change["new"] is not None else []
+        self.form.show_earlier(self.state.earlier_runs())
+
+    def _show_result(self, change: Any) -> None:
+        self.result.value = change["new"]
+
+    def _show_problem(self, change: Any) -> None:
+        text = escape(change["new"])
+        self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
+
+    def _show_readiness(self, _: Any = None) -> None:
+        self.button.disabled = self.state.form.config is None
+        self.button.tooltip = "" if self.state.form.config else "Something above is wrong."

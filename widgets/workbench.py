@@ -1,0 +1,91 @@
+"""The workbench: the working life of a model in seven tabs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+
+from widgets.guard import GuardedState, guarded
+from widgets.job import JobList
+from widgets.selection import Selection
+from widgets.static import StaticFallback
+from widgets.style import style_sheet
+
+TABS = {
+    "Data": "widgets.data:DataPanel",
+    "Train": "widgets.train:TrainPanel",
+    "Compress": "widgets.compress:CompressPanel",
+    "Convert": "widgets.convert:ConvertPanel",
+    "Serve": "widgets.serve:ServePanel",
+    "Monitor": "widgets.plain_panels:MonitorPanel",
+    "Runs": "widgets.runs:RunsPanel",
+}
+"""Each tab's panel, ``module:class``, called with the selection; imported when first opened."""
+
+_SELECTED = ("dataset", "model", "artifact", "endpoint")
+
+
+class WorkbenchState(GuardedState):
+    """The selection, and the panels that were opened so far."""
+
+    def __init__(self, selection: Selection | None = None) -> None:
+        super().__init__()
+        self.selection = selection or Selection()
+        self.panels: dict[str, ipw.Widget] = {}
+
+    @guarded
+    def open(self, title: str) -> None:
+        """Make the panel called ``title``, unless it is there already."""
+        if title not in self.panels:
+            module, _, name = TABS[title].partition(":")
+            make: Callable[[Selection], ipw.Widget] = getattr(importlib.import_module(module), name)
+            self.panels[title] = make(self.selection)
+
+
+class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+    """Data, train, compress, convert, serve, monitor, runs: panels over one selection.
+
+    A panel is made when its tab is first opened.
+    """
+
+    def __init__(self, selection: Selection | None = None, *, first: str = "Data") -> None:
+        self.state = WorkbenchState(selection)
+        self.selected, self.problem = ipw.HTML(), ipw.HTML()
+        self.tabs = ipw.Tab([ipw.VBox() for _ in TABS], titles=tuple(TABS))
+        self.state.selection.observe(self._show_selected, list(_SELECTED))
+        self.state.observe(self._show_problem, "error")
+        self.tabs.observe(self._open, "selected_index")
+        super().__init__([style_sheet(), self.selected, self.problem, self.tabs])
+        self.add_class("agiwb")
+        self._show_selected()
+        self.tabs.selected_index = list(TABS).index(first)
+        self._open()
+
+    def static_html(self) -> str:
+        """Return the jobs of the workspace and the panel that is open."""
+        opened = [panel.static_html() for panel in self.state.panels.values()]
+        return JobList().static_html() + "".join(opened)
+
+    def _open(self, _: Any = None) -> None:
+        index = self.tabs.selected_index
+        if index is None:
+            return
+        title = list(TABS)[index]
+        self.state.open(title)
+        place = self.tabs.children[index]
+        if title in self.state.panels and not place.children:
+            place.children = [self.state.panels[title]]
+
+    def _show_selected(self, _: Any = None) -> None:
+        chosen = {name: getattr(self.state.selection, name) for name in _SELECTED}
+        parts = [f"{name} <b>{escape(value)}</b>" for name, value in chosen.items() if value]
+        text = " · ".join(parts) or "nothing yet"
+        self.selected.value = f'<p class="agiwb-soft" role="status">Selected: {text}</p>'
+
+    def _show_problem(self, change: Any) -> None:
+        text = escape(change["new"])
+        self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
