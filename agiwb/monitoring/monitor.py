@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
@@ -14,22 +13,24 @@ from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifac
 from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
-from agiwb.monitoring.drift import (
-    FeatureDrift,
-    OutputDrift,
-    calibrate_effect,
-    compare_features,
-    compare_output,
-    feature_names,
-)
-from agiwb.monitoring.estimate import estimate_accuracy
-from agiwb.monitoring.quality import QualityFinding, check_quality
-from agiwb.monitoring.verdict import DriftedFeature, Figures, describe_alarms, describe_window
+from agiwb.monitoring.anomalies import Anomaly
+from agiwb.monitoring.changes import Change
+from agiwb.monitoring.consequence import Consequence
+from agiwb.monitoring.judge import judge, metrics_of
+from agiwb.monitoring.labelled import labels_needed
+from agiwb.monitoring.output import OutputDrift
+from agiwb.monitoring.quality import QualityFinding
+from agiwb.monitoring.self_test import FaultFound, self_test
+from agiwb.monitoring.two_sample import SampleTest
+from agiwb.monitoring.verdict import DriftedFeature, describe_alarms, describe_window
 from agiwb.monitoring.window import fingerprint_of, newest_version, read_window, reread_window
+from agiwb.monitoring.worst_slices import WeakSlice
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 from agiwb.runtimes.answers import answer_split
+from agiwb.runtimes.asking import answer_all
+from agiwb.runtimes.runtime import open_runtime
 from agiwb.serving.prediction_log import PredictionWindow
 from agiwb.statistics import Interval
 
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 SMALLEST_WINDOW = 30
 """Rows below which no verdict is given."""
-_LISTED_FEATURES = 20
-_QUESTIONS = 4
-"""Features, certainty, classes and quality: each may raise a quarter of the false alarms."""
 
 
 class MonitorConfig(Config):
@@ -61,7 +59,11 @@ class MonitorConfig(Config):
     false_alarm_rate: float = Field(
         0.05, ge=0.005, lt=0.5, description="Share of windows without drift that may alarm."
     )
-    # Below 0.002 no p-value from the permutations in compare_output would be small enough.
+    self_test: bool = Field(
+        False,
+        description="Put known faults into copies of the training data, and say which are found.",
+    )
+    # Below 0.0035 no p-value from the permutations in compare_output would be small enough.
     model_name: str | None = Field(
         None,
         pattern=SERVED_NAME,
@@ -104,6 +106,20 @@ class MonitorRecord(Record):
     reference_accuracy: float | None = None
     """On the validation split."""
     quality: tuple[QualityFinding, ...] = ()
+    samples: SampleTest | None = None
+    """Whether the rows as a whole can be told from the training data."""
+    consequences: tuple[Consequence, ...] = ()
+    """What each drifted feature does to the expected accuracy, the most harmful first."""
+    weak_slices: tuple[WeakSlice, ...] = ()
+    """Where the model is expected to be wrong more often than elsewhere, the worst first."""
+    anomalies: tuple[Anomaly, ...] = ()
+    changes: tuple[Change, ...] = ()
+    """When the model became more, or less, sure; needs the package river."""
+    label_first: tuple[int, ...] = ()
+    """Places of the rows whose labels would say most."""
+    labels_needed: int | None = None
+    """Labels of random rows that would show a drop of 2 points in four cases of five."""
+    self_test: tuple[FaultFound, ...] = ()
 
 
 def _inputs(config: MonitorConfig, store: RunStore) -> dict[str, Input]:
@@ -163,43 +179,29 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
     if not record.judged:
         return record
     context.say(f"comparing {len(window)} served rows with {data.name}")
-    judged = _judge(record, window, data, answer_split(found, data, "validation"))
+    judged = _judge(record, window, data, found)
     return judged.model_copy(update={"sentences": (*judged.sentences, *aside)})
 
 
 def _judge(
-    record: MonitorRecord,
-    window: PredictionWindow,
-    data: Dataset,
-    validation: NDArray[np.float32],
+    record: MonitorRecord, window: PredictionWindow, data: Dataset, found: ArtifactSource
 ) -> MonitorRecord:
-    """Return ``record`` with all that the window shows; ``validation`` are the known answers."""
-    rate = record.config.false_alarm_rate / _QUESTIONS
-    reference, served = _flat(data.train.features), _flat(window.features)
-    threshold = calibrate_effect(reference, len(served), rate)
-    drift = compare_features(reference, served, threshold, rate)
-    names = feature_names(data.feature_shape)
-    estimate = estimate_accuracy(validation, data.validation.labels, window.probabilities)
-    figures = Figures(
-        rows=len(served),
-        features=len(names),
-        drifted_count=int(drift.drifted.sum()),
-        drifted=_strongest(drift, names, reference, served),
-        effect_threshold=threshold,
-        output=compare_output(validation, window.probabilities, rate),
-        quality=check_quality(reference, served, names, rate),
-        estimate=estimate,
-        reference_accuracy=float((validation.argmax(axis=1) == data.validation.labels).mean()),
-    )
+    """Return ``record`` with all that the window shows."""
+    rate = record.config.false_alarm_rate
+    runtime = open_runtime(found.folder)
+    validation = answer_split(found, data, "validation")
+    made = judge(data, validation, window, lambda rows: answer_all(runtime, rows), rate)
+    figures, estimate = made.figures, made.figures.estimate
     alarms = describe_alarms(figures, data.classes)
+    reference = data.train.features.reshape(len(data.train.features), -1)
     return record.model_copy(
         update={
-            "metrics": {**record.metrics, **_metrics(figures)},
+            "metrics": {**record.metrics, **metrics_of(figures)},
             "problems": alarms,
             "alarm": bool(alarms),
             "sentences": describe_window(figures, alarms),
-            "effect_sizes": tuple(drift.effect.round(4).tolist()),
-            "effect_threshold": threshold,
+            "effect_sizes": tuple(made.effects.round(4).tolist()),
+            "effect_threshold": figures.effect_threshold,
             "drifted_count": figures.drifted_count,
             "drifted": figures.drifted,
             "output": figures.output,
@@ -207,6 +209,14 @@ def _judge(
             "estimated_accuracy_interval": estimate and estimate.interval,
             "reference_accuracy": figures.reference_accuracy,
             "quality": figures.quality,
+            "samples": figures.samples,
+            "consequences": figures.consequences,
+            "weak_slices": figures.weak_slices,
+            "anomalies": figures.anomalies,
+            "changes": figures.changes,
+            "label_first": figures.label_first,
+            "labels_needed": labels_needed(figures.reference_accuracy),
+            "self_test": self_test(reference, len(window), rate) if record.config.self_test else (),
         }
     )
 
@@ -220,43 +230,3 @@ def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
 
 def _served_name(config: MonitorConfig, found: ArtifactSource) -> str:
     return config.model_name or check_served_name(found.artifact.name)
-
-
-def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    return features.reshape(len(features), -1)
-
-
-def _strongest(
-    drift: FeatureDrift,
-    names: tuple[str, ...],
-    reference: NDArray[np.float32],
-    served: NDArray[np.float32],
-) -> tuple[DriftedFeature, ...]:
-    order = np.argsort(-drift.effect, kind="stable")
-    listed = order[drift.drifted[order]][:_LISTED_FEATURES]
-    return tuple(
-        DriftedFeature(
-            feature=names[index],
-            effect=drift.effect[index],
-            p_value=drift.p_value[index],
-            psi=drift.psi[index],
-            divergence=drift.divergence[index],
-            training_mean=reference[:, index].mean(),
-            window_mean=served[:, index].mean(where=np.isfinite(served[:, index])),
-        )
-        for index in listed
-    )
-
-
-def _metrics(figures: Figures) -> dict[str, float]:
-    metrics = {
-        "window_drifted_share": figures.drifted_count / figures.features,
-        "window_quality_findings": len(figures.quality),
-        "validation_accuracy": figures.reference_accuracy,
-    }
-    if figures.output is not None:
-        metrics["window_score_effect"] = figures.output.score_effect
-        metrics["window_classes_effect"] = figures.output.classes_effect
-    if figures.estimate is not None:
-        metrics["window_estimated_accuracy"] = figures.estimate.value
-    return metrics

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from agiwb.monitoring.drift import OutputDrift
+from agiwb.monitoring.anomalies import Anomaly
+from agiwb.monitoring.chance import chance
+from agiwb.monitoring.changes import Change
+from agiwb.monitoring.consequence import Consequence
 from agiwb.monitoring.estimate import AccuracyEstimate
+from agiwb.monitoring.labelled import describe_blind_spot
+from agiwb.monitoring.output import OutputDrift
 from agiwb.monitoring.quality import QualityFinding
+from agiwb.monitoring.two_sample import SampleTest
+from agiwb.monitoring.worst_slices import WeakSlice
+
+_WORTH_SAYING = 0.005
+"""Change of accuracy below which a drift is said to do little."""
 
 
 class DriftedFeature(BaseModel):
@@ -26,6 +36,7 @@ class DriftedFeature(BaseModel):
     p_value: float
     psi: float
     divergence: float
+    wasserstein: float
     training_mean: float
     window_mean: float
 
@@ -43,6 +54,16 @@ class Figures:
     quality: tuple[QualityFinding, ...]
     estimate: AccuracyEstimate | None
     reference_accuracy: float
+    samples: SampleTest | None = None
+    sample_limit: float = 0.0
+    """A p-value of ``samples`` below this alarms."""
+    consequences: tuple[Consequence, ...] = ()
+    weak_slices: tuple[WeakSlice, ...] = ()
+    slice_consequences: tuple[Consequence, ...] = ()
+    """Of the drifted features in the worst of ``weak_slices``."""
+    anomalies: tuple[Anomaly, ...] = ()
+    changes: tuple[Change, ...] = ()
+    label_first: tuple[int, ...] = ()
 
 
 def describe_alarms(figures: Figures, classes: Sequence[str]) -> tuple[str, ...]:
@@ -51,6 +72,7 @@ def describe_alarms(figures: Figures, classes: Sequence[str]) -> tuple[str, ...]
         *_feature_alarm(figures),
         *_output_alarms(figures.output, classes),
         *_quality_alarms(figures.quality),
+        *_whole_alarms(figures),
     )
 
 
@@ -62,7 +84,13 @@ def describe_window(figures: Figures, alarms: Sequence[str]) -> tuple[str, ...]:
         else f"No alarm: the {figures.rows} served rows look like the training data "
         f"(none of {figures.features} features drifted, nor did the answers)."
     )
-    return (verdict, *alarms, *_expectation(figures))
+    return (
+        verdict,
+        *alarms,
+        *_expectation(figures),
+        *_consequences(figures),
+        *_blind_spot(figures),
+    )
 
 
 def _feature_alarm(figures: Figures) -> Iterator[str]:
@@ -73,7 +101,7 @@ def _feature_alarm(figures: Figures) -> Iterator[str]:
     yield (
         f"{figures.drifted_count} of {figures.features} features drifted ({share:.0%}), most of "
         f"all {worst.feature}: its mean went from {worst.training_mean:.3g} to "
-        f"{worst.window_mean:.3g} (effect {worst.effect:.2f}, {_chance(worst.p_value)}; chance "
+        f"{worst.window_mean:.3g} (effect {worst.effect:.2f}, {chance(worst.p_value)}; chance "
         f"explains effects up to {figures.effect_threshold:.2f})."
     )
 
@@ -87,7 +115,7 @@ def _output_alarms(output: OutputDrift | None, classes: Sequence[str]) -> Iterat
             f"The model is {direction} sure of its answers than on the validation split: its top "
             f"probability is {output.window_score:.2f} on average, and was "
             f"{output.reference_score:.2f} (effect {output.score_effect:.2f}, "
-            f"{_chance(output.score_p_value)})."
+            f"{chance(output.score_p_value)})."
         )
     if output.classes_drifted:
         pairs = list(zip(output.reference_shares, output.window_shares, strict=True))
@@ -96,7 +124,7 @@ def _output_alarms(output: OutputDrift | None, classes: Sequence[str]) -> Iterat
         yield (
             f"The model names the classes in other proportions, most of all {classes[place]}: "
             f"{now:.0%} of the answers, and {before:.0%} on the validation split "
-            f"(effect {output.classes_effect:.2f}, {_chance(output.classes_p_value)})."
+            f"(effect {output.classes_effect:.2f}, {chance(output.classes_p_value)})."
         )
 
 
@@ -114,6 +142,57 @@ def _quality_alarms(findings: Sequence[QualityFinding]) -> Iterator[str]:
             yield f"{worst.sentence} So it is with {others}."
 
 
+def _whole_alarms(figures: Figures) -> Iterator[str]:
+    samples = figures.samples
+    if samples is not None and samples.p_value < figures.sample_limit:
+        yield (
+            f"Taken as a whole the rows can be told from the training data: a classifier ranks "
+            f"{samples.auc:.0%} of the pairs rightly, and by chance 50% "
+            f"({chance(samples.p_value)})."
+        )
+    for anomaly in figures.anomalies:
+        yield anomaly.sentence
+    for change in figures.changes:
+        yield (
+            f"From row {change.since} on the model's top probability is {change.after:.2f} on "
+            f"average, and before it was {change.before:.2f} (found at row {change.row})."
+        )
+
+
+def _consequences(figures: Figures) -> Iterator[str]:
+    """Yield what the drift does to the model: overall, and where it does most."""
+    worst = [one for one in figures.consequences if one.change <= -_WORTH_SAYING]
+    if worst:
+        yield (
+            f"Expected accuracy {worst[0].change:+.3f} because of {worst[0].feature}: put back to "
+            f"where it was, it changes {worst[0].changed_answers:.1%} of the answers."
+        )
+    elif figures.consequences:
+        yield (
+            f"The drift of {_counted(len(figures.consequences))} does little to the expected "
+            f"accuracy: {figures.consequences[0].change:+.3f} at worst."
+        )
+    if figures.weak_slices:
+        weak = figures.weak_slices[0]
+        cause = ""
+        inside = [one for one in figures.slice_consequences if one.change <= -_WORTH_SAYING]
+        if inside:
+            cause = f", {inside[0].change:+.3f} of it because of {inside[0].feature}"
+        yield (
+            f"The weakest slice is {weak.rule} ({weak.rows} rows): expected accuracy "
+            f"{1 - weak.loss:.1%}, elsewhere {1 - weak.rest_loss:.1%}{cause}."
+        )
+
+
+def _counted(features: int) -> str:
+    return "the one drifted feature" if features == 1 else f"the {features} strongest features"
+
+
+def _blind_spot(figures: Figures) -> Iterator[str]:
+    if figures.estimate is not None:
+        yield describe_blind_spot(figures.reference_accuracy, figures.label_first)
+
+
 def _expectation(figures: Figures) -> Iterator[str]:
     if figures.estimate is None:
         yield "No accuracy can be expected: the model gave no finite answer."
@@ -124,7 +203,3 @@ def _expectation(figures: Figures) -> Iterator[str]:
         f"on the validation split it is in {figures.reference_accuracy:.1%}. This takes its "
         "certainty to mean what it meant there: what is truly right, only labels can show."
     )
-
-
-def _chance(p_value: float) -> str:
-    return "p < 1e-12" if p_value < 1e-12 else f"p = {p_value:.1g}"

@@ -13,8 +13,9 @@ from agiwb.artifacts.manifest import read_artifact, write_artifact
 from agiwb.datasets.perturb import add_noise, rotate
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import ConfigError, InputError, NotFoundError, WorkError
-from agiwb.monitoring.drift import compare_output
+from agiwb.monitoring.judge import QUESTIONS
 from agiwb.monitoring.monitor import MonitorConfig, monitor
+from agiwb.monitoring.output import compare_output
 from agiwb.monitoring.window import fingerprint_of, read_window, reread_window
 from agiwb.serving.prediction_log import Prediction, PredictionLog
 
@@ -93,7 +94,7 @@ def test_turned_and_noisy_images_alarm_and_say_where(serve, converted, ask):
     assert record.alarm
     assert not record.passed
     assert record.sentences[0].startswith("Alarm: ")
-    assert record.sentences[1:-1] == record.problems
+    assert record.sentences[1 : 1 + len(record.problems)] == record.problems
     strongest = record.drifted[0]
     assert strongest.feature.startswith("pixel[")
     assert strongest.effect == pytest.approx(max(record.effect_sizes), abs=1e-4)
@@ -105,6 +106,12 @@ def test_turned_and_noisy_images_alarm_and_say_where(serve, converted, ask):
     truth = (ask(worse).argmax(axis=1) == data.test.labels).mean()
     assert truth < record.reference_accuracy - 0.1
     assert record.estimated_accuracy_interval.high < record.reference_accuracy
+    assert record.samples.auc > 0.8
+    assert record.consequences
+    assert {one.feature for one in record.consequences} <= {one.feature for one in record.drifted}
+    assert any("concept drift" in sentence for sentence in record.sentences)
+    assert len(record.label_first) == 20
+    assert record.labels_needed > 30
 
 
 def test_the_record_can_be_read_again_and_a_new_window_is_a_new_run(serve, converted):
@@ -213,13 +220,21 @@ def test_a_model_that_answers_nan_is_named(serve, converted, monkeypatch):
 def test_a_rate_at_which_nothing_could_alarm_is_refused():
     with pytest.raises(ConfigError, match="false_alarm_rate"):
         MonitorConfig(false_alarm_rate=0.0049)
-    each = MonitorConfig(false_alarm_rate=0.005).false_alarm_rate / 4
+    each = MonitorConfig(false_alarm_rate=0.005).false_alarm_rate / QUESTIONS
     known, served = np.eye(2, dtype=np.float32)[np.repeat([0, 1], 100)].reshape(2, 100, 2)
     assert compare_output(known, served, each).classes_drifted
 
 
 def test_importing_the_step_loads_nothing_heavy():
-    heavy = ("tensorflow", "tensorflow_model_analysis", "apache_beam", "pandas", "sklearn", "scipy")
+    heavy = (
+        "river",
+        "tensorflow",
+        "tensorflow_model_analysis",
+        "apache_beam",
+        "pandas",
+        "sklearn",
+        "scipy",
+    )
     code = (
         "import sys, agiwb.monitoring.monitor;"
         f"print([name for name in {heavy} if name in sys.modules])"

@@ -1,0 +1,224 @@
+"""Drift monitoring: its speed, its agreement with Evidently, its false alarms, power and delay.
+
+Evidently and NannyML each run in an environment of their own, which is made first. All are given
+the same arrays in the same run. Without the package index: ``--no-peers`` leaves them out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from agiwb.monitoring.calibration import calibrate
+from agiwb.monitoring.distances import measure
+from agiwb.monitoring.drift import compare_features
+from agiwb.monitoring.estimate import estimate_accuracy
+from agiwb.monitoring.sketches import NumericBins, NumericSketch
+from agiwb.monitoring.two_sample import window_weights
+
+PEERS = Path(__file__).parent / "monitoring_peers"
+PACKAGES = {"evidently": "evidently==0.7.23", "nannyml": "nannyml==0.13.1"}
+ROWS, FEATURES, WINDOWS, RATE = 100_000, 64, 200, 0.05
+REFERENCE_ROWS = 20_000
+STREAM_FEATURES, CHUNK, QUIET_CHUNKS, LATE_CHUNKS = 16, 250, 12, 12
+Claims = list[dict[str, Any]]
+
+
+def claim(name: str, value: float, bar: float, *, at_least: bool = False) -> dict[str, Any]:
+    """Return one line of the result."""
+    holds = value >= bar if at_least else value <= bar
+    print(f"{name:<72} {value:10.4f}   bar {bar:g}   {'holds' if holds else 'MISSED'}", flush=True)
+    return {"name": name, "value": round(float(value), 5), "bar": bar, "holds": bool(holds)}
+
+
+def environment(folder: Path, name: str) -> Path:
+    """Return the interpreter of a peer's own environment, made if it is not there."""
+    python = folder / name / "bin" / "python"
+    if not python.exists():
+        uv = [str(Path(sys.executable).with_name("uv"))]
+        subprocess.run([*uv, "venv", "-q", "--python", "3.11", str(folder / name)], check=True)
+        install = [*uv, "pip", "install", "-q", "--python", str(python), PACKAGES[name]]
+        subprocess.run(install, check=True)
+    return python
+
+
+def ask_peer(python: Path, script: str, data: Path, *arguments: str) -> dict[str, Any]:
+    """Return what a peer's script prints about the arrays in ``data``."""
+    command = [str(python), str(PEERS / script), str(data), *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def save(data: Path, reference: np.ndarray, window: np.ndarray) -> None:
+    """Keep the arrays where the peers' scripts look for them."""
+    np.save(data / "reference.npy", reference)
+    np.save(data / "window.npy", window)
+
+
+def measure_speed(data: Path, evidently: Path | None) -> Claims:
+    """Five statistics of ours, sketches included, against Evidently's one default."""
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=(ROWS, FEATURES)).astype(np.float32)
+    window = rng.normal(0.1, 1.1, size=(ROWS, FEATURES)).astype(np.float32)
+    began = time.perf_counter()
+    known = NumericSketch.of(NumericBins.from_reference(reference), reference)
+    found = measure(known, NumericSketch.of(known.bins, window))
+    seconds = time.perf_counter() - began
+    print(f"five statistics, {ROWS} x {FEATURES}, reference's sketch included: {seconds:.2f} s")
+    if evidently is None:
+        return []
+    save(data, reference, window)
+    peer = ask_peer(evidently, "evidently_drift.py", data, "default", "0")
+    print(f"Evidently's default statistic ({peer['scores'][0][0][1]}): {peer['seconds'][0]:.2f} s")
+    claims = [claim("times faster than Evidently", peer["seconds"][0] / seconds, 20, at_least=True)]
+    few = 4
+    save(data, reference[:, :few], window[:, :few])
+    wasserstein, ks = (
+        np.array([score[0] for score in ask_peer(
+            evidently, "evidently_drift.py", data, method, "0"
+        )["scores"][0]])
+        for method in ("wasserstein", "ks")
+    )  # fmt: skip
+    ours = (found.wasserstein / found.spread)[:few]
+    claims.append(
+        claim("Wasserstein distance, largest difference (sd)", abs(ours - wasserstein).max(), 0.005)
+    )
+    from scipy.stats import ks_2samp
+
+    exact = [ks_2samp(reference[:, place], window[:, place]) for place in range(few)]
+    gap = max(abs(found.ks[place] - exact[place].statistic) for place in range(few))
+    claims.append(claim("KS distance, largest difference from exact", gap, 1 / 253))
+    # Evidently gives the p-value of the KS test: the exact one must be the one we compare with.
+    theirs = max(abs(np.log(max(p, 1e-300)) - np.log(max(one.pvalue, 1e-300)))
+                 for p, one in zip(ks, exact, strict=True))  # fmt: skip
+    claims.append(claim("Evidently's KS p-value from that one (log)", theirs, 0.01))
+    return claims
+
+
+def measure_alarms() -> Claims:
+    """Quiet windows that alarm, and shifted ones that do."""
+    rng = np.random.default_rng(1)
+    reference = rng.normal(size=(REFERENCE_ROWS, FEATURES)).astype(np.float32)
+    known = NumericSketch.of(NumericBins.from_reference(reference), reference)
+    claims = []
+    for rows in (200, 2_000, 20_000):
+        calibration = calibrate(reference, rows)
+        quiet = found = 0
+        for _ in range(WINDOWS):
+            window = rng.normal(size=(rows, FEATURES)).astype(np.float32)
+            sketch = NumericSketch.of(known.bins, window)
+            quiet += compare_features(known, sketch, calibration, RATE).drifted.any()
+            window[:, 7] += 0.2
+            shifted = NumericSketch.of(known.bins, window)
+            found += compare_features(known, shifted, calibration, RATE).drifted[7]
+        claims.append(claim(f"quiet windows of {rows} rows that alarm", quiet / WINDOWS, RATE))
+        if rows >= 2_000:
+            claims.append(
+                claim(f"0.2 sd in one feature found, {rows} rows", found / WINDOWS, 0.95,
+                      at_least=True)
+            )  # fmt: skip
+        else:
+            print(f"0.2 sd in one feature found at {rows} rows: {found / WINDOWS:.2f}")
+    return claims
+
+
+def measure_delay(data: Path, pythons: dict[str, Path]) -> Claims:
+    """Chunks until the first alarm after a change, and false alarms before it, on one stream."""
+    rng = np.random.default_rng(2)
+    reference = rng.normal(size=(REFERENCE_ROWS // 2, STREAM_FEATURES)).astype(np.float32)
+    rows = (QUIET_CHUNKS + LATE_CHUNKS) * CHUNK
+    stream = rng.normal(size=(rows, STREAM_FEATURES)).astype(np.float32)
+    stream[QUIET_CHUNKS * CHUNK :, 3] += 0.5
+    known = NumericSketch.of(NumericBins.from_reference(reference), reference)
+    calibration = calibrate(reference, CHUNK)
+    alarms = {
+        "agiwb": [
+            bool(compare_features(
+                known, NumericSketch.of(known.bins, chunk), calibration, RATE
+            ).drifted.any())
+            for chunk in np.split(stream, range(CHUNK, rows, CHUNK))
+        ]
+    }  # fmt: skip
+    save(data, reference, stream)
+    if "nannyml" in pythons:
+        alarms["nannyml"] = ask_peer(
+            pythons["nannyml"], "nannyml_drift.py", data, str(CHUNK)
+        )["alarms"]  # fmt: skip
+    if "evidently" in pythons:
+        peer = ask_peer(pythons["evidently"], "evidently_drift.py", data, "default", str(CHUNK))
+        # Distances alarm above their threshold.
+        alarms["evidently"] = [any(v >= t for v, _, t in scores) for scores in peer["scores"]]
+    delays = {}
+    for name, found in alarms.items():
+        false = sum(found[:QUIET_CHUNKS])
+        late = found[QUIET_CHUNKS:]
+        delays[name] = (late.index(True) + 1 if any(late) else LATE_CHUNKS + 1) * CHUNK
+        print(f"{name}: {false} of {QUIET_CHUNKS} quiet chunks alarm, delay {delays[name]} rows, "
+              f"{sum(late)} of {LATE_CHUNKS} later chunks alarm")  # fmt: skip
+    claims = [claim("false alarms before the change", sum(alarms["agiwb"][:QUIET_CHUNKS]), 1)]
+    if len(delays) > 1:
+        best = min(delay for name, delay in delays.items() if name != "agiwb")
+        claims.append(claim("rows until 0.5 sd is found, bar: best peer", delays["agiwb"], best))
+    return claims
+
+
+def measure_estimate() -> Claims:
+    """Accuracy expected without labels against the true one, where other rows come."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(3)
+    slopes = np.array([1, -1, 0.5, 0.5, 0, 0, 0.3, -0.3])
+
+    def draw(rows: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
+        features = rng.normal(size=(rows, len(slopes)))
+        features[:, 0] += shift
+        logits = features @ slopes + 0.4 * features[:, 0] * features[:, 1]
+        return features, (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(np.int64)
+
+    model = LogisticRegression().fit(*draw(20_000, 0))
+    labelled, labels = draw(20_000, 0)
+    known = model.predict_proba(labelled).astype(np.float32)
+    claims = []
+    for shift in (0.0, 1.0, -1.5):
+        features, truth = draw(20_000, shift)
+        answers = model.predict_proba(features).astype(np.float32)
+        weights = window_weights(labelled, features)
+        found = estimate_accuracy(known, labels, answers, weights=weights)
+        expected = float("nan") if found is None else found.value
+        gap = abs(expected - float((answers.argmax(axis=1) == truth).mean()))
+        claims.append(claim(f"error of the expected accuracy, shift {shift:+.1f} sd", gap, 0.02))
+    return claims
+
+
+def main() -> None:
+    """Measure, print for people, and end with one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-peers", action="store_true", help="leave Evidently and NannyML out")
+    parser.add_argument("--environments", type=Path, help="folder that keeps their environments")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        kept = options.environments or data
+        names = () if options.no_peers else PACKAGES
+        pythons = {name: environment(kept, name) for name in names}
+        claims = measure_alarms() + measure_estimate()
+        claims += measure_speed(data, pythons.get("evidently"))
+        claims += measure_delay(data, pythons)
+    print(json.dumps({"claims": claims, "machine": f"{platform.machine()} {platform.system()}"}))
+
+
+if __name__ == "__main__":
+    main()
