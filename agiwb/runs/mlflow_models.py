@@ -59,10 +59,9 @@ class MlflowModels:
 
     def newest_model(self) -> str | None:
         """Return the id of the run whose model was registered last, under whatever name."""
-        found = self._client.search_model_versions(
-            max_results=1, order_by=["creation_timestamp DESC"]
-        )
-        return str(found[0].run_id) if found else None
+        found = self._client.search_model_versions(order_by=["creation_timestamp DESC"])
+        runs = (str(version.run_id) for version in found)
+        return next((run for run in runs if not self._is_deleted(run)), None)
 
     def registered_names(self) -> list[str]:
         """Return the names of all registered models, sorted."""
@@ -79,4 +78,8 @@ class MlflowModels:
             found = self._client.search_model_versions(f"name = '{name}'")
         except MlflowException:
             return {}
-        return {int(entry.version): str(entry.run_id) for entry in found}
+        versions = {int(entry.version): str(entry.run_id) for entry in found}
+        return {number: run for number, run in versions.items() if not self._is_deleted(run)}
+
+    def _is_deleted(self, run_id: str) -> bool:
+        return any(self.workspace.glob(f"deleted/*/{run_id}"))

@@ -17,7 +17,7 @@ from agiwb.errors import AgiwbError, NotFoundError
 from agiwb.runs.files import damaged_files, list_files, write_atomic
 from agiwb.runs.liveness import RunFolder, exit_code, job_folders, new_status
 from agiwb.runs.mlflow_client import first_line
-from agiwb.runs.mlflow_models import MlflowModels
+from agiwb.runs.mlflow_deletion import MlflowDeletion
 from agiwb.runs.provenance import Provenance
 from agiwb.runs.record import ENDED, MetricPoint, Record, RunInfo, RunState, RunSummary, title
 from agiwb.runs.store import require_writable
@@ -31,7 +31,7 @@ _LISTED_RUNS = 1000
 _MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
 
-class MlflowStore(MlflowModels):
+class MlflowStore(MlflowDeletion):
     """The run store on MLflow; see RunStore for the contract.
 
     MLflow takes seconds to import and is opened when first needed: to start a run or to search the

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 # These only ask for results and show them; a change there cannot change one.
-_FACES = ("batch", "commands", "jobs", "reporting", "cli.py", "flags.py")
+_FACES = ("batch", "commands", "history", "jobs", "reporting", "cli.py", "flags.py")
 
 # Packages whose version can change a result; the cache key and the record name them.
 DECISIVE_PACKAGES = (

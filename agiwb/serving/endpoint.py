@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +16,11 @@ from agiwb.errors import InputError
 from agiwb.serving.access.pinning import trust_only
 from agiwb.serving.address import Ready
 from agiwb.serving.client import Client
-from agiwb.serving.launch import stop_server
+from agiwb.serving.launch import ServerProcess, stop_server
 from agiwb.serving.remote_versions import RemoteVersions
 from agiwb.serving.rest_json.example_body import example_body
 from agiwb.serving.rest_json.json_text import dump_json, load_json
+from agiwb.serving.rest_json.row_answers import as_columns
 from agiwb.serving.settings import MAX_BODY_BYTES
 from agiwb.serving.versions import Version
 
@@ -32,7 +32,8 @@ class Endpoint:
     """A server process and the model it answers for.
 
     It lives until ``stop``, the end of a ``with`` block, or the end of this process, even by
-    kill -9. Thread safety: every method may be called from any thread.
+    kill -9; one that was started to outlive its starter, until ``stop``. Thread safety: every
+    method may be called from any thread.
 
     Attributes:
         address: ``http://<host>:<port>``.
@@ -41,11 +42,12 @@ class Endpoint:
         version: Version that was served at the start.
         signature: Names, dtypes and shapes of the model's inputs and outputs.
         log_file: What the server has to complain about.
+        curl_options: What others need besides to ask it.
     """
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: ServerProcess,
         ready: Ready,
         log_file: Path,
         *,
@@ -53,6 +55,7 @@ class Endpoint:
         certificate_file: Path | None = None,
         curl_options: Sequence[str] = (),
         find_version: Callable[[str, str | None], Version] | None = None,
+        outlives: bool = False,
     ) -> None:
         """Hold a server that is ready.
 
@@ -65,6 +68,7 @@ class Endpoint:
             curl_options: What others need besides to ask it.
             find_version: Returns the version of a model by its reference and format, published if
                 need be.
+            outlives: Whether the server goes on when this object and this process are gone.
         """
         self.address = ready.address
         self.grpc_address = ready.grpc_address
@@ -75,7 +79,7 @@ class Endpoint:
         self._process = process
         self._headers = {"X-API-Key": operator_key} if operator_key else {}
         self._certificate_file = certificate_file
-        self._curl_options = tuple(curl_options)
+        self.curl_options = tuple(curl_options)
         self._find_version = find_version
         self._client = Client(
             ready.address,
@@ -86,7 +90,10 @@ class Endpoint:
         )
         self._versions = RemoteVersions(self._client, self.model_name, log_file)
         self._admin = self._versions.admin_path
-        self._finalizer = weakref.finalize(self, _end, process, os.getpid(), self._client)
+        self._outlives = outlives
+        self._stop = weakref.finalize(self, _end, process, os.getpid(), self._client)
+        if outlives:
+            self._stop.detach()
 
     @property
     def url(self) -> str:
@@ -131,13 +138,27 @@ class Endpoint:
         answer = load_json(self._client.exchange("POST", f"{path}{which}:predict", body))
         return np.asarray(answer["predictions"], self.signature.outputs[0].dtype)
 
+    def answer(self, rows: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """Return the outputs of rows by name, whatever inputs and outputs the model has.
+
+        Args:
+            rows: Each a value of the only input, or a mapping of the inputs' names to values.
+
+        Raises:
+            InputError: The rows do not fit the model.
+            ServingError: The server is gone, or failed.
+        """
+        body = dump_json({"instances": list(rows)})
+        found = load_json(self._client.exchange("POST", f"{self._versions.path}:predict", body))
+        return as_columns(found["predictions"], [spec.name for spec in self.signature.outputs])
+
     def curl(self, features: ArrayLike | None = None) -> str:
         """Return a shell command that asks for ``features``, by default one example of zeros.
 
         In place of ``KEY``, ``TOKEN`` or ``CLIENT``, if they are in it, put your own.
         """
         body = dump_json(self._body(features)).decode()
-        return shlex.join(["curl", *self._curl_options, "-d", body, self.url])
+        return shlex.join(["curl", *self.curl_options, "-d", body, self.url])
 
     def load_test(
         self,
@@ -261,7 +282,9 @@ class Endpoint:
 
     def stop(self) -> None:
         """Stop the server; requests it has taken are still answered. Stopping twice is fine."""
-        self._finalizer()
+        self._stop()
+        if self._outlives:
+            _end(self._process, os.getpid(), self._client)
 
     def __enter__(self) -> Self:
         return self
@@ -290,7 +313,7 @@ class Endpoint:
         return number
 
 
-def _end(process: subprocess.Popen[bytes], owner: int, client: Client) -> None:
+def _end(process: ServerProcess, owner: int, client: Client) -> None:
     """Close the connections and end the server, unless this is a process forked from its owner."""
     if os.getpid() != owner:
         return

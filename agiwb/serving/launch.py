@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol
 
 from agiwb.errors import InputError, ServingError
 from agiwb.serving.address import Ready
@@ -27,6 +27,30 @@ _kept_open: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
 if sys.platform != "win32":
     # A forked child may outlive this process.
     os.register_at_fork(after_in_child=lambda: [pipe.close() for pipe in list(_kept_open)])
+
+
+class ServerProcess(Protocol):
+    """What is needed of a server's process, be it a child of this one or not."""
+
+    pid: int
+    stdin: Any
+    stdout: Any
+
+    def poll(self) -> int | None:
+        """Return None while it is alive."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        ...
+
+    def kill(self) -> None:
+        """Make it stop."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> object:
+        """Return once it has ended; raise subprocess.TimeoutExpired if it has not by then."""
+        ...
 
 
 def start_server(
@@ -77,7 +101,7 @@ def start_server(
     return process, Ready.model_validate_json(line)
 
 
-def stop_server(process: subprocess.Popen[bytes]) -> None:
+def stop_server(process: ServerProcess) -> None:
     """End a server; requests it has taken are still answered."""
     process.terminate()
     try:

@@ -13,7 +13,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
+from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat, check_served_name
 from agiwb.errors import ConfigError, InputError, ServingError, did_you_mean
 from agiwb.runs.files import write_atomic
 from agiwb.runs.store import open_store, require_writable
@@ -44,7 +44,7 @@ _AMONG_OURSELVES = {
 }
 """Settings of servers that are only tried: the load comes from here, and so can all others."""
 
-ServedFormat = Literal["onnx", "litert", "saved_model", "keras"]
+ServedFormat = Literal[StandaloneFormat, "saved_model", "keras"]
 
 
 class ServeConfig(ListenSettings, RunSettings, VersionSettings):
@@ -111,10 +111,10 @@ def serve(config: ServeConfig) -> Endpoint:
             "The server would verify its clients' certificates, and an endpoint has none.",
             "Serve it by `agiwb serve`, or leave out `client_verify` and have clients use keys.",
         )
-    return _start(config, *_prepare(config))
+    return _start(config, *prepare(config))
 
 
-def _prepare(config: ServeConfig) -> tuple[str, ServerSettings]:
+def prepare(config: ServeConfig) -> tuple[str, ServerSettings]:
     """Return the log's name and the server's settings, once the model is published and tuned."""
     if config.rest_api_port:
         listen(config.host, config.rest_api_port).close()
@@ -127,12 +127,12 @@ def _prepare(config: ServeConfig) -> tuple[str, ServerSettings]:
 def _tuned(config: ServeConfig, name: str, settings: ServerSettings) -> ServerSettings:
     from agiwb.serving.batching_choice import choose_batching
 
-    logs = _logs_folder()
+    logs = logs_folder()
     trials_log = logs / f"{name}.tuning.log"
 
     def start(trial: ServerSettings) -> Endpoint:
         trial = trial.model_copy(update=_AMONG_OURSELVES)
-        process, ready = start_server(_as_flags(trial), trials_log, slow=_is_slow(config))
+        process, ready = start_server(as_flags(trial), trials_log, slow=is_slow(config))
         return Endpoint(process, ready, trials_log)  # in the clear, and without keys
 
     return choose_batching(
@@ -144,13 +144,13 @@ def _tuned(config: ServeConfig, name: str, settings: ServerSettings) -> ServerSe
 
 
 def _start(config: ServeConfig, name: str, settings: ServerSettings) -> Endpoint:
-    log_file = _logs_folder() / f"{name}.log"
+    log_file = logs_folder() / f"{name}.log"
     operator_key = secrets.token_urlsafe(32)
     process, ready = start_server(
-        _as_flags(settings),
+        as_flags(settings),
         log_file,
         environment={OPERATOR_KEY: operator_key},
-        slow=_is_slow(config),
+        slow=is_slow(config),
     )
     if not ready.model_name:
         stop_server(process)
@@ -169,7 +169,7 @@ def _start(config: ServeConfig, name: str, settings: ServerSettings) -> Endpoint
         operator_key=operator_key,
         certificate_file=certificate_file,
         curl_options=needs.curl_options(certificate_file),
-        find_version=lambda reference, wanted: _publish(
+        find_version=lambda reference, wanted: publish_model(
             reference, wanted or config.format, name, workspace
         ),
     )
@@ -182,7 +182,7 @@ def run_server(config: ServeConfig) -> None:
         InputError: See ``serve``.
         ServingError: The server did not start, or ended by itself.
     """
-    prepared = _prepare(config)  # which an interrupt ends at once
+    prepared = prepare(config)  # which an interrupt ends at once
     with _stop_signals() as stopped, _start(config, *prepared) as endpoint:
         print(f"Serving {endpoint.url} (version {endpoint.version})", file=sys.stderr)
         if endpoint.grpc_address:
@@ -235,7 +235,7 @@ def _settings(config: ServeConfig, workspace: Path) -> tuple[str, ServerSettings
         choose_version(base_path)
         name = config.model_name or check_served_name(base_path.name)
     else:
-        version = _publish(config.model, config.format, config.model_name, workspace)
+        version = publish_model(config.model, config.format, config.model_name, workspace)
         base_path = version.folder.parent
         name = base_path.name
         known["model_version"] = version.number
@@ -243,16 +243,18 @@ def _settings(config: ServeConfig, workspace: Path) -> tuple[str, ServerSettings
     return name, ServerSettings.from_mapping(known)
 
 
-def _logs_folder() -> Path:
+def logs_folder() -> Path:
+    """Return where the servers' logs lie."""
     return Settings().workspace_path / "serving" / ".logs"
 
 
-def _is_slow(config: ServeConfig) -> bool:
+def is_slow(config: ServeConfig) -> bool:
     """Return whether the server may bring TensorFlow along, whose start takes its time."""
     return config.format in {"saved_model", "keras"} or config.model_config_file is not None
 
 
-def _publish(reference: str, wanted: str, name: str | None, workspace: Path) -> Version:
+def publish_model(reference: str, wanted: str, name: str | None, workspace: Path) -> Version:
+    """Return the published version of the model ``reference`` in a format."""
     from agiwb.artifacts.resolve import resolve_artifact
     from agiwb.serving.publish import publish
 
@@ -270,7 +272,7 @@ def _format(wanted: str) -> ServedFormat:
     )
 
 
-def _as_flags(settings: ServerSettings) -> list[str]:
+def as_flags(settings: ServerSettings) -> list[str]:
     """Return the command line that gives a server these settings."""
     words = []
     for name, value in settings.model_dump(mode="json", exclude_unset=True).items():

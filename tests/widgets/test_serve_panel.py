@@ -133,7 +133,7 @@ def test_showing_the_panels_imports_nothing_heavy(trained_workspace: Path) -> No
     code += "heavy = {'tensorflow', 'keras', 'mlflow', 'pandas'} & set(sys.modules)\n"
     code += "sys.exit(' '.join(sorted(heavy)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
-    assert done.stderr == ""
+    assert done.stderr.strip() == ""
 
 
 def test_stopping_ends_the_process(panel: ServePanel) -> None:

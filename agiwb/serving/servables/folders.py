@@ -63,8 +63,8 @@ class Settling:
         self._seen.pop(version.folder, None)
 
 
-def verify(base_path: Path, version: Version) -> tuple[str, ...]:
-    """Return the classes in the manifest of ``version``, () without one; check where links lead.
+def verify(base_path: Path, version: Version) -> Artifact | None:
+    """Return the manifest of ``version``, None without one; check where links lead.
 
     Raises:
         Refusal: A link leads out of ``base_path``.
@@ -80,8 +80,7 @@ def verify(base_path: Path, version: Version) -> tuple[str, ...]:
                 f"the link {shown} leads out of the model's base path.",
                 "Put the files themselves there.",
             )
-    artifact = read_manifest(version.folder)
-    return () if artifact is None else artifact.classes
+    return read_manifest(version.folder)
 
 
 def read_manifest(folder: Path) -> Artifact | None:

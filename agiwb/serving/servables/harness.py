@@ -22,13 +22,23 @@ Find = Callable[[ModelSpec, int | None], "Harness"]
 
 @dataclass(frozen=True)
 class LoadedVersion:
-    """One version of a model, loaded and warm; ``classes`` are of its manifest, else ()."""
+    """One version of a model, loaded and warm.
+
+    ``classes`` are of its manifest, else (); so is ``divergence``, in what it answers otherwise
+    than the model that it was made of, if that was allowed.
+    """
 
     name: str
     number: int
     folder: Path
     servable: Servable
     classes: tuple[str, ...] = ()
+    divergence: tuple[str, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """What its status tells while it answers."""
+        return " ".join(("Diverges from its model.", *self.divergence)) if self.divergence else ""
 
 
 class Harness:
@@ -70,7 +80,10 @@ class Harness:
     @property
     def status(self) -> VersionStatus:
         """What clients are told."""
-        return VersionStatus(self.version.number, STATES[self.stage], self._code, self._message)
+        message = self._message
+        if self.stage is Stage.READY and self._loaded is not None:
+            message = message or self._loaded.remark
+        return VersionStatus(self.version.number, STATES[self.stage], self._code, message)
 
     @property
     def stands_by(self) -> bool:

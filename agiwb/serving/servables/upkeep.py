@@ -204,7 +204,7 @@ class Upkeep:
             if harness.stage is Stage.LOAD_REQUESTED:
                 harness.move(Stage.LOADING)
         try:
-            classes = verify(base_path, harness.version)
+            artifact = verify(base_path, harness.version)
             servable = self._load_servable(harness.name, harness.version)
             admission = self._place(harness, servable)
         except Exception as error:  # noqa: BLE001  whatever a damaged model makes a library raise
@@ -220,7 +220,8 @@ class Upkeep:
                 self._policy.admissions.fail(harness.name, harness.version.number, reason)
             return
         number, folder = harness.version.number, harness.version.folder
-        loaded = LoadedVersion(harness.name, number, folder, servable, classes)
+        known = () if artifact is None else (artifact.classes, artifact.divergence)
+        loaded = LoadedVersion(harness.name, number, folder, servable, *known)
         with self.changing():
             if admission is None:
                 harness.become_ready(loaded)

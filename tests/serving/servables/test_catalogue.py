@@ -15,6 +15,7 @@ from serving.servables.watched import (
     states,
 )
 
+from agiwb.artifacts.manifest import read_artifact, write_artifact
 from agiwb.errors import InputError
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig, State
@@ -143,6 +144,20 @@ def test_a_damaged_version_with_a_manifest_is_told_and_never_answers(base_path):
         assert status.code is Code.DATA_LOSS
         with catalogue.lease(LATEST) as version:
             assert (version.number, version.classes) == (1, ("y",))
+
+
+def test_the_status_tells_of_a_divergence_that_was_allowed(base_path):
+    folder = make_artifact(base_path / "1")
+    allowed = ("onnx: the probabilities differ by 0.2.",)
+    manifest = read_artifact(folder).model_copy(update={"divergence": allowed})
+    write_artifact(folder, manifest)
+    with running(load_servable, ModelConfig("m", base_path)) as catalogue:
+        assert catalogue.wait_until_ready(10)
+        (status,) = catalogue.status(LATEST)
+        assert (status.state, status.code) == (State.AVAILABLE, Code.OK)
+        assert status.message == f"Diverges from its model. {allowed[0]}"
+        catalogue.remove("m")
+        assert eventually(lambda: not catalogue.available("m"))
 
 
 def test_a_link_out_of_the_base_path_is_not_followed(base_path, tmp_path):

@@ -95,7 +95,7 @@ def test_an_encrypted_artifact_is_published_encrypted_and_served(
     version = publish(source, tmp_path / "base")
     assert [path.name for path in version.folder.iterdir()] == [ENCRYPTED_FILE]
     assert publish(source, tmp_path / "base") == version
-    assert verify(tmp_path / "base", version) == ("y",)
+    assert getattr(verify(tmp_path / "base", version), "classes", None) == ("y",)
     assert answer(version, keys[1]) == [2.5, 3.0]
     assert set(temporary.glob("agiwb-*")) == copies
     path = version.folder / ENCRYPTED_FILE

@@ -58,16 +58,16 @@ def test_an_empty_folder_is_never_complete(tmp_path):
     assert Settling(poll_s=0).complete(Version(1, tmp_path / "1")) is None
 
 
-def test_the_classes_are_the_manifests(tmp_path):
-    assert verify(tmp_path, Version(1, make_artifact(tmp_path / "1"))) == ("y",)
-    assert verify(tmp_path, Version(2, write_half_plus_two(tmp_path / "2"))) == ()
+def test_the_manifest_is_read_if_there_is_one(tmp_path):
+    assert verify(tmp_path, Version(1, make_artifact(tmp_path / "1"))).classes == ("y",)
+    assert verify(tmp_path, Version(2, write_half_plus_two(tmp_path / "2"))) is None
 
 
 def test_no_file_is_read_but_the_manifest(tmp_path):
     """They are large, and the loader hashes them."""
     folder = make_artifact(tmp_path / "1")
     (folder / "model.onnx").write_bytes(b"other content")
-    assert verify(tmp_path, Version(1, folder)) == ("y",)
+    assert verify(tmp_path, Version(1, folder)).classes == ("y",)
 
 
 def test_a_manifest_that_is_none_is_refused(tmp_path):

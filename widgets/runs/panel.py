@@ -1,0 +1,155 @@
+"""The Runs panel: a list with filters, and what can be done with the run chosen."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+
+from agiwb.history.entries import HistoryEntry
+from agiwb.runs.record import ENDED
+from agiwb.runs.registry import STEPS
+from widgets.runs.state import RunsState
+from widgets.selection import Selection
+from widgets.static import StaticFallback, is_batch
+from widgets.style import style_sheet
+from widgets.wording import problem_line, row, status_line, table
+
+_STYLE = {"description_width": "7rem"}
+_NARROW = {"width": "18rem"}
+_WIDE = {"width": "min(100%, 48rem)"}
+_STATES = ("running", "queued", *ENDED)
+_ROWS = 10
+_MOST_STATIC = 30
+
+
+class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
+    """The history of the workspace."""
+
+    def __init__(self, selection: Selection | None = None) -> None:
+        self.state = RunsState()
+        self.selection = selection or Selection()
+        self.step = ipw.Dropdown(
+            description="Step", options=[("all", None), *((name, name) for name in sorted(STEPS))],
+            style=_STYLE, layout=_NARROW,
+        )  # fmt: skip
+        self.of_state = ipw.Dropdown(
+            description="State", options=[("all", None), *((name, name) for name in _STATES)],
+            style=_STYLE, layout=_NARROW,
+        )  # fmt: skip
+        self.text = ipw.Text(description="Words", style=_STYLE, layout=_NARROW)
+        self.list = ipw.Select(description="Run", rows=_ROWS, style=_STYLE, layout=_WIDE)
+        self.other = ipw.Dropdown(description="Compare with", style=_STYLE, layout=_WIDE)
+        self.note = ipw.Text(description="Note", style=_STYLE, layout=_WIDE)
+        self.buttons = {
+            "Compare": lambda: self.state.compare(self.other.value),
+            "Lineage": self.state.trace,
+            "Run again and compare": self.state.reproduce,
+            "Pin or unpin": self.state.pin,
+            "Keep the note": lambda: self.state.write_note(self.note.value),
+            "Select for the other panels": self._select,
+            "Delete": self.state.delete,
+            "Undo the deletion": self.state.restore,
+            "MLflow and TensorBoard": self.state.give_addresses,
+        }
+        self.controls: dict[str, ipw.Button] = {}
+        for name, action in self.buttons.items():
+            style = "danger" if name == "Delete" else ""
+            button = ipw.Button(description=name, button_style=style, layout={"width": "auto"})
+            button.on_click(lambda _, action=action: action())
+            self.controls[name] = button
+        self.facts, self.comparison, self.lineage = ipw.HTML(), ipw.HTML(), ipw.HTML()
+        self.addresses = ipw.HTML()
+        self.step.observe(lambda change: self._filter("step", change["new"]), "value")
+        self.of_state.observe(lambda change: self._filter("state", change["new"]), "value")
+        self.text.observe(lambda change: self._filter("text", change["new"]), "value")
+        self.list.observe(self._choose, "value")
+        self.state.observe(self._show_list, ["entries", "chosen"])
+        self.state.observe(self._show_undo, "undo")
+        for name in ("comparison", "lineage", "addresses"):
+            self.state.observe(self._show_html, name)
+        super().__init__(
+            [style_sheet(), row(self.step, self.of_state, self.text), self.list, self.facts,
+             self.other, self.note, row(*self.controls.values()),
+             status_line(self.state, "busy", "told"), problem_line(self.state), self.addresses,
+             self.comparison, self.lineage]
+        )  # fmt: skip
+        self.add_class("agiwb")
+        self._show_list()
+        self._show_undo()
+        if not is_batch():
+            self.state.follow()
+
+    def static_html(self) -> str:
+        """Return the newest runs and what was compared, for a page without a kernel."""
+        heads = ("run", "step", "state", "started", "what", "figures")
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(entry)) + "</tr>"
+            for entry in self.state.entries[:_MOST_STATIC]
+        )
+        head = "".join(f"<th>{name}</th>" for name in heads)
+        found = f"<table><tr>{head}</tr>{rows}</table>"
+        return f"{found}{self.state.comparison}{self.state.lineage}"
+
+    def _filter(self, name: str, value: Any) -> None:
+        setattr(self.state, name, value)
+
+    def _choose(self, change: Any) -> None:
+        self.state.chosen = change["new"]
+
+    def _select(self) -> None:
+        if (chosen := self.state.chosen) is not None:
+            self.selection.model = chosen[:8]
+            self.state.told = f"Selected the model of run {chosen[:8]}."
+
+    def _show_list(self, _: Any = None) -> None:
+        entries, chosen = self.state.entries, self.state.chosen
+        options = tuple((_line(entry), entry.id) for entry in entries)
+        if options != tuple(self.list.options):
+            self.list.options = options
+        known = chosen in [one for _, one in options]
+        if self.list.value != (chosen if known else None):
+            self.list.value = chosen if known else None
+        entry = next((one for one in entries if one.id == chosen), None)
+        self.facts.value = table(_facts(entry)) if entry is not None else ""
+        others = [
+            (one.name, one.id)
+            for one in entries
+            if entry is not None and one.step == entry.step and one.id != entry.id
+        ] or [("nothing", None)]
+        if tuple(others) != tuple(self.other.options):
+            self.other.options = others
+        if entry is not None and self.note.value == "":
+            self.note.value = entry.mark.note
+
+    def _show_undo(self, _: Any = None) -> None:
+        self.controls["Undo the deletion"].disabled = self.state.undo is None
+
+    def _show_html(self, change: Any) -> None:
+        getattr(self, change["name"]).value = change["new"]
+
+
+def _line(entry: HistoryEntry) -> str:
+    pinned = "pinned, " if entry.mark.pinned else ""
+    return f"{pinned}{' · '.join(cell for cell in _cells(entry) if cell)}"
+
+
+def _cells(entry: HistoryEntry) -> tuple[str, ...]:
+    figures = [
+        f"{name} {value:.4g}" for name, value in entry.metrics.items() if name.startswith("test_")
+    ]
+    started = f"{entry.started_at.astimezone():%Y-%m-%d %H:%M}"
+    return entry.id[:8], entry.step, entry.state, started, entry.title, ", ".join(figures[:2])
+
+
+def _facts(entry: HistoryEntry) -> dict[str, str]:
+    facts = {
+        "run": entry.id,
+        "seconds": "" if entry.duration_s is None else f"{entry.duration_s:.1f}",
+        "figures": ", ".join(f"{name} {value:.6g}" for name, value in entry.metrics.items()),
+        "from": ", ".join(f"{name} {run[:8]}" for name, run in entry.parents.items()),
+        "note": entry.mark.note,
+        "error": entry.error or "",
+    }
+    return {name: text for name, text in facts.items() if text}

@@ -1,0 +1,64 @@
+"""Small pieces of HTML that several panels write alike."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+import traitlets
+
+from widgets.guard import GuardedState
+
+
+def row(*children: ipw.Widget) -> ipw.HBox:
+    """Return widgets side by side, wrapped where the page is narrow."""
+    box = ipw.HBox(children)
+    box.add_class("agiwb-row")
+    return box
+
+
+def table(rows: dict[str, str]) -> str:
+    """Return a table of facts."""
+    cells = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items()
+    )
+    return f"<table>{cells}</table>"
+
+
+def bars(values: list[tuple[str, float]], label: str) -> str:
+    """Return shares of 1 as bars with their names and figures: a table, for who cannot see it."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{value:.1%}</td>'
+        '<td style="width: 16rem; max-width: 45vw"><div aria-hidden="true" style="height: .8rem; '
+        f'width: {100 * min(max(value, 0), 1):.1f}%; background: var(--jp-brand-color1, #1976d2)">'
+        "</div></td></tr>"
+        for name, value in values
+    )
+    return f'<table aria-label="{escape(label)}">{rows}</table>'
+
+
+def problem_line(state: GuardedState, name: str = "error") -> ipw.HTML:
+    """Return a line that shows what is wrong with a state, while something is."""
+    line = ipw.HTML()
+
+    def show(_: Any = None) -> None:
+        text = escape(getattr(state, name))
+        line.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
+
+    state.observe(show, name)
+    show()
+    return line
+
+
+def status_line(state: traitlets.HasTraits, *names: str) -> ipw.HTML:
+    """Return a line that shows words of a state, and tells them to a screen reader."""
+    line = ipw.HTML()
+
+    def show(_: Any = None) -> None:
+        text = escape(" ".join(filter(None, (getattr(state, name) for name in names))))
+        line.value = f'<p class="agiwb-soft" role="status">{text}</p>' if text else ""
+
+    state.observe(show, list(names))
+    show()
+    return line
