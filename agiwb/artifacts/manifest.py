@@ -37,6 +37,17 @@ Format = Literal[
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+StandaloneFormat = Literal[
+    "onnx",
+    "onnx_float16",
+    "litert",
+    "litert_float16",
+    "litert_dynamic",
+    "litert_int8",
+    "litert_int16x8",
+]
+"""The formats whose runtimes are small, need no TensorFlow, and are always installed."""
+
 FULL_PRECISION: tuple[Format, ...] = (
     "keras",
     "h5",

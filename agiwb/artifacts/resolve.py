@@ -137,8 +137,8 @@ def _imported_model(record: Record, reference: str) -> ModelSource:
         kind = getattr(record, "format", "")
         raise NotFoundError(
             f"The model {reference!r} was imported as {kind}, which no Keras model can be made of.",
-            f"It can be inspected, evaluated and served as it is, with `--format {kind}`; to "
-            "convert or compress a model, import it as a Keras file.",
+            f"It can be inspected, served and evaluated as it is, with `--format {kind}`, and "
+            "`agiwb convert` takes it; to compress a model, import its Keras file.",
         )
     return _source(record, path, str(getattr(record, "model_name", reference)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict
 
 INPUT_NAME = "features"
@@ -10,6 +12,19 @@ OUTPUT_NAME = "probabilities"
 
 SIGNATURE_NAME = "serving_default"
 """The signature that TensorFlow Serving calls when the client names none."""
+
+
+_INTERNAL = "__saved_model_"
+"""How TensorFlow begins the names of signatures that are not for clients."""
+
+
+def main_signature(names: Iterable[str]) -> str | None:
+    """Return the signature of a SavedModel that answers: ``serving_default``, else the first.
+
+    They have no order of their own: the first is by the alphabet. None if there is none.
+    """
+    known = sorted(name for name in names if not name.startswith(_INTERNAL))
+    return SIGNATURE_NAME if SIGNATURE_NAME in known else next(iter(known), None)
 
 
 class TensorSpec(BaseModel):

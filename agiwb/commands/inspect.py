@@ -13,6 +13,7 @@ from agiwb.inspection.inspection import Inspection, LayerSummary
 from agiwb.runs.listing import aligned
 
 _MOST_NAMED = 20
+_LONGEST_NAME = 60
 
 
 def run(words: list[str], summary: str) -> int:
@@ -85,7 +86,7 @@ def _sections(found: Inspection) -> list[str]:
     quantized = [one.quantization for one in found.tensors if one.quantization is not None]
     if quantized:
         scales = [
-            (one.name, one.dtype, f"{len(one.scales)}", f"{min(one.scales):.4g}",
+            (_short(one.name), one.dtype, f"{len(one.scales)}", f"{min(one.scales):.4g}",
              "" if one.axis is None else str(one.axis))
             for one in quantized
         ]  # fmt: skip
@@ -93,10 +94,15 @@ def _sections(found: Inspection) -> list[str]:
     return sections
 
 
+def _short(name: str) -> str:
+    """Return a name that leaves room beside it: converters join those of all that they fuse."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
 def _layer(layer: LayerSummary) -> tuple[str, ...]:
     zero = "" if layer.sparsity is None else f"{layer.sparsity:.1%}"
-    return (layer.name, layer.operator, f"{layer.parameters:,}", f"{layer.size_bytes:,}", zero,
-            ", ".join(layer.dtypes))  # fmt: skip
+    return (_short(layer.name), layer.operator, f"{layer.parameters:,}",
+            f"{layer.size_bytes:,}", zero, ", ".join(layer.dtypes))  # fmt: skip
 
 
 def _differences(found: Difference) -> list[str]:

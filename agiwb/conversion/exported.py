@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agiwb.artifacts.signature import SIGNATURE_NAME
+from agiwb.artifacts.signature import SIGNATURE_NAME, main_signature
 from agiwb.conversion.source import ConversionSource
 from agiwb.errors import InputError
 from agiwb.tensorflow_quietly import import_tensorflow
@@ -62,8 +62,26 @@ def saved_model_of(source: ConversionSource) -> Iterator[Path]:
         yield folder
 
 
+def signature_in(folder: Path) -> str:
+    """Return the name of the signature of a SavedModel that is converted.
+
+    Raises:
+        InputError: It has none.
+    """
+    import_tensorflow()
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graphs = SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs
+    if (name := main_signature(graphs[0].signature_def)) is None:
+        raise InputError(
+            f"The SavedModel {folder} has no signature.",
+            "Export it with `model.export`, which makes one.",
+        )
+    return name
+
+
 def frozen_function(folder: Path) -> tuple[Any, dict[str, Any], list[str]]:
-    """Return the default signature of a SavedModel with its variables as constants.
+    """Return the main signature of a SavedModel with its variables as constants.
 
     Returns:
         TensorFlow's frozen function, its inputs by name, and the names of its outputs in order.
@@ -76,12 +94,7 @@ def frozen_function(folder: Path) -> tuple[Any, dict[str, Any], list[str]]:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     loaded = tf.saved_model.load(str(folder))
-    if SIGNATURE_NAME not in loaded.signatures:
-        raise InputError(
-            f"The SavedModel {folder} has no signature `{SIGNATURE_NAME}`.",
-            "Export it with `model.export`, which makes one.",
-        )
-    signature = loaded.signatures[SIGNATURE_NAME]
+    signature = loaded.signatures[signature_in(folder)]
     frozen = convert_variables_to_constants_v2(signature)
     inputs = dict(signature.structured_input_signature[1])
     return frozen, inputs, sorted(signature.structured_outputs)

@@ -20,7 +20,8 @@ def write_h5(source: ConversionSource, folder: Path) -> None:
     """Write ``model.h5`` into ``folder``: layers and weights, no optimiser.
 
     Raises:
-        WorkError: The model has an operation that is no layer; Keras writes it and cannot read it.
+        WorkError: The model has an operation that is no layer, or a vocabulary that was learnt;
+            Keras writes both and cannot read them.
     """
     _require_layers(source.keras_model)
     logger = logging.getLogger("absl")
@@ -44,3 +45,14 @@ def _require_layers(model: Any) -> None:
                 f"{type(operation).__name__} ({operation.name}).",
                 "Use the format keras, or write the operation as a layer.",
             )
+        elif _learnt_its_vocabulary(operation):
+            raise WorkError(
+                f"The older .h5 format does not keep the vocabulary that the "
+                f"{type(operation).__name__} {operation.name} has learnt.",
+                "Use the format keras, or give the layer its `vocabulary` when you make it.",
+            )
+
+
+def _learnt_its_vocabulary(layer: Any) -> bool:
+    """Return whether a layer looks strings up in a table that is not among its config."""
+    return hasattr(layer, "get_vocabulary") and not layer.get_config().get("vocabulary")

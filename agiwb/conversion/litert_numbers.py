@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.artifacts.signature import SIGNATURE_NAME
+from agiwb.conversion.exported import signature_in
 from agiwb.conversion.options import Interface
 from agiwb.errors import InputError
 from agiwb.native_chatter import held_back
@@ -63,7 +63,7 @@ def litert_content(
         )
     kinds = tf.lite.OpsSet
     converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved_model), signature_keys=[SIGNATURE_NAME]
+        str(saved_model), signature_keys=[signature_in(saved_model)]
     )
     converter.target_spec.supported_ops = [
         {

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agiwb.artifacts.manifest import MODEL_FILES
-from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.conversion.contents import all_nodes
-from agiwb.conversion.exported import saved_model_of
+from agiwb.conversion.exported import saved_model_of, signature_in
 from agiwb.conversion.options import NEWEST_OPSET
 from agiwb.conversion.source import ConversionSource
 from agiwb.conversion.ways_out import without_operators
@@ -87,7 +86,7 @@ def _translated(saved_model: Path, source: ConversionSource) -> tuple[onnx.Model
             None,
             None,
             tag=["serve"],
-            signatures=[SIGNATURE_NAME],
+            signatures=[signature_in(saved_model)],
             large_model=large,
             return_initialized_tables=True,
             return_tensors_to_rename=True,

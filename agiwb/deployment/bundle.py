@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
+from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat, check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
 from agiwb.datasets.registry import load_arrays_of_classes
@@ -22,7 +22,7 @@ from agiwb.runs.step import Input, step
 from agiwb.runs.store import RunStore
 from agiwb.serving.rest_json.json_text import dump_json
 
-BundledFormat = Literal["onnx", "litert", "saved_model"]
+BundledFormat = Literal[StandaloneFormat, "saved_model"]
 GOLDEN = "golden.json"
 
 
@@ -120,6 +120,13 @@ def _artifact_folder(reference: str, config: BundleConfig, store: RunStore) -> A
 
 def _inputs(config: BundleConfig, store: RunStore) -> dict[str, Input]:
     sources = _sources(config, store)
+    for source in sources:
+        if source.encrypted is not None:
+            raise InputError(
+                f"The artifact {source.encrypted} is encrypted, and a bundle would hold it plain.",
+                "Bundle what `agiwb trust decrypt` makes of it, if all who get the bundle may read "
+                "the model.",
+            )
     inputs = {
         f"version {number}": Input(source.fingerprint, source.run_id)
         for number, source in enumerate(sources, start=1)

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from agiwb.artifacts.manifest import Format
+from agiwb.artifacts.manifest import Format, StandaloneFormat
 from agiwb.errors import WorkError
 
 SERVER_PACKAGES = (
@@ -36,7 +37,10 @@ SERVER_PACKAGES = (
 )
 """What ``python -m agiwb.serving.server`` imports, whatever it serves; no TensorFlow."""
 
-RUNTIME_PACKAGES: dict[Format, str] = {"onnx": "onnxruntime", "litert": "ai-edge-litert"}
+RUNTIME_PACKAGES: dict[Format, str] = {
+    kind: {"onnx": "onnxruntime", "litert": "ai-edge-litert"}[kind.partition("_")[0]]
+    for kind in get_args(StandaloneFormat)
+}
 """What runs a format in the server's own process."""
 
 _LINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "linux")
@@ -65,7 +69,7 @@ def server_pins(formats: Iterable[Format]) -> tuple[Pin, ...]:
     Raises:
         WorkError: One of them is not installed.
     """
-    wanted = [*SERVER_PACKAGES, *(RUNTIME_PACKAGES[name] for name in dict.fromkeys(formats))]
+    wanted = [*SERVER_PACKAGES, *dict.fromkeys(RUNTIME_PACKAGES[name] for name in formats)]
     found: dict[str, Pin] = {}
     waiting: list[str] = [canonicalize_name(name) for name in wanted]
     while waiting:

@@ -12,6 +12,8 @@ from pathlib import Path
 from agiwb.artifacts.manifest import MANIFEST_FILE, PARITY_FILE, Format
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.artifacts.signature import Signature
+from agiwb.runs.files import list_files
+from agiwb.trust.signing import SIGNATURE_FILE
 
 TENSORFLOW = "tensorflow"
 """Folder of what only TensorFlow Serving serves."""
@@ -51,7 +53,9 @@ def add_versions(
         above = f"{TENSORFLOW}/" if source.artifact.format == "saved_model" else ""
         folder = f"{above}models/{name}/{number}"
         names = [MANIFEST_FILE, *(file.path for file in source.artifact.files)]
-        if (source.folder / PARITY_FILE).is_file():
+        if (source.folder / SIGNATURE_FILE).is_file():
+            names = [file.path for file in list_files(source.folder)]  # all that was signed
+        elif (source.folder / PARITY_FILE).is_file():
             names.append(PARITY_FILE)
         for path in names:
             target = root / folder / path

@@ -20,7 +20,7 @@ _SUFFIXES: dict[str, Format] = {
     ".lite": "litert",
 }
 _ZIP, _HDF5, _TFLITE = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"TFL3"
-_SAVED_MODEL_PARTS = ("saved_model.pb", "fingerprint.pb", "variables", "assets")
+_SAVED_MODEL_PARTS = ("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra")
 """What a SavedModel is loaded from. Requests for warming up, and what Keras 2 kept beside it to
 build Python objects, are left behind."""
 

@@ -16,6 +16,7 @@ from agiwb.artifacts.manifest import (
     Artifact,
     Format,
     Lineage,
+    QuantizedTensor,
     list_model_files,
     write_artifact,
 )
@@ -129,9 +130,10 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
     folders = _loadable(original, kind, contents, config, context)
     name = config.model_name or _name_of(config.path)
     classes = _classes(config)
+    task = None if config.dataset is None else load_dataset(config.dataset).task
     signatures = {}
     for made, folder in folders.items():
-        signatures[made] = _describe(folder, made, contents, config)
+        signatures[made], quantized = _describe(folder, made, contents, config)
         write_atomic(folder / SCAN_FILE, report.model_dump_json(indent=2))
         manifest = Artifact(
             format=made,
@@ -141,6 +143,8 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
             signature=signatures[made],
             source_sha256=report.sha256,
             files=list_model_files(folder),
+            task=task,
+            quantization=quantized,
             opset=contents.opset,
             operators=contents.operators,
             custom_ops=tuple(op for op in contents.custom if not op.startswith(_FLEX)),
@@ -221,7 +225,9 @@ def _loadable(
     return {"keras": keras_folder, "h5": original}
 
 
-def _describe(folder: Path, kind: Format, contents: Contents, config: ImportConfig) -> Signature:
+def _describe(
+    folder: Path, kind: Format, contents: Contents, config: ImportConfig
+) -> tuple[Signature, tuple[QuantizedTensor, ...]]:
     told = guarded(
         config.path,
         "loaded:describe",
@@ -231,7 +237,8 @@ def _describe(folder: Path, kind: Format, contents: Contents, config: ImportConf
         operators=sorted(contents.operators),
         custom_objects=config.custom_objects,
     )
-    return Signature.model_validate(told)
+    quantized = tuple(map(QuantizedTensor.model_validate, told["quantization"]))
+    return Signature.model_validate(told["signature"]), quantized
 
 
 def _classes(config: ImportConfig) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format
-from agiwb.artifacts.signature import SIGNATURE_NAME, Signature
+from agiwb.artifacts.signature import Signature, main_signature
+from agiwb.conversion.contents import read_contents
 from agiwb.errors import AgiwbError
 from agiwb.importing.refusal import refused
 from agiwb.importing.tensorflow_operators import unknown_operators
@@ -20,7 +21,7 @@ _LONGEST_REASON = 300
 def describe(
     folder: str, kind: Format, operators: list[str], custom_objects: str | None
 ) -> dict[str, Any]:
-    """Return the signature of the model in ``folder``, as JSON holds it.
+    """Return the signature of the model in ``folder``, and what is quantized, as JSON holds them.
 
     Raises:
         InputError: Its library cannot load it, or it has operators that the library here lacks.
@@ -42,7 +43,11 @@ def describe(
         raise refused(path, f"it cannot be loaded ({_reason(error, path)})") from None
     if not signature.outputs:
         raise refused(path, "it has no output")
-    return signature.model_dump(mode="json")
+    quantization = read_contents(kind, place).quantization if kind == "litert" else ()
+    return {
+        "signature": signature.model_dump(mode="json"),
+        "quantization": [tensor.model_dump(mode="json") for tensor in quantization],
+    }
 
 
 def resave(path: str, target: str, custom_objects: str | None) -> None:
@@ -72,5 +77,6 @@ def _signature(folder: Path, kind: Format) -> Signature:
     from agiwb.runtimes.child.saved_model_functions import load_saved_model
 
     signatures = load_saved_model(folder, 1).signatures
-    name = SIGNATURE_NAME if SIGNATURE_NAME in signatures else next(iter(signatures))
+    if (name := main_signature(signatures)) is None:
+        raise refused(folder, "it has no signature", "Export it with `model.export`.")
     return signatures[name].signature

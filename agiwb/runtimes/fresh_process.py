@@ -97,7 +97,7 @@ def call_in_fresh_process(
                 f"The fresh process {_how_it_ended(process.returncode)}{_last_words(said)}."
             ) from None
     if error := reply.get("error"):
-        raise _error_of(error)
+        raise error_of(error)
     return reply["result"]
 
 
@@ -150,7 +150,8 @@ def _last_words(said: Path) -> str:
     return f'; it said last: "{textwrap.shorten(last, _LONGEST_MESSAGE)}"' if last else ""
 
 
-def _error_of(told: Mapping[str, Any]) -> AgiwbError:
+def error_of(told: Mapping[str, Any]) -> AgiwbError:
+    """Return the error that the fresh process told, an InputError or a WorkError."""
     kind = InputError if told["is_input"] else WorkError
     return kind(_shortened(told["problem"]), told["fix"])
 

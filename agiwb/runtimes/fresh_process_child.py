@@ -58,7 +58,7 @@ def main(words: list[str]) -> None:
         function = getattr(importlib.import_module(module), attribute)
         reply = json.dumps({"result": function(**request["arguments"])})
     except Exception as error:  # noqa: BLE001  whatever it is, the parent tells it
-        reply = json.dumps({"error": _told(error)})
+        reply = json.dumps({"error": told(error)})
     draft = folder / f"{REPLY_FILE}.draft"
     draft.write_text(reply, "utf-8")
     draft.rename(folder / REPLY_FILE)
@@ -66,7 +66,8 @@ def main(words: list[str]) -> None:
     os._exit(0)
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def told(error: Exception) -> dict[str, Any]:
+    """Return an error as JSON holds it; ``fresh_process.error_of`` makes one of that again."""
     if isinstance(error, AgiwbError):
         return {
             "problem": error.problem,

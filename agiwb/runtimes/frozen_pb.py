@@ -27,7 +27,8 @@ class FrozenGraphRuntime:
         imported = _import_graph(path)
         operations = imported.graph.get_operations()
         inputs = [op for op in operations if op.type == "Placeholder"]
-        outputs = [op for op in operations if _is_result(op)]
+        waited_for = {before for op in operations for before in op.control_inputs}
+        outputs = [op for op in operations if _is_result(op) and op not in waited_for]
         if not inputs or not outputs:
             raise NotFoundError(
                 f"The frozen graph {path} has {len(inputs)} inputs and {len(outputs)} outputs.",

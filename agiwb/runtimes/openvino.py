@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
+from agiwb.native_chatter import held_back
 from agiwb.runtimes.checking import check_inputs, first_sentence, unreadable
 from agiwb.runtimes.runtime import Tensors
 
@@ -42,9 +43,12 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": "f32",
         }
         try:
-            compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+            with held_back():  # each of its readers says that the file is not its own
+                compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
-            raise unreadable(path, "an OpenVINO", error) from error
+            # The message begins with the places in the source that it came through.
+            said = [line for line in str(error).splitlines() if line.strip()][-1:]
+            raise unreadable(path, "an OpenVINO", RuntimeError(*said)) from error
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
         self._signature = Signature(

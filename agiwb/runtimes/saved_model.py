@@ -1,4 +1,4 @@
-"""Running a SavedModel by its ``serving_default`` signature."""
+"""Running a SavedModel by its ``serving_default`` signature, or the one it has instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
+from agiwb.artifacts.signature import Signature, TensorSpec, main_signature
 from agiwb.errors import NotFoundError
 from agiwb.runtimes.checking import check_inputs, numpy_name
 from agiwb.runtimes.runtime import Tensors
@@ -24,8 +24,8 @@ class SavedModelRuntime:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         # The signature's function holds the variables by weak reference only: keep the whole.
-        self._loaded = _load(path.parent)
-        self._answer = self._loaded.signatures[SIGNATURE_NAME]
+        self._loaded, name = _load(path.parent)
+        self._answer = self._loaded.signatures[name]
         _, inputs = self._answer.structured_input_signature
         self._signature = Signature(
             inputs=_specs(inputs), outputs=_specs(self._answer.structured_outputs)
@@ -42,8 +42,12 @@ class SavedModelRuntime:
         return {name: output.numpy() for name, output in outputs.items()}
 
 
-def _load(folder: Path) -> Any:
-    """Return the SavedModel in ``folder``; raise NotFoundError if it cannot be served."""
+def _load(folder: Path) -> tuple[Any, str]:
+    """Return the SavedModel in ``folder``, and its main signature's name.
+
+    Raises:
+        NotFoundError: It cannot be loaded, or has no signature.
+    """
     tf = import_tensorflow()
     try:
         loaded = tf.saved_model.load(str(folder))
@@ -53,13 +57,13 @@ def _load(folder: Path) -> Any:
             f"The folder {folder} cannot be loaded as a SavedModel: {' '.join(str(error).split())}",
             "Export the model again.",
         ) from error
-    if SIGNATURE_NAME not in loaded.signatures:
-        found = ", ".join(loaded.signatures) or "none"
+    name = main_signature(loaded.signatures)
+    if name is None:
         raise NotFoundError(
-            f"The SavedModel {folder} has no signature `{SIGNATURE_NAME}` (it has: {found}).",
+            f"The SavedModel {folder} has no signature.",
             "Export it with `model.export`, which makes one.",
         )
-    return loaded
+    return loaded, name
 
 
 def _specs(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:

@@ -37,7 +37,7 @@ def encrypt_folder(folder: Path, target: Path) -> Path:
     key = encryption_key()
     files = sorted(list_files(folder), key=lambda file: (file.size_bytes, file.path))
     if not files or is_encrypted(folder):
-        what = "is encrypted already" if files else "has no files"
+        what = "is encrypted already" if files else "has no files, or is not there"
         raise InputError(f"The folder {folder} {what}.", "Give the folder of an artifact.")
     if target.exists():
         raise InputError(f"There is a {target} already.", "Give another path.")

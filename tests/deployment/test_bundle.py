@@ -22,6 +22,9 @@ from agiwb.deployment.files import object_name
 from agiwb.errors import ConfigError, InputError, NotFoundError
 from agiwb.runs.store import open_store
 from agiwb.runtimes.onnx import OnnxRuntime
+from agiwb.trust.encryption import encrypt_folder
+from agiwb.trust.key_files import make_encryption_key, make_signing_keys
+from agiwb.trust.signing import sign_folder, verify_folder
 
 
 def test_each_artifact_is_a_version_that_its_manifest_vouches_for(bundled: BundleRecord) -> None:
@@ -161,3 +164,24 @@ def test_the_command_takes_the_model_as_its_first_word(
     folder = write_digits_artifact(tmp_path / "a")
     assert run_command([str(folder), "--samples", "1"], "") == 0
     assert "not checked: `--validate` does" in capsys.readouterr().out
+
+
+def test_what_is_encrypted_is_not_bundled_in_plain(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_encryption_key(tmp_path / "key")
+    monkeypatch.setenv("AGIWB_ENCRYPTION_KEY_FILE", str(key))
+    sealed = encrypt_folder(write_digits_artifact(tmp_path / "plain"), tmp_path / "sealed")
+    with pytest.raises(InputError, match=r"sealed is encrypted, and a bundle would hold it plain"):
+        bundle(BundleConfig(model=str(sealed)))
+    assert open_store().summaries() == []
+
+
+def test_a_signed_artifact_keeps_its_signature_in_the_bundle(
+    tmp_path: Path, workspace: Path
+) -> None:
+    private, public = make_signing_keys(tmp_path / "own")
+    folder = write_digits_artifact(tmp_path / "signed")
+    sign_folder(folder, private)
+    record = bundle(BundleConfig(model=str(folder)))
+    verify_folder(record.file(record.versions[0].folder), public)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conformance.runtime import RuntimeConformance
 
@@ -17,12 +18,21 @@ class TestSavedModel(RuntimeConformance):
 
 
 @pytest.mark.slow
-def test_a_saved_model_without_the_serving_signature_is_refused(tmp_path: Path) -> None:
+def test_another_signature_answers_where_there_is_no_default(tmp_path: Path) -> None:
     tf = import_tensorflow()
     module = tf.Module()
     module.double = tf.function(
         lambda x: {"y": 2 * x}, input_signature=[tf.TensorSpec((None,), tf.float32, "x")]
     )
     tf.saved_model.save(module, str(tmp_path), signatures={"double": module.double})
-    with pytest.raises(NotFoundError, match=r"no signature `serving_default` \(it has: double\)"):
+    runtime = open_runtime(tmp_path)
+    assert [str(spec) for spec in runtime.signature.inputs] == ["x: float32 (?)"]
+    assert runtime.run({"x": np.array([1.5], np.float32)})["y"] == [3.0]
+
+
+@pytest.mark.slow
+def test_a_saved_model_without_signatures_is_refused(tmp_path: Path) -> None:
+    tf = import_tensorflow()
+    tf.saved_model.save(tf.Module(), str(tmp_path))
+    with pytest.raises(NotFoundError, match="has no signature"):
         open_runtime(tmp_path)

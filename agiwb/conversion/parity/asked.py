@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +12,44 @@ import numpy as np
 from agiwb.artifacts.signature import Signature
 from agiwb.conversion.parity.tensor_file import Cases, read_cases, write_cases
 from agiwb.errors import WorkError
+from agiwb.runtimes.fresh_process_child import told
 from agiwb.runtimes.runtime import Runtime, Tensors, open_runtime
 
 LARGEST_BATCH = 256
 
 
+def answer_files(requests: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return what ``answer_file`` tells of each request, or its error as ``told`` has it."""
+    replies = []
+    for request in requests:
+        try:
+            replies.append(answer_file(**request))
+        except Exception as error:  # noqa: BLE001  the others are still to be asked
+            replies.append({"error": told(error)})
+        gc.collect()  # one model at a time is in memory
+    return replies
+
+
 def answer_file(folder: str, questions: str, answers: str) -> dict[str, Any]:
-    """Write what the artifact in ``folder`` answers, case by case, and return its signature.
+    """Write what the artifact in ``folder`` answers, case by case.
 
     Args:
         folder: Of the artifact.
         questions: File of ``write_cases``.
         answers: File to be written in the same way.
 
+    Returns:
+        Its ``signature``, and the ``seconds`` that loading and answering took.
+
     Raises:
         NotFoundError: The folder holds no model.
         InputError: It cannot be loaded, or refuses the questions.
     """
+    started = time.perf_counter()
     runtime = open_runtime(Path(folder))
     write_cases(Path(answers), answer_cases(runtime, read_cases(Path(questions))))
-    return runtime.signature.model_dump()
+    seconds = time.perf_counter() - started
+    return {"signature": runtime.signature.model_dump(), "seconds": seconds}
 
 
 def answer_cases(runtime: Runtime, cases: Cases) -> Cases:

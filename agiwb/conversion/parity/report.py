@@ -51,7 +51,7 @@ class ParityReport(BaseModel):
         change: The metric on the real examples.
         test_score: On the test split, beside the model's own; neither decides.
         chance_score: On the validation split, of knowing nothing.
-        seconds: The check took, with the start of the fresh process.
+        seconds: Loading and answering took, in the fresh process.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")

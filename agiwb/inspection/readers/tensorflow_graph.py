@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
+from agiwb.artifacts.signature import Signature, TensorSpec, main_signature
 from agiwb.errors import InputError
 from agiwb.inspection.contents import Contents, Operation, Weight, counted, linked
 from agiwb.inspection.readers.checkpoint import Checkpoint
@@ -33,7 +33,8 @@ def read_saved_model(path: Path) -> Contents:
         raise InputError(f"The file {path} holds no graph.", "It would be a SavedModel's.")
     meta = MetaGraphDef.FromString(graphs[0])
     functions = {one.signature.name: one for one in meta.graph_def.library.function}
-    signature = meta.signature_def.get(SIGNATURE_NAME) if meta.signature_def else None
+    name = main_signature(meta.signature_def)
+    signature = None if name is None else meta.signature_def[name]
     called = _called(signature, meta.graph_def, functions)
     bodies = [list(functions[name].node_def) for name in called]
     every = [node for body in (bodies or [list(meta.graph_def.node)]) for node in body]

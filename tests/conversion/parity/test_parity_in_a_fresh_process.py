@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format
-from agiwb.conversion.parity.check import ask_artifact, check_parity
+from agiwb.conversion.parity.check import Asked, Draft, ask_artifact, ask_artifacts, check_parity
 from agiwb.conversion.parity.explained import with_first_divergence
 from agiwb.conversion.parity.layers import first_divergence, layers_by_word
 from agiwb.conversion.parity.questions import Questions, draw_questions
@@ -177,6 +177,40 @@ def test_a_limit_that_is_passed_is_one_sentence(
 ) -> None:
     with pytest.raises(WorkError, match=match):
         ask_artifact(trained.folders["onnx"], trained.questions_file, "onnx", limits=limits)
+
+
+@slow
+def test_only_the_artifact_that_is_to_blame_fails(trained: Trained, tmp_path: Path) -> None:
+    drafts = [
+        Draft("onnx", _greedy(tmp_path), trained.questions_file),
+        Draft("litert", trained.folders["litert"], trained.questions_file),
+    ]
+    said = ask_artifacts(drafts, limits=Limits(memory_bytes=2**30))
+    assert isinstance(said["litert"], Asked)
+    assert isinstance(said["onnx"], WorkError)
+    assert "took more than 1,024 MiB of memory" in str(said["onnx"])
+
+
+def _greedy(folder: Path) -> Path:
+    """Return a folder with an ONNX model that fills two GiB whatever it is asked."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    one = numpy_helper.from_array(np.ones(1, np.float32))
+    graph = helper.make_graph(
+        [
+            helper.make_node("ConstantOfShape", ["size"], ["ones"], value=one),
+            helper.make_node("ReduceSum", ["ones"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["features", "sum"], ["answer"]),
+        ],
+        "greedy",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 8, 8])],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["batch", 8, 8])],
+        [numpy_helper.from_array(np.array([2**29]), "size")],
+    )
+    imports = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=9), folder / "model.onnx")
+    return folder
 
 
 @slow

@@ -1,0 +1,212 @@
+"""What it costs to convert models of real size: seconds, peak memory, and how near the answers are.
+
+    python benchmarks/conversion.py [--models mobilenet_v2 resnet50 ...] [--formats onnx litert ...]
+
+Weights are random: what is measured does not depend on them. Each format of each model is written
+in a process of its own, which loads the Keras file and holds nothing else; its peak is the
+kernel's (VmHWM), with TensorFlow itself. The artifact is then asked in another fresh process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+LARGEST_RATIO = 3.0
+"""Of the peak to the weights."""
+LEAST_WEIGHTS = 400_000_000
+"""Bytes; below, TensorFlow itself is most of the peak."""
+LARGEST_ERROR = 1e-4
+"""Of an answer, of the largest one's size."""
+
+FORMATS: dict[str, tuple[str, ...]] = {
+    "mobilenet_v2": ("onnx", "litert"),
+    "resnet50": ("onnx", "litert"),
+    "bert_base": ("saved_model", "onnx", "litert"),
+    "gpt2_small": ("saved_model", "onnx", "litert"),
+    "beyond_2_gib": ("saved_model", "onnx"),
+}
+STEPS = 64
+VOCABULARY = {"bert_base": 30_522, "gpt2_small": 50_257, "beyond_2_gib": 1000}
+
+
+def build(name: str) -> keras.Model:
+    """Return a model with random weights."""
+    import keras
+
+    if name == "mobilenet_v2":
+        return keras.applications.MobileNetV2(weights=None)
+    if name == "resnet50":
+        return keras.applications.ResNet50(weights=None)
+    if name == "beyond_2_gib":
+        return _wide()
+    return _transformer(VOCABULARY[name], causal=name == "gpt2_small")
+
+
+def _transformer(vocabulary: int, *, causal: bool) -> keras.Model:
+    """Return twelve blocks of width 768: an encoder, or a decoder with a causal mask."""
+    import keras
+    from keras import layers
+
+    words = keras.Input((STEPS,), dtype="int32", name="words")
+    x = layers.Embedding(vocabulary, 768)(words)
+    for _ in range(12):
+        attention = layers.MultiHeadAttention(12, 64, flash_attention=False)
+        y = layers.LayerNormalization()(x)
+        x = layers.Add()([x, attention(y, y, use_causal_mask=causal)])
+        y = layers.Dense(3072, activation="gelu")(layers.LayerNormalization()(x))
+        x = layers.Add()([x, layers.Dense(768)(y)])
+    x = layers.LayerNormalization()(x)
+    if causal:
+        return keras.Model(words, layers.Dense(vocabulary, name="next")(x))
+    return keras.Model(words, layers.Dense(2, name="answer")(layers.GlobalAveragePooling1D()(x)))
+
+
+def _wide() -> keras.Model:
+    """Return dense layers of 2.2 GiB together."""
+    import keras
+    from keras import layers
+
+    x = inputs = keras.Input((STEPS,), name="numbers")
+    for _ in range(9):
+        x = layers.LayerNormalization()(layers.Dense(8192, activation="relu")(x))
+    return keras.Model(inputs, layers.Dense(10, name="answer")(x))
+
+
+def questions(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return a batch of two for each input."""
+    dice = np.random.default_rng(0)
+    (taken,) = model.inputs
+    shape = (2, *taken.shape[1:])
+    if taken.dtype == "int32":
+        return {taken.name: dice.integers(0, 1000, shape).astype(np.int32)}
+    return {taken.name: dice.random(shape, np.float32)}
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held resident."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+
+
+def write(name: str, place: Path) -> dict[str, Any]:
+    """Write the Keras file, with what it is asked and answers."""
+    from agiwb.conversion.parity.tensor_file import write_cases
+
+    model = build(name)
+    model.save(place / "model.keras")
+    asked = questions(model)
+    write_cases(place / "asked.npz", {"batch": asked})
+    answer = np.asarray(model(next(iter(asked.values())), training=False))
+    write_cases(place / "right.npz", {"batch": {"answer": answer}})
+    return {"weights": int(sum(np.prod(weight.shape) * 4 for weight in model.weights))}
+
+
+def convert(wanted: Any, place: Path) -> dict[str, Any]:
+    """Write one format as the convert step does."""
+    from agiwb.conversion.registry import load_converter
+    from agiwb.conversion.source import source_of
+    from agiwb.models.loading import load_keras_model
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    import_tensorflow()
+    source = source_of(load_keras_model(place / "model.keras"), (), "0" * 64, contract=False)
+    loaded = peak_bytes()
+    started = time.perf_counter()
+    load_converter(wanted)(source, place / wanted)
+    return {"seconds": time.perf_counter() - started, "loaded": loaded}
+
+
+def ask(wanted: Any, place: Path) -> dict[str, Any]:
+    """Return how far the artifact's answers are from the model's, relative to the largest."""
+    from agiwb.conversion.parity.asked import answer_cases
+    from agiwb.conversion.parity.tensor_file import read_cases
+    from agiwb.runtimes.runtime import open_runtime
+
+    answers = answer_cases(open_runtime(place / wanted), read_cases(place / "asked.npz"))
+    (found,) = answers["batch"].values()
+    (right,) = read_cases(place / "right.npz")["batch"].values()
+    return {"error": float(np.abs(found - right).max() / np.abs(right).max())}
+
+
+STAGES = {"write": write, "convert": convert, "ask": ask}
+
+
+def in_a_process(stage: str, what: str, place: Path) -> dict[str, Any]:
+    """Return what a stage told, run in a process of its own, with that one's ``peak``."""
+    words = [sys.executable, __file__, "--stage", stage, what, str(place)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+        return {"failed": f"exit code {done.returncode}: {' '.join(last)}"}
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def measure(name: str, formats: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Print a line for each format of a model, and return the claims on it."""
+    claims = []
+    with tempfile.TemporaryDirectory(prefix="agiwb-benchmark-") as folder:
+        place = Path(folder)
+        weights = in_a_process("write", name, place)["weights"]
+        for wanted in formats:
+            (place / wanted).mkdir()
+            made = in_a_process("convert", wanted, place)
+            if "failed" in made:
+                print(f"{name:<13} {wanted:<12} {made['failed']}", flush=True)
+                claims.append({"name": f"{name} as {wanted} is written", "holds": False})
+                continue
+            asked = in_a_process("ask", wanted, place)
+            ratio = made["peak"] / weights
+            print(
+                f"{name:<13} {wanted:<12} weights {weights / 1e6:7,.0f} MB   "
+                f"{made['seconds']:6.1f} s   peak {made['peak'] / 1e6:7,.0f} MB = {ratio:4.1f} x "
+                f"(loaded {made['loaded'] / weights:.1f} x)   "
+                f"asked: error {asked.get('error', float('nan')):.1e}, "
+                f"peak {asked.get('peak', 0) / 1e6:7,.0f} MB {asked.get('failed', '')}",
+                flush=True,
+            )
+            error = asked.get("error", float("inf"))
+            claims.append(_claim(f"{name} as {wanted}, error", error, LARGEST_ERROR))
+            if weights >= LEAST_WEIGHTS:
+                claims.append(_claim(f"{name} as {wanted}, peak / weights", ratio, LARGEST_RATIO))
+    return claims
+
+
+def _claim(name: str, value: float, bar: float) -> dict[str, Any]:
+    return {"name": name, "value": float(f"{value:.3g}"), "bar": bar, "holds": value <= bar}
+
+
+def main() -> None:
+    """Measure, print for people, and end with one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--formats", nargs="+")
+    parser.add_argument("--stage", nargs=3)
+    given = parser.parse_args()
+    if given.stage:
+        stage, what, place = given.stage
+        told = STAGES[stage](what, Path(place))
+        print(json.dumps({**told, "peak": peak_bytes()}))
+        return
+    claims = []
+    for name in given.models:
+        formats = FORMATS[name]
+        claims += measure(name, tuple(f for f in formats if f in (given.formats or formats)))
+    print(json.dumps({"claims": claims, "machine": f"{platform.machine()} {platform.system()}"}))
+
+
+if __name__ == "__main__":
+    main()
