@@ -39,6 +39,7 @@ class Circumstances:
         test_examples: Number of examples the test accuracy was measured on.
         floor: Above 1: how many times slower or faster something must be to be called so.
         noise_ratio: The baseline's time divided by its own in the same run.
+        batch_floor: The same as ``floor``, in batches.
         layers: Class names of the model's layers, such as ``Conv2D``.
     """
 
@@ -46,6 +47,7 @@ class Circumstances:
     test_examples: int
     floor: float
     noise_ratio: float
+    batch_floor: float
     layers: frozenset[str] = frozenset()
 
     @property
@@ -181,7 +183,11 @@ def _batches_differ(case: Case) -> str:
     if measured.batch_size == 1 or measured.batch_speed == measured.speed:
         return ""
     if measured.batch_speed == "same":
-        return f"In batches of {measured.batch_size} the difference in speed is not measurable."
+        floor = case.circumstances.batch_floor - 1
+        return (
+            f"In batches of {measured.batch_size} the difference in speed is not measurable: below "
+            f"{floor:.1%} none is claimed."
+        )
     times = "of" if measured.batch_speed == "faster" else "times"
     return (
         f"In batches of {measured.batch_size} it is {measured.batch_speed}: "

@@ -22,6 +22,8 @@ class Measurements(BaseModel):
 
     validation_accuracy: float
     """Share right of the validation split: the front and the choice go by it, never by the test."""
+    validation_interval: Interval
+    """Of the validation accuracy, 95 %."""
     validation_p_value: float
     """McNemar's on the validation split, that this candidate and the baseline err alike."""
     test_accuracy: float

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from agiwb.compression.recipe import Recipe
-from agiwb.errors import CancelledError, InputError
+from agiwb.errors import InputError, WorkError
 
 if TYPE_CHECKING:
     from agiwb.compression.gate import Gate
     from agiwb.compression.sensitivity import LayerSensitivity
-
-T = TypeVar("T")
+    from agiwb.compression.sizes import FileSize, ModelSize
 
 _LONGEST_REASON = 300
 
@@ -39,6 +38,10 @@ class Product:
     ``(examples, classes)``."""
     gate: Gate | None = None
     """What was measured as the file was loaded on its own."""
+    file_size: FileSize | None = None
+    """Bytes of the file."""
+    model_size: ModelSize | None = None
+    """Bytes that the Keras model's weights need; packed only if the file has the same numbers."""
     seconds: float = 0.0
     """What its training and conversion take, whoever of those that share a stage had done it."""
     siblings: tuple[Path, ...] = ()
@@ -54,6 +57,11 @@ class Product:
     """What compressing one layer of it alone costs, if that was asked for."""
 
 
+def without_baseline(reason: str) -> WorkError:
+    """Return what a sweep raises if the model as it is could not be made, run or timed."""
+    return WorkError(f"The model as it is cannot be run, so nothing can be compared: {reason}")
+
+
 def reason_of(error: BaseException) -> str:
     """Return in a line why something failed with ``error``."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
@@ -61,14 +69,4 @@ def reason_of(error: BaseException) -> str:
     # How to mend an input is said to users; what is run here is of our own making.
     problem = error.problem if isinstance(error, InputError) else str(error)
     lines = problem.strip().splitlines() or [type(error).__name__]
-    return lines[0][:_LONGEST_REASON]
-
-
-def attempt(work: Callable[[], T]) -> T | Failure:
-    """Return what ``work`` returns, or why it failed; cancelling and disk errors go through."""
-    try:
-        return work()
-    except (CancelledError, OSError):
-        raise
-    except Exception as error:  # noqa: BLE001  converters and interpreters raise anything
-        return Failure(reason_of(error))
+    return textwrap.shorten(lines[0], _LONGEST_REASON, placeholder=" […]")

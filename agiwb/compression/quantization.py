@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME, SIGNATURE_NAME
 
 if TYPE_CHECKING:
     import keras
@@ -17,29 +15,17 @@ if TYPE_CHECKING:
 def export_saved_model(model: keras.Model, folder: Path) -> None:
     """Write ``model`` as a SavedModel that maps ``features`` to ``probabilities``.
 
-    ``features`` is float32 ``(batch, *feature_shape)`` with a free batch, ``probabilities``
-    float32 ``(batch, classes)``, whatever the model calls its own tensors.
-
-    Converting the Keras model or its concrete function directly is shorter but not safe: with
-    TensorFlow 2.21 the latter leaves the weights out of the file, which converts and runs and
-    answers at random.
+    ``features`` has the shape and dtype of the model's input with a free batch, ``probabilities``
+    is float32 ``(batch, classes)``, whatever the model calls its own tensors. Recurrent layers are
+    written step by step, as LiteRT has no loop over a free batch.
     """
-    import keras
-    import tensorflow as tf
-
     from agiwb.compression.keras_model import rebuild
+    from agiwb.conversion.exported import export_named
+    from agiwb.conversion.source import source_of
+    from agiwb.conversion.unrolled import unrolled
 
-    plain = rebuild(model)
-
-    def serve(features: Any) -> dict[str, Any]:
-        return {OUTPUT_NAME: plain(features, training=False)}
-
-    archive = keras.export.ExportArchive()
-    archive.track(plain)
-    shape = (None, *plain.inputs[0].shape[1:])
-    features = tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)
-    archive.add_endpoint(SIGNATURE_NAME, serve, input_signature=[features])
-    archive.write_out(str(folder), verbose=False)
+    named = source_of(rebuild(model), (), "").named_model
+    export_named(unrolled(named) or named, folder)
 
 
 def calibration_samples(

@@ -8,7 +8,7 @@ model was better, the quantization itself loses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,9 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import INPUT_NAME
-from agiwb.compression.candidate import Candidate
-from agiwb.compression.recipe import parse_recipe
-from agiwb.datasets.dataset import Split
 from agiwb.errors import InputError
 from agiwb.statistics import mcnemar_p_value
 
@@ -28,9 +25,10 @@ Cause = Literal["none", "saturation", "quantization"]
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From features ``(examples, *feature_shape)`` to probabilities ``(examples, classes)``."""
 
+_WHOLE_NUMBERS = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+"""Of the files that take tokens."""
+
 _SIGNIFICANT = 0.05
-_MOST_SAMPLES = 500
-"""Of these, the smallest share that counts as saturation is ten."""
 _DIFFERENT_DECISIONS = 0.02
 """Share of examples decided otherwise by kernels than by their emulation: rounding alone decides
 a few borderline cases otherwise, saturation many more."""
@@ -126,46 +124,16 @@ def compare_runs(
     )
 
 
-def saturation_note(file: Path, samples: Split) -> str:
-    """Return in a sentence whether this processor computes what the int8 ``.onnx`` file says.
+def verdict_on(quantized: str, samples: str) -> str:
+    """Return the verdict of ``check_saturation`` without the float model; for a fresh process.
 
     Args:
-        file: A quantized file that runs.
-        samples: Real examples with their classes, of the validation split; the first 500 are run.
+        quantized: Path of the quantized ``.onnx`` file.
+        samples: Folder with ``features.npy`` and ``labels.npy``.
     """
-    features, labels = samples.features[:_MOST_SAMPLES], samples.labels[:_MOST_SAMPLES]
-    try:
-        check = check_saturation(file, None, features, labels)
-    except Exception as error:  # noqa: BLE001  ONNX Runtime raises anything; it costs a note only
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return f"Whether its 8-bit kernels saturate could not be checked: {reason}"
-    return check.verdict
-
-
-def with_saturation_notes(
-    candidates: Sequence[Candidate], folder: Path, samples: Split
-) -> tuple[Candidate, ...]:
-    """Return the candidates; each int8 ONNX file that ran has the finding of the check added.
-
-    Args:
-        candidates: All of a sweep.
-        folder: Where each has its file, in a folder of its name.
-        samples: The validation split.
-    """
-    return tuple(
-        candidate.model_copy(
-            update={
-                "findings": (
-                    *candidate.findings,
-                    saturation_note(folder / recipe.name / recipe.file_name, samples),
-                )
-            }
-        )
-        if candidate.measured and (recipe.runtime, recipe.precision) == ("onnx", "int8")
-        else candidate
-        for candidate in candidates
-        for recipe in (parse_recipe(candidate.name),)
-    )
+    folder = Path(samples)
+    features, labels = (np.load(folder / f"{name}.npy") for name in ("features", "labels"))
+    return check_saturation(Path(quantized), None, features, labels).verdict
 
 
 def open_session(path: Path, *, optimised: bool) -> Answer:
@@ -187,8 +155,11 @@ def open_session(path: Path, *, optimised: bool) -> Answer:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
+    whole = _WHOLE_NUMBERS.get(session.get_inputs()[0].type)
+
     def answer(features: NDArray[np.float32]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = session.run(None, {INPUT_NAME: features})[0]
+        asked = {INPUT_NAME: features.astype(whole) if whole else features}
+        probabilities: NDArray[np.float32] = session.run(None, asked)[0]
         return probabilities
 
     return answer

@@ -6,12 +6,15 @@ import gzip
 import lzma
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agiwb.compression.packed.model import pack
 from agiwb.compression.packed.tensor import bound_bytes
 from agiwb.compression.sensitivity import layer_sparsity
 from agiwb.compression.techniques.kernels import kernels_of
-from agiwb.models.loading import load_keras_model
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,13 @@ class ModelSize:
             than zero, 4 bytes each (Shannon 1948; the codebook as in Han et al. 2015), or the
             values as they are if that is less. No coder that treats each weight on its own and
             writes down its codebook can do better; one that sees rows and columns may.
-        packed_bytes: The whole model, architecture included, in agiwb's packed container.
+        packed_bytes: The whole model, architecture included, in agiwb's packed container; None if
+            it was not asked for.
         layer_sparsity: Share of zeros in the kernels of each layer that has one, in order.
     """
 
     entropy_bytes: int
-    packed_bytes: int
+    packed_bytes: int | None
     layer_sparsity: dict[str, float]
 
 
@@ -53,16 +57,16 @@ def measure_file(path: Path) -> FileSize:
     )
 
 
-def measure_model(path: Path) -> ModelSize:
-    """Return what the weights of the ``.keras`` file at ``path`` need.
+def measure_model(model: keras.Model, *, packed: bool) -> ModelSize:
+    """Return what the weights of ``model`` need.
 
-    Raises:
-        NotFoundError: The file holds no model that can be loaded.
+    Args:
+        model: Any.
+        packed: Whether to pack it.
     """
-    model = load_keras_model(path)
     bounds = [bound_bytes(kernel.variable.numpy()) for kernel in kernels_of(model)]
     return ModelSize(
         entropy_bytes=round(sum(bounds)),
-        packed_bytes=len(pack(model)),
+        packed_bytes=len(pack(model)) if packed else None,
         layer_sparsity=layer_sparsity(model),
     )

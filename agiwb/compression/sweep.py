@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,9 @@ class SweepRecord(Record):
     """Which 8-bit arithmetic suits this processor, and what to expect of the recipes on it."""
     sensitivity: tuple[LayerSensitivity, ...]
     """What compressing one layer alone costs; empty if it was not asked for."""
+    overhead_ratio: float | None
+    """Time of the whole sweep, divided by what making its candidates, shared among the workers,
+    and weighing them took; None if none was made anew. 1 is the least that there can be."""
 
     def candidate(self, name: str) -> Candidate:
         """Return the candidate called ``name``; raise KeyError if there is none."""
@@ -102,32 +106,39 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     from agiwb.compression.grounds import Circumstances
     from agiwb.compression.judging import judge
     from agiwb.compression.quality import chance_level
-    from agiwb.compression.saturation import with_saturation_notes
+    from agiwb.compression.saturation_notes import with_saturation_notes
     from agiwb.compression.timing import LatencyProtocol
     from agiwb.compression.trials.remembered import RememberedLatency
     from agiwb.compression.trials.workshop import make_products, workspace_cache
     from agiwb.compression.weighing import weigh
 
+    began = time.monotonic()
     source = resolve_model(config.model, context.store)
     context.confirm("model", source.fingerprint)
     dataset = dataset_for(config.dataset, source.dataset, source.name)
     data = load_arrays_of_classes(dataset, "A sweep")
-    products = make_products(config, source, data, dataset, context)
+    outcome = make_products(config, source, data, dataset, context)
+    products = outcome.products
     baseline = products[0]
     protocol = LatencyProtocol(
         config.latency_blocks, config.latency_runs, config.seed, config.latency_batch
     )
     latency = RememberedLatency(workspace_cache(context), context.say)
+    weighing_began = time.monotonic()
     weighing = weigh(products, data.validation, data.test, protocol, context, latency)
+    work_s = outcome.work_s + time.monotonic() - weighing_began
     circumstances = Circumstances(
         processor=read_processor(),
         test_examples=len(data.test),
         floor=weighing.noise_floor,
         noise_ratio=weighing.noise_ratio,
+        batch_floor=weighing.batch_noise_floor,
         layers=baseline.layers,
     )
     judgement = judge(
-        with_saturation_notes(weighing.candidates, context.files, data.validation),
+        with_saturation_notes(
+            weighing.candidates, context.files, data.validation, context.stop_if_cancelled
+        ),
         weighing.right,
         circumstances,
         Limits(config.max_accuracy_drop, config.max_bytes, config.max_latency_ratio),
@@ -157,6 +168,7 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
             [product.recipe for product in products],
         ),
         sensitivity=baseline.sensitivity,
+        overhead_ratio=(time.monotonic() - began) / work_s if outcome.work_s else None,
     )
 
 

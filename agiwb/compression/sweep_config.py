@@ -103,7 +103,7 @@ class SweepConfig(Config):
         30, ge=5, le=10_000, description="Rounds of the latency measurement, in shuffled order."
     )
     latency_runs: int = Field(
-        20, ge=1, le=10_000, description="Inferences of each candidate in a round."
+        20, ge=1, le=10_000, description="Inferences of each candidate in a round, at most."
     )
     latency_batch: int = Field(
         32, ge=1, le=65_536, description="Examples in a batch for the latency of batches."

@@ -11,14 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.gate import Gate, read_answers
 from agiwb.compression.measurements import Measurements
-from agiwb.compression.produce import Failure, Product, attempt
+from agiwb.compression.produce import Failure, Product, without_baseline
 from agiwb.compression.quality import chance_level, compare_quality
 from agiwb.compression.recipe import BASELINE
-from agiwb.compression.sizes import ModelSize, measure_file, measure_model
+from agiwb.compression.sizes import FileSize, ModelSize
 from agiwb.compression.timing import (
     LatencyProtocol,
     TimingError,
@@ -26,9 +25,7 @@ from agiwb.compression.timing import (
     measure_latency,
 )
 from agiwb.datasets.dataset import Split
-from agiwb.errors import WorkError
 from agiwb.runs.context import Context
-from agiwb.runs.files import sha256_of_file
 
 
 class MeasureLatency(Protocol):
@@ -68,13 +65,14 @@ class Weighing:
 
 @dataclass(frozen=True)
 class _Runner:
-    """A product whose file runs: its answers, and what its Keras model needs."""
+    """A product whose file runs: its answers, and how large it is."""
 
     product: Product
     file: Path
     gate: Gate
     answers: Mapping[str, NDArray[np.float32]]
-    model: ModelSize
+    file_size: FileSize
+    model_size: ModelSize
 
 
 def weigh(
@@ -93,7 +91,7 @@ def weigh(
     says why not.
 
     Args:
-        products: What was made; beside each file lies the ``model.keras`` it was made from.
+        products: What was made.
         validation: The split that candidates are compared on.
         test: The split that is reported.
         protocol: How to measure latency.
@@ -103,13 +101,11 @@ def weigh(
     Raises:
         WorkError: The baseline could not be made, run or timed.
     """
-    outcomes = _read_all(products, context)
+    outcomes = {product.recipe.name: _read(product) for product in products}
     runners = {name: found for name, found in outcomes.items() if isinstance(found, _Runner)}
     failed = {name: found.reason for name, found in outcomes.items() if isinstance(found, Failure)}
     if BASELINE in failed:
-        raise WorkError(
-            f"The model as it is cannot be run, so nothing can be compared: {failed[BASELINE]}"
-        )
+        raise without_baseline(failed[BASELINE])
     times, fallen = _time_all(
         {name: runner.file for name, runner in runners.items()},
         functools.partial(
@@ -153,31 +149,16 @@ def weigh(
     )
 
 
-def _read_all(products: Sequence[Product], context: Context) -> dict[str, _Runner | Failure]:
-    """Return by recipe what is known without running it again, or why it cannot be run."""
-    sizes: dict[str, ModelSize] = {}
-    outcomes = {}
-    for done, product in enumerate(products, start=1):
-        outcomes[product.recipe.name] = _read(product, sizes)
-        context.progress("measure sizes", done, len(products))
-    return outcomes
-
-
-def _read(product: Product, sizes: dict[str, ModelSize]) -> _Runner | Failure:
-    """Return one; ``sizes`` are those of the Keras models seen before, by their digest."""
+def _read(product: Product) -> _Runner | Failure:
+    """Return what is known of a product without running it again, or why it cannot be run."""
     file, answers, gate = product.file, product.answers, product.gate
     if isinstance(file, Failure):
         return file
-    if answers is None or gate is None:
+    if answers is None or gate is None or not product.file_size or not product.model_size:
         return Failure("Its file has not been run.")
-    source = file.with_name(MODEL_FILE)
-    digest = sha256_of_file(source)
-    if digest not in sizes:
-        found = attempt(functools.partial(measure_model, source))
-        if isinstance(found, Failure):
-            return found
-        sizes[digest] = found
-    return _Runner(product, file, gate, read_answers(answers), sizes[digest])
+    return _Runner(
+        product, file, gate, read_answers(answers), product.file_size, product.model_size
+    )
 
 
 def _time_all(
@@ -196,7 +177,7 @@ def _time_all(
 
 
 def _layer_sparsity(outcome: _Runner | Failure) -> dict[str, float]:
-    return {} if isinstance(outcome, Failure) else outcome.model.layer_sparsity
+    return {} if isinstance(outcome, Failure) else outcome.model_size.layer_sparsity
 
 
 def _measure(
@@ -210,9 +191,9 @@ def _measure(
     )
     quality = compare_quality(runner.answers["test"], baseline.answers["test"], test.labels)
     siblings = [read_answers(path) for path in product.siblings]
-    size = measure_file(runner.file)
     return Measurements(
         validation_accuracy=selecting.accuracy,
+        validation_interval=selecting.interval,
         validation_p_value=selecting.p_value,
         test_accuracy=quality.accuracy,
         accuracy_interval=quality.interval,
@@ -229,12 +210,11 @@ def _measure(
             quality.accuracy,
             *(_accuracy(answers["test"], test) for answers in siblings),
         ),
-        size_bytes=size.size_bytes,
-        gzip_bytes=size.gzip_bytes,
-        xz_bytes=size.xz_bytes,
-        entropy_bytes=runner.model.entropy_bytes,
-        # Other precisions round the Keras model's numbers: packing these says nothing of the file.
-        packed_bytes=runner.model.packed_bytes if product.recipe.precision == "float32" else None,
+        size_bytes=runner.file_size.size_bytes,
+        gzip_bytes=runner.file_size.gzip_bytes,
+        xz_bytes=runner.file_size.xz_bytes,
+        entropy_bytes=runner.model_size.entropy_bytes,
+        packed_bytes=runner.model_size.packed_bytes,
         batch_size=times.batch_size,
         latency_ms_p50=single.p50_ms,
         latency_ms_p90=single.p90_ms,

@@ -7,6 +7,7 @@ from agiwb.statistics import Interval
 
 MEASURED = Measurements(
     validation_accuracy=0.97,
+    validation_interval=Interval(0.94, 0.985),
     validation_p_value=1.0,
     test_accuracy=0.975,
     accuracy_interval=Interval(0.95, 0.99),

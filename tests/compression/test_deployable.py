@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from compression.techniques.model_families import model_of
 from compression.techniques.trained_digits import EXAMPLES, bench, trained
 
 from agiwb.compression.deployable import write_deployable
@@ -14,7 +15,7 @@ from agiwb.compression.quantization import calibration_samples
 from agiwb.compression.recipe import Recipe, parse_recipe
 from agiwb.compression.stages import Form
 from agiwb.compression.techniques.fake_quantization import QuantizationAware
-from agiwb.errors import InputError
+from agiwb.errors import InputError, WorkError
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,20 @@ def test_fewer_bits_make_smaller_files_of_either_runtime(files: dict[str, Path])
     assert size["baseline"] > size["float16"] > size["int8"]
     assert size["onnx"] > size["onnx_float16"]
     assert len(set(size.values())) >= 6
+
+
+def test_recurrent_layers_are_written_step_by_step(samples: Any, tmp_path: Path):
+    model = model_of("lstm")
+    file = write_deployable(model, parse_recipe("baseline"), samples, tmp_path, CLASSES)
+    assert np.abs(answers(file) - model.predict(EXAMPLES, verbose=0)).max() < 1e-5
+
+
+def test_a_loop_over_a_free_length_is_named(samples: Any, tmp_path: Path):
+    from keras import Input, Sequential, layers
+
+    free = Sequential([Input((None, 8)), layers.LSTM(4), layers.Dense(10, "softmax")])
+    with pytest.raises(WorkError, match="recurrent layer over sequences of a free"):
+        write_deployable(free, parse_recipe("baseline"), samples, tmp_path, CLASSES)
 
 
 def test_trained_ranges_reach_every_form(samples: Any, tmp_path: Path):

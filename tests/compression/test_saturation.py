@@ -14,7 +14,8 @@ import pytest
 from compression.made_up import MEASURED
 
 from agiwb.compression.candidate import Candidate
-from agiwb.compression.saturation import compare_runs, saturation_note, with_saturation_notes
+from agiwb.compression.saturation import compare_runs
+from agiwb.compression.saturation_notes import saturation_note, with_saturation_notes
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import InputError
 

@@ -14,7 +14,7 @@ from agiwb.artifacts.resolve import resolve_model
 from agiwb.compression.measurements import Measurements
 from agiwb.compression.sweep import SweepConfig, SweepRecord, sweep
 from agiwb.datasets.registry import load_dataset
-from agiwb.errors import CancelledError, ConfigError, InputError, NotFoundError
+from agiwb.errors import CancelledError, ConfigError, DatasetError, InputError, NotFoundError
 from agiwb.runs.events import Event
 from agiwb.runs.record import Record
 from agiwb.runs.store import open_store
@@ -27,7 +27,7 @@ def silent(event: Event) -> None:
 
 
 def run(**values: Any) -> SweepRecord:
-    return sweep(SweepConfig(**{**QUICK, **values}), reuse=False, listener=silent)
+    return sweep(SweepConfig(**{**QUICK, **values}), listener=silent)
 
 
 def measured(record: SweepRecord, name: str) -> Measurements:
@@ -134,7 +134,6 @@ def test_all_phases_report_to_their_end(swept: Any):
     assert ended == {
         "make candidates",
         "fine-tune prune_80",
-        "measure sizes",
         "measure latency",
         *(f"convert {name}" for name in swept[0].config.recipes),
     }
@@ -197,6 +196,41 @@ def test_a_model_may_leave_its_sizes_free(trained_workspace: Path, tmp_path: Pat
     free.save(tmp_path / "free.keras")
     record = run(model=str(tmp_path / "free.keras"), dataset="digits", recipes=("float16",))
     assert all(c.usable for c in record.candidates)
+
+
+@pytest.mark.slow
+def test_tokens_reach_a_file_as_the_whole_numbers_that_it_takes(
+    trained_workspace: Path, tmp_path: Path
+):
+    import keras
+
+    digits = load_dataset("digits").train
+    tokens = digits.features[:600].reshape(-1, 64).round()
+    np.savez(tmp_path / "tokens.npz", x=tokens, y=digits.labels[:600])
+    keras.utils.set_random_seed(0)
+    taken = keras.Input((64,), dtype="int64")
+    embedded = keras.layers.Flatten()(keras.layers.Embedding(17, 4)(taken))
+    model = keras.Model(taken, keras.layers.Dense(10, "softmax")(embedded))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(tokens, digits.labels[:600], epochs=5, verbose=0)
+    model.save(tmp_path / "tokens.keras")
+    record = run(
+        model=str(tmp_path / "tokens.keras"),
+        dataset=str(tmp_path / "tokens.npz"),
+        recipes=("int8", "onnx"),
+    )
+    assert [c.reason for c in record.candidates] == ["", "", ""]
+
+
+def test_texts_are_refused_before_there_is_a_run(workspace: Path, tmp_path: Path):
+    for label in ("kind", "unkind"):
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        for number in range(20):
+            (tmp_path / "texts" / label / f"{number}.txt").write_text(f"{label} words {number}")
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(DatasetError, match="A sweep takes examples that are arrays of numbers"):
+        run(model=str(tmp_path / "model.keras"), dataset=str(tmp_path / "texts"))
+    assert open_store().summaries() == []
 
 
 def test_there_must_be_a_model(workspace: Path):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from agiwb.compression.gate import Gate, check_against_source, pass_gate, store_source_answers
+from agiwb.compression.gate import check_against_source, pass_gate, store_source_answers
 from agiwb.compression.produce import Failure, Product
 from agiwb.compression.recipe import parse_recipe
+from agiwb.compression.sizes import measure_file, measure_model
 from agiwb.compression.timing import LatencyProtocol
 from agiwb.compression.weighing import Weighing, weigh
 from agiwb.datasets.dataset import Dataset
@@ -62,7 +64,11 @@ def make(
         gate = pass_gate(file, digits.validation, digits.test, folder)
         store_source_answers(model, digits.validation, folder)
         check_against_source(folder, recipe.precision)
-        return Product(recipe, file, 0.0, folder / "answers.npz", gate, **others)
+        file_size = measure_file(file)
+        model_size = measure_model(model, packed=recipe.precision == "float32")
+        return Product(
+            recipe, file, 0.0, folder / "answers.npz", gate, file_size, model_size, **others
+        )
 
     return made
 
@@ -156,13 +162,12 @@ def test_what_does_not_beat_chance_is_measured_and_not_usable(
 ):
     baseline = products[0]
     assert isinstance(baseline.file, Path)
-    (tmp_path / "model.keras").write_bytes(baseline.file.with_name("model.keras").read_bytes())
     constant = np.zeros((len(digits.test), 10), np.float32)
     constant[:, 3] = 1
     answers = tmp_path / "answers.npz"
     np.savez(answers, validation=constant[: len(digits.validation)], test=constant)
     file = Path(shutil.copy(baseline.file, tmp_path))
-    dull = Product(parse_recipe("int8"), file, 0.0, answers, Gate(1.0, 1))
+    dull = replace(baseline, recipe=parse_recipe("int8"), file=file, answers=answers)
     weighing = weigh([baseline, dull], digits.validation, digits.test, PROTOCOL, context(tmp_path))
     assert "no better than chance" in weighing.candidates[1].reason
     assert weighing.candidates[1].measured
@@ -171,12 +176,9 @@ def test_what_does_not_beat_chance_is_measured_and_not_usable(
 def test_one_that_cannot_be_timed_does_not_end_the_others(
     products: list[Product], digits: Dataset, tmp_path: Path
 ):
-    baseline = products[0]
-    assert isinstance(baseline.file, Path)
-    shutil.copy(baseline.file.with_name("model.keras"), tmp_path)
     file = tmp_path / "model.onnx"
     file.write_bytes(b"not a model")
-    damaged = Product(parse_recipe("onnx_int8"), file, 0.0, baseline.answers, Gate(1.0, 1))
+    damaged = replace(products[0], recipe=parse_recipe("onnx_int8"), file=file)
     weighing = weigh(
         [damaged, *products], digits.validation, digits.test, PROTOCOL, context(tmp_path)
     )

@@ -22,6 +22,7 @@ CIRCUMSTANCES = Circumstances(
     test_examples=360,
     floor=1.02,
     noise_ratio=0.99,
+    batch_floor=1.03,
 )
 
 
@@ -68,5 +69,6 @@ def sweep_of(*candidates: Candidate, **more: Any) -> SweepRecord:
         "hypervolume_reference": judgement.reference,
         "advice": "",
         "sensitivity": (),
+        "overhead_ratio": None,
     }
     return SweepRecord(**{**values, **more})

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.manifest import MODEL_FILES
-from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME
+from agiwb.artifacts.signature import INPUT_NAME
 from agiwb.compression.advisor import Scheme
 from agiwb.conversion.onnx_float16 import halve
 from agiwb.errors import InputError
@@ -47,17 +47,11 @@ def export_onnx(
         folder: An existing folder.
         source_sha256: Digest of the file the model was read from, for the metadata.
     """
-    import keras
-
     from agiwb.compression.keras_model import rebuild
     from agiwb.conversion.onnx import write_onnx
-    from agiwb.conversion.source import ConversionSource
+    from agiwb.conversion.source import source_of
 
-    plain = rebuild(model)
-    (taken,) = plain.inputs
-    features = keras.Input(taken.shape[1:], dtype=taken.dtype, name=INPUT_NAME)
-    named = keras.Model(features, {OUTPUT_NAME: plain(features)}, name=plain.name)
-    write_onnx(ConversionSource(plain, named, classes, source_sha256), folder)
+    write_onnx(source_of(rebuild(model), classes, source_sha256), folder)
     return folder / MODEL_FILES["onnx"]
 
 

@@ -1,7 +1,7 @@
 """Distillation: a smaller model learns from the answers of the larger one.
 
-Hinton, Vinyals & Dean 2015 (arXiv:1503.02531). The teacher's answers are computed once, since
-nothing about them changes from epoch to epoch: ``keras.distillation`` would ask the teacher at each
+Hinton, Vinyals & Dean 2015 (arXiv:1503.02531). The teacher's answers are computed once, or once an
+epoch where images are shifted anew in each: ``keras.distillation`` would ask the teacher at each
 batch, has no linear map between features of different widths, and takes logits, which a model that
 ends in a softmax does not give.
 """
@@ -26,6 +26,13 @@ Student = Literal["mlp", "cnn", "resnet", "rnn", "lenet_300_100", "lenet_5", "mn
 """Families of ``agiwb.models`` whose examples are arrays of numbers."""
 
 _FAMILY_UNITS = Size().units
+
+_NOISE = {
+    **dict.fromkeys(("Dropout", "AlphaDropout", "GaussianDropout"), "rate"),
+    **dict.fromkeys((f"SpatialDropout{number}D" for number in (1, 2, 3)), "rate"),
+    "GaussianNoise": "stddev",
+}
+"""By class name, the field that says how much noise a layer makes."""
 
 
 class Distillation(Technique):
@@ -66,6 +73,15 @@ class Distillation(Technique):
     )
     epochs: int = Field(default=40, ge=1, description="Passes over the training examples")
     learning_rate: float = Field(default=0.002, gt=0, description="Adam's step size at the start")
+    jitter: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Pixels by which images are shifted at most, teacher and student alike",
+    )
+    dropout: bool = Field(
+        default=False, description="Whether the narrower copy keeps the model's dropout and noise"
+    )
     family: Student | None = Field(
         default=None, description="A model family for the student instead of a narrower copy"
     )
@@ -83,7 +99,8 @@ class Distillation(Technique):
 
         Raises:
             WorkError: The model's answers are not probabilities of classes, it cannot be made
-                narrower, has no such layer for a hint, or the training diverged.
+                narrower, has no such layer for a hint, the examples to shift are no images, or the
+                training diverged.
         """
         import keras
 
@@ -96,12 +113,14 @@ class Distillation(Technique):
         lesson = Lesson(bench, self.learning_rate, self.epochs + hint_epochs)
         if self.hint:
             lesson.teach_hint(student, model, self.hint, hint_epochs)
-        lesson.teach(student, model, self.epochs, Softening(self.temperature, self.alpha))
+        softening = Softening(self.temperature, self.alpha)
+        lesson.teach(student, model, self.epochs, softening, self.jitter)
         return rebuild(student)
 
     def _student(self, model: keras.Model, bench: Bench) -> keras.Model:
         if self.family is None:
-            return narrowed(model, self.percent)
+            student = narrowed(model, self.percent)
+            return student if self.dropout else _without_noise(student)
         if self.hint:
             raise WorkError(
                 f"A hint needs the same layer in both models; a {self.family} has its own.",
@@ -110,6 +129,20 @@ class Distillation(Technique):
         from agiwb.models.registry import build_model
 
         return build_model(self.family, _specification(self.family, model, bench, self.percent))
+
+
+def _without_noise(student: keras.Model) -> keras.Model:
+    """Return ``student`` with nothing dropped and no noise added as it trains.
+
+    The teacher's answers are regularisation enough (Hinton et al. 2015, sections 3 and 6), and the
+    teacher gives them to examples without noise.
+    """
+    from agiwb.compression.techniques.layer_graph import all_layers
+
+    for layer in all_layers(student):
+        if (field := _NOISE.get(type(layer).__name__)) is not None:
+            setattr(layer, field, 0.0)
+    return student
 
 
 def _require_classifier(model: keras.Model) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.compression.fine_tuning import BatchCount, require_finite
+from agiwb.compression.techniques.jitter import shifted
 from agiwb.compression.techniques.technique import Bench
 from agiwb.errors import WorkError, did_you_mean
 
@@ -44,21 +45,41 @@ class Lesson:
         self._examples = bench.training
         self._batch_size = bench.tuning.batch_size
         self._learning_rate = learning_rate
+        self._seed = bench.tuning.seed
         self._per_epoch = math.ceil(len(self._examples) / self._batch_size)
         self._count = BatchCount(epochs * self._per_epoch, bench.progress)
 
     def teach(
-        self, student: keras.Model, teacher: keras.Model, epochs: int, softening: Softening
+        self,
+        student: keras.Model,
+        teacher: keras.Model,
+        epochs: int,
+        softening: Softening,
+        jitter: int = 0,
     ) -> None:
         """Train ``student`` on labels and the softened answers of ``teacher``.
 
+        With ``jitter`` both see each image shifted by up to so many pixels, anew in each epoch:
+        the student also learns what the teacher makes of images that nobody has labelled (Beyer
+        et al. 2022, arXiv:2106.05237, section 3.1).
+
         Raises:
-            WorkError: The training diverged.
+            WorkError: There is a jitter and the examples are no images, or the training diverged.
         """
         labels = self._examples.labels.astype(np.float32)
-        answers = soften(self._predict(teacher), softening.temperature)
-        targets = np.column_stack([labels, answers])
-        self._fit(student, targets, distillation_loss(softening), epochs)
+
+        def lesson(features: NDArray[Any]) -> NDArray[np.float32]:
+            answers = soften(self._predict(teacher, features), softening.temperature)
+            return np.column_stack([labels, answers])
+
+        loss = distillation_loss(softening)
+        if not jitter:
+            features = self._examples.features
+            self._fit(student, [(features, lesson(features), epochs)], loss, epochs)
+            return
+        random = np.random.default_rng(self._seed)
+        views = (shifted(self._examples.features, jitter, random) for _ in range(epochs))
+        self._fit(student, ((view, lesson(view), 1) for view in views), loss, epochs)
 
     def teach_hint(
         self, student: keras.Model, teacher: keras.Model, name: str, epochs: int
@@ -82,43 +103,53 @@ class Lesson:
                 f"The model {teacher.name} has no layer `{name}` to take a hint from.",
                 did_you_mean(name, names),
             )
-        features = self._predict(keras.Model(flat.inputs, flat.get_layer(name).output))
+        asked = self._examples.features
+        features = self._predict(keras.Model(flat.inputs, flat.get_layer(name).output), asked)
         seen = student.get_layer(name).output
         guess = keras.layers.Dense(features.shape[-1], name="linear_map")(seen)
         spread = float(features.var()) or 1.0
         self._fit(
             keras.Model(student.inputs, guess),
-            features,
+            [(asked, features, epochs)],
             lambda hint, guessed: keras.losses.mean_squared_error(hint, guessed) / spread,
             epochs,
         )
 
     def _fit(
-        self, model: keras.Model, targets: NDArray[Any], loss: Callable[..., Any], epochs: int
+        self,
+        model: keras.Model,
+        lessons: Iterable[tuple[NDArray[Any], NDArray[Any], int]],
+        loss: Callable[..., Any],
+        epochs: int,
     ) -> None:
+        """Train ``model`` for ``epochs`` in all.
+
+        Each of the ``lessons`` is features, targets, and for how many epochs they are learned.
+        """
         import keras
 
         schedule = keras.optimizers.schedules.CosineDecay(
             self._learning_rate, epochs * self._per_epoch
         )
         model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss)
-        model.fit(
-            self._examples.features,
-            targets,
-            epochs=epochs,
-            batch_size=self._batch_size,
-            callbacks=[
-                keras.callbacks.LambdaCallback(on_train_batch_end=self._count.after_batch),
-                keras.callbacks.TerminateOnNaN(),
-            ],
-            verbose=0,
-        )
+        for features, targets, times in lessons:
+            model.fit(
+                features,
+                targets,
+                epochs=times,
+                batch_size=self._batch_size,
+                callbacks=[
+                    keras.callbacks.LambdaCallback(on_train_batch_end=self._count.after_batch),
+                    keras.callbacks.TerminateOnNaN(),
+                ],
+                verbose=0,
+            )
+            if model.stop_training:  # it met a NaN
+                break
         require_finite(model, self._learning_rate)
 
-    def _predict(self, model: keras.Model) -> NDArray[np.float32]:
-        predicted: NDArray[np.float32] = model.predict(
-            self._examples.features, batch_size=256, verbose=0
-        )
+    def _predict(self, model: keras.Model, features: NDArray[Any]) -> NDArray[np.float32]:
+        predicted: NDArray[np.float32] = model.predict(features, batch_size=256, verbose=0)
         return predicted
 
 

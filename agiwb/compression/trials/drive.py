@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from agiwb.compression.gate import ANSWERS_FILE, Gate
-from agiwb.compression.produce import Failure, Product, reason_of
+from agiwb.compression.produce import Failure, Product, reason_of, without_baseline
 from agiwb.compression.recipe import Recipe
 from agiwb.compression.sensitivity import LayerSensitivity
+from agiwb.compression.sizes import FileSize, ModelSize
 from agiwb.compression.trials.assignment import Assignment
 from agiwb.compression.trials.cache import Found
 from agiwb.compression.trials.crew import Crew
 from agiwb.compression.trials.making import OtherVersionError, Progress, UnusableModelError
-from agiwb.compression.trials.nursery import Died, Raised, Report, Said
+from agiwb.compression.trials.nursery import Died, Raised, Report, Returned, Said
 from agiwb.compression.trials.plan import Plan
+from agiwb.compression.trials.study import Score
+from agiwb.compression.trials.told import not_made, tell_made
 from agiwb.runs.context import Context
 
 _PHASE = "make candidates"
@@ -25,6 +28,19 @@ _PHASE = "make candidates"
 Made = Found | Failure
 Assign = Callable[[Recipe, int], Assignment]
 """From a recipe and a seed to what is to be done."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a make phase came to.
+
+    Attributes:
+        products: What became of each recipe.
+        work_s: Seconds that candidates' processes worked, divided by how many do so at once.
+    """
+
+    products: list[Product]
+    work_s: float
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,7 @@ class Driver:
         assign: How.
         seeds: Of the candidates that train; of the others only the first.
         context: The run.
+        score: Of what was made: its validation error and its bytes after gzip, to tell of it.
     """
 
     plan: Plan
@@ -44,14 +61,15 @@ class Driver:
     assign: Assign
     seeds: Sequence[int]
     context: Context
+    score: Score
 
-    def run(self) -> list[Product]:
+    def run(self) -> Outcome:
         """Return what became of each recipe, in the order of the plan.
 
         Raises:
             InputError: The model cannot be loaded, or does not fit the data.
-            OtherVersionError: Code has changed meanwhile.
-        OSError: The disk is full, or similar.
+            WorkError: The model as it is cannot be made; or code has changed meanwhile.
+            OSError: The disk is full, or similar.
         """
         return _Round(self).run()
 
@@ -73,13 +91,15 @@ class _Round:
         self._made: dict[Recipe, dict[int, Made]] = {}
         self._products: dict[Recipe, Product] = {}
         self._durations_s: list[float] = []
+        self._worked_s = 0.0
 
-    def run(self) -> list[Product]:
+    def run(self) -> Outcome:
         self._show()
         while True:
             self._hand_out()
             if not self._running:
-                return [self._products[recipe] for recipe in self._asked]
+                products = [self._products[recipe] for recipe in self._asked]
+                return Outcome(products, self._worked_s / self._crew.size())
             for report in self._crew.wait():
                 self._hear(report)
             self._context.stop_if_cancelled()
@@ -131,6 +151,8 @@ class _Round:
                 self._context.progress(said.phase, said.done, said.total)
             return
         job, began = self._running.pop(report.number)
+        passed = time.monotonic() - began
+        self._worked_s += report.value if isinstance(report, Returned) else passed
         if isinstance(report, Died):
             self._fail(job, Failure(report.reason))
         elif isinstance(report, Raised):
@@ -140,7 +162,7 @@ class _Round:
                 raise report.error
             self._fail(job, Failure(reason_of(report.error)))
         else:
-            self._durations_s.append(time.monotonic() - began)
+            self._durations_s.append(passed)
             found = job.cache.find(job.key)
             self._take(job, found or Failure("Its files were damaged as they were kept."))
 
@@ -156,14 +178,18 @@ class _Round:
         self._made.setdefault(recipe, {})[job.seed] = made
         self._asked[recipe] -= 1
         if isinstance(made, Failure):
+            if not recipe.stages:
+                raise without_baseline(made.reason)
             which = f" with seed {job.seed}" if len(self._driver.seeds) > 1 else ""
-            self._context.say(f"{recipe.name}{which} could not be made: {made.reason}")
+            self._context.say(not_made(f"{recipe.name}{which}", made.reason))
         if not self._asked[recipe]:
             first, *others = self._driver.seeds
             of_seeds = self._made.pop(recipe)
             product = _product(recipe, of_seeds[first], [of_seeds.get(seed) for seed in others])
             self._products[recipe] = product
             self._driver.plan.took(product)
+            if (score := self._driver.score(product)) is not None:
+                tell_made(self._context, recipe.name, *score)
         self._show()
 
     def _show(self) -> None:
@@ -188,6 +214,8 @@ def _product(recipe: Recipe, first: Made, others: Sequence[Made | None]) -> Prod
         sparsity=facts["sparsity"],
         answers=first.file(ANSWERS_FILE),
         gate=Gate(**facts["gate"]),
+        file_size=FileSize(**facts["file_size"]),
+        model_size=ModelSize(**facts["model_size"]),
         seconds=facts["seconds"],
         siblings=tuple(siblings),
         stage_bytes=facts["stage_bytes"],

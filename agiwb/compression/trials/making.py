@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.compression.recipe import Recipe
 from agiwb.compression.trials.assignment import Assignment, candidate_code
-from agiwb.compression.trials.shared_data import open_shared
+from agiwb.compression.trials.shared_data import cast_features, open_shared
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import InputError, WorkError
 from agiwb.runs.events import Pace
@@ -53,8 +53,8 @@ class UnusableModelError(Exception):
         self.error = error
 
 
-def make(job: Assignment, tell: Callable[[Any], None]) -> dict[str, Any]:
-    """Return the facts of the candidate, which is kept under ``job.key``.
+def make(job: Assignment, tell: Callable[[Any], None]) -> float:
+    """Return the seconds that the candidate took here, which is kept under ``job.key``.
 
     Its files are ``model.keras``, the deployable file and ``answers.npz``.
 
@@ -68,12 +68,14 @@ def make(job: Assignment, tell: Callable[[Any], None]) -> dict[str, Any]:
             "The process that makes candidates has another version of agiwb than the sweep.",
             "If agiwb was changed, start this program again; install the same on all workers.",
         )
-    if (known := job.cache.find(job.key)) is not None:
-        return known.facts
-    _prepare(job.material.threads)
-    data = open_shared(job.material.data, job.arrays)
-    model, facts = _train(job, data, _paced(tell))
-    return _write(job, data, model, facts, _paced(tell))
+    began = time.monotonic()
+    if job.cache.find(job.key) is None:
+        _prepare(job.material.threads)
+        data = open_shared(job.material.data, job.arrays)
+        model, facts = _train(job, data, _paced(tell))
+        taken = cast_features(data, str(model.inputs[0].dtype))
+        _write(job, taken, model, facts, _paced(tell))
+    return time.monotonic() - began
 
 
 def _prepare(threads: int) -> None:
@@ -128,13 +130,14 @@ def _write(
     model: keras.Model,
     facts: dict[str, Any],
     tell: Callable[[Any], None],
-) -> dict[str, Any]:
-    """Return the facts of the candidate made of the trained ``model``, which is kept."""
+) -> None:
+    """Keep the candidate made of the trained ``model``."""
     from agiwb.compression.deployable import write_deployable
     from agiwb.compression.gate import check_against_source, pass_gate, store_source_answers
     from agiwb.compression.pruning import measured_sparsity
     from agiwb.compression.quantization import calibration_samples
     from agiwb.compression.sensitivity import layer_classes, layer_sensitivity
+    from agiwb.compression.sizes import measure_file, measure_model
     from agiwb.compression.techniques.integer_file import has_trained_ranges, plain_model
 
     recipe, material = job.recipe, job.material
@@ -160,6 +163,11 @@ def _write(
             "sparsity": measured_sparsity(plain),
             "layers": sorted(layer_classes(plain)),
             "gate": dataclasses.asdict(gate),
+            "file_size": dataclasses.asdict(measure_file(file)),
+            # Other precisions round the model's numbers: packing these says nothing of the file.
+            "model_size": dataclasses.asdict(
+                measure_model(plain, packed=recipe.precision == "float32")
+            ),
             "sensitivity": [
                 layer.model_dump()
                 for layer in (layer_sensitivity(plain, data.validation) if job.sensitivity else ())
@@ -167,7 +175,6 @@ def _write(
         }
         job.cache.keep(job.key, draft, facts)
     tell(Progress(phase, 1, 1))
-    return facts
 
 
 def _source_of(file: Path, recipe: Recipe, model: keras.Model, plain: keras.Model) -> keras.Model:

@@ -41,6 +41,17 @@ def open_shared(data: Dataset, folder: Path) -> Dataset:
     return _with_splits(data, splits)
 
 
+def cast_features(data: Dataset, dtype: str) -> Dataset:
+    """Return ``data`` with features of ``dtype``: files of models of tokens take only integers."""
+    return _with_splits(
+        data,
+        {
+            name: replace(data[name], features=data[name].features.astype(dtype, copy=False))
+            for name in _NAMES
+        },
+    )
+
+
 def _with_splits(data: Dataset, splits: dict[SplitName, Split]) -> Dataset:
     return replace(
         data, train=splits["train"], validation=splits["validation"], test=splits["test"]

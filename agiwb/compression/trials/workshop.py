@@ -19,9 +19,10 @@ from agiwb.compression.recipe import Recipe, parse_recipe
 from agiwb.compression.trials.assignment import Assignment, Material, candidate_code
 from agiwb.compression.trials.cache import FOLDER, Cache
 from agiwb.compression.trials.crew import Crew, LocalProcesses
-from agiwb.compression.trials.drive import Driver
+from agiwb.compression.trials.drive import Driver, Outcome
 from agiwb.compression.trials.plan import InTurn, Listed, Plan
 from agiwb.compression.trials.recipe_file import write_recipe_file
+from agiwb.compression.trials.scoring import scored_on
 from agiwb.compression.trials.shared_data import share
 from agiwb.compression.trials.space import RecipeSpace, make_space
 from agiwb.datasets.dataset import Dataset, Split
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def make_products(
     config: SweepConfig, source: ModelSource, data: Dataset, dataset: str, context: Context
-) -> list[Product]:
+) -> Outcome:
     """Return what became of each recipe, the baseline first; files lie in ``context.files``.
 
     Each candidate that was made leaves ``<recipe>/model.keras``, the deployable file and
@@ -67,8 +68,12 @@ def make_products(
 
             seeds = range(config.seed, config.seed + config.seeds)
             with _plan(config, material, data.validation, context) as plan:
-                products = Driver(plan, crew, assign, seeds, context).run()
-        return [_place(each, config, source, material, dataset, context) for each in products]
+                score = scored_on(data.validation.labels)
+                made = Driver(plan, crew, assign, seeds, context, score).run()
+        placed = [
+            _place(each, config, source, material, dataset, context) for each in made.products
+        ]
+        return Outcome(placed, made.work_s)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -145,7 +150,6 @@ def _plan(
     elif config.strategy == "grid":
         yield Listed([*listed, *grid_of(config)])
     else:
-        from agiwb.compression.trials.scoring import scored_on
         from agiwb.compression.trials.study import Search, StudyPlan
 
         search = Search(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from compression.techniques.trained_digits import (
 )
 
 from agiwb.compression.techniques.distillation import Distillation
+from agiwb.compression.techniques.jitter import shifted
 from agiwb.compression.techniques.teaching import Softening, distillation_loss, soften
 from agiwb.errors import ConfigError, WorkError
 
@@ -108,12 +110,44 @@ def test_a_teacher_is_heard_even_where_the_labels_have_no_weight():
 
 
 @pytest.mark.slow
+def test_a_student_learns_what_its_teacher_says_of_shifted_images():
+    model = trained("mlp")
+    told: list[tuple[int, int]] = []
+    telling = replace(bench(), progress=lambda done, total: told.append((done, total)))
+    technique = Distillation(percent=50, alpha=0, epochs=6, learning_rate=0.01, jitter=1)
+    student, same = technique.apply(model, telling), technique.apply(model, bench())
+    assert same_weights(student, same)
+    batches = 6 * -(-len(telling.training) // telling.tuning.batch_size)
+    assert told == [(done, batches) for done in range(1, batches + 1)]
+    shifts = shifted(bench().training.features, 1, np.random.default_rng(7))
+    plain = technique.model_copy(update={"jitter": 0}).apply(model, bench())
+
+    def agreement(one: Any) -> float:
+        answers = (each.predict(shifts, verbose=0).argmax(axis=1) for each in (one, model))
+        return float(np.equal(*answers).mean())
+
+    assert agreement(student) > agreement(plain) + 0.05
+
+
+@pytest.mark.slow
+def test_a_student_drops_nothing_unless_it_is_asked_to():
+    model = trained("mlp")
+    rates = {layer.name: layer.rate for layer in model.layers if hasattr(layer, "rate")}
+    assert all(rates.values())
+
+    def of_student(**parameters: Any) -> dict[str, float]:
+        student = Distillation(percent=50, epochs=1, **parameters).apply(model, bench())
+        return {layer.name: layer.rate for layer in student.layers if hasattr(layer, "rate")}
+
+    assert of_student() == dict.fromkeys(rates, 0.0)
+    assert of_student(dropout=True) == rates
+
+
+@pytest.mark.slow
 def test_a_hint_changes_the_student_and_progress_counts_both():
     model = trained("cnn")
     told: list[tuple[int, int]] = []
     silent = bench()
-    from dataclasses import replace
-
     telling = replace(silent, progress=lambda done, total: told.append((done, total)))
     technique = Distillation(percent=50, epochs=4, learning_rate=0.01, hint="relu_2", hint_epochs=3)
     student = technique.apply(model, telling)

@@ -40,7 +40,7 @@ def test_none_is_left_out():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("technique", APPLIED, ids=str)
 def test_it_goes_through_and_leaves_the_model_as_it_is(technique: Technique, family: str):
-    model, tools = model_of(family), bench(1)
+    model, tools = model_of(family), bench(1, examples=320)
     before = [weights.copy() for weights in model.get_weights()]
     made = technique.apply(model, tools)
     answers = np.asarray(made(tools.training.features[:32], training=False))

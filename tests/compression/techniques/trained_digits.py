@@ -9,16 +9,19 @@ import numpy as np
 
 from agiwb.compression.pruning import FineTuning
 from agiwb.compression.techniques.technique import Bench
+from agiwb.datasets.dataset import Split
 from agiwb.datasets.registry import load_dataset
 from agiwb.models.specification import ModelSpec, Size
 
 EXAMPLES = load_dataset("digits").test.features[:64]
 
 
-def bench(epochs: int = 0) -> Bench:
-    """Return a bench with digits, silent."""
+def bench(epochs: int = 0, examples: int | None = None) -> Bench:
+    """Return a bench with digits, or the first of them, silent."""
+    data = load_dataset("digits").train
+    given = Split(data.features[:examples], data.labels[:examples])
     tuning = FineTuning(epochs, batch_size=64, learning_rate=0.001, seed=0)
-    return Bench(load_dataset("digits").train, tuning, lambda *_: None)
+    return Bench(given, tuning, lambda *_: None)
 
 
 @functools.cache
