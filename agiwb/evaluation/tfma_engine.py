@@ -147,13 +147,6 @@ def import_tfma() -> ModuleType:
     return module
 
 
-def run_tfma(predictions: Predictions, thresholds: Thresholds, folder: Path) -> TfmaResult:
-    """Return TFMA's figures and verdict; ``folder`` holds them in TFMA's own files."""
-    import_tfma()
-    run_pipeline(predictions.columns(), eval_config(predictions, thresholds), folder)
-    return read_tfma(folder, predictions.probabilities.shape[1])
-
-
 def run_pipeline(columns: Mapping[str, NDArray[Any]], config: Any, folder: Path) -> None:
     """Run TFMA through Beam, in this process; its files are written to ``folder``.
 
@@ -168,7 +161,7 @@ def run_pipeline(columns: Mapping[str, NDArray[Any]], config: Any, folder: Path)
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from tensorflow_model_analysis.api import model_eval_lib
 
-    # The parts are put together here, as TFMA's own transform for all of them takes the baseline
+    # The parts are put together here, as TFMA's own transform for all of them takes a baseline
     # out of a config if it has not got a model to run for it. The runner is named, and the options
     # are empty: by default Beam would try to download a runner of its own, and read its options
     # from this program's command line.
@@ -180,11 +173,32 @@ def run_pipeline(columns: Mapping[str, NDArray[Any]], config: Any, folder: Path)
                 | beam.Create([_record_batch(columns)])
                 | model_eval_lib.BatchedInputsToExtracts()
                 | model_eval_lib.ExtractAndEvaluate(
-                    extractors=tfma.default_extractors(eval_config=config),
+                    extractors=_extractors(config),
                     evaluators=[_evaluator(config)],
                 )
                 | model_eval_lib.WriteResults(tfma.default_writers(str(folder), eval_config=config))
             )
+
+
+def _extractors(config: Any) -> list[Any]:
+    """Return TFMA's default extractors; its own function for them takes out a baseline too."""
+    from tensorflow_model_analysis import extractors
+    from tensorflow_model_analysis.extractors.materialized_predictions_extractor import (
+        MaterializedPredictionsExtractor,
+    )
+    from tensorflow_model_analysis.extractors.sql_slice_key_extractor import SqlSliceKeyExtractor
+
+    made = [
+        extractors.FeaturesExtractor(eval_config=config),
+        extractors.LabelsExtractor(eval_config=config),
+        extractors.ExampleWeightsExtractor(eval_config=config),
+        MaterializedPredictionsExtractor(eval_config=config),
+        extractors.UnbatchExtractor(),
+        extractors.SliceKeyExtractor(eval_config=config, materialize=False),
+    ]
+    if any(spec.slice_keys_sql for spec in config.slicing_specs):
+        made.insert(-2, SqlSliceKeyExtractor(config))
+    return made
 
 
 def _evaluator(config: Any) -> Any:

@@ -1,11 +1,18 @@
-"""TFMA's figures are NumPy's, its files open, and its verdict names what failed."""
+"""The figures read from TFMA's files are NumPy's, and the verdict names what failed."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from agiwb.evaluation.tfma_engine import Predictions, Thresholds, import_tfma, run_tfma
+from agiwb.evaluation.engines import run_engine
+from agiwb.evaluation.tfma_engine import (
+    Predictions,
+    Thresholds,
+    eval_config,
+    import_tfma,
+    read_tfma,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +38,14 @@ def make_predictions() -> Predictions:
     return Predictions(labels, probabilities, {"side": side, "label": names})
 
 
+def evaluated(predictions, thresholds, folder):
+    """Write TFMA's files by the fast engine, and return what they say."""
+    import_tfma()
+    wanted = eval_config(predictions, thresholds)
+    assert run_engine("fast", predictions.columns(), wanted, folder) == 0
+    return read_tfma(folder, CLASSES)
+
+
 @pytest.fixture(scope="module")
 def predictions():
     return make_predictions()
@@ -43,7 +58,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(predictions, folder):
-    return run_tfma(predictions, Thresholds(0.9, 0.8, 30), folder / "made")
+    return evaluated(predictions, Thresholds(0.9, 0.8, 30), folder / "made")
 
 
 def test_every_figure_is_numpys(predictions, result):
@@ -95,14 +110,14 @@ def test_tfma_opens_the_files_wherever_they_are(folder, result):
 
 
 def test_good_enough_is_blessed(predictions, tmp_path):
-    result = run_tfma(predictions, Thresholds(0.85, 0.6, 30), tmp_path)
+    result = evaluated(predictions, Thresholds(0.85, 0.6, 30), tmp_path)
     assert result.blessed
     assert not result.failed
 
 
 def test_overall_failure_is_told_apart_and_slices_are_optional(predictions, tmp_path):
     whole = Predictions(predictions.labels, predictions.probabilities, {})
-    result = run_tfma(whole, Thresholds(0.95, 0.6, 30), tmp_path)
+    result = evaluated(whole, Thresholds(0.95, 0.6, 30), tmp_path)
     assert result.overall_failed
     assert not result.blessed
     assert result.slices == {}

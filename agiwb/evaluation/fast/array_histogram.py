@@ -1,13 +1,15 @@
 """TFMA's calibration histogram as arrays, and the two of its functions that walk along it.
 
 Rebinning 10,000 buckets in a Python loop for each metric of each slice is what TFMA's derived
-metrics spend most of their time on. ``install`` puts array versions in their place, which hand
-any histogram of TFMA's own to TFMA's function.
+metrics spend most of their time on. ``walked_as_arrays`` puts array versions in their place for as
+long as it is entered; these hand any histogram of TFMA's own to TFMA's function.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,18 +41,27 @@ class ArrayHistogram(Sequence[Any]):
         return Bucket(int(self.ids[index]), *(float(field[index]) for field in fields))
 
 
-def install() -> None:
-    """Let TFMA's derived metrics take an ``ArrayHistogram``; more than once changes nothing."""
+_ENTERED = threading.RLock()
+"""Of several threads one at a time: each puts back what it found."""
+
+
+@contextmanager
+def walked_as_arrays() -> Iterator[None]:
+    """Let TFMA's derived metrics take an ``ArrayHistogram`` without a loop over its buckets."""
     from tensorflow_model_analysis.metrics import binary_confusion_matrices, calibration_histogram
 
-    if not hasattr(calibration_histogram.rebin, "walked"):
-        calibration_histogram.rebin = _rebin_with(calibration_histogram.rebin)
-        binary_confusion_matrices._histogram_to_binary_confusion_matrices = (  # noqa: SLF001
-            _matrices_with(
-                binary_confusion_matrices._histogram_to_binary_confusion_matrices,  # noqa: SLF001
-                binary_confusion_matrices,
-            )
+    name = "_histogram_to_binary_confusion_matrices"
+    with _ENTERED:
+        rebin, matrices = calibration_histogram.rebin, getattr(binary_confusion_matrices, name)
+        calibration_histogram.rebin = _rebin_with(rebin)
+        setattr(
+            binary_confusion_matrices, name, _matrices_with(matrices, binary_confusion_matrices)
         )
+        try:
+            yield
+        finally:
+            calibration_histogram.rebin = rebin
+            setattr(binary_confusion_matrices, name, matrices)
 
 
 def _rebin_with(walked: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,7 +84,6 @@ def _rebin_with(walked: Callable[..., Any]) -> Callable[..., Any]:
         sums = [np.bincount(places, field, len(thresholds)) for field in fields]
         return ArrayHistogram(np.arange(len(thresholds)), np.stack(sums))
 
-    rebin.walked = walked  # type: ignore[attr-defined]
     return rebin
 
 
@@ -83,6 +93,8 @@ def _matrices_with(walked: Callable[..., Any], home: Any) -> Callable[..., Any]:
     def matrices(thresholds: Sequence[float], histogram: Any) -> Any:
         if not isinstance(histogram, ArrayHistogram):
             return walked(thresholds, histogram)
+        if not len(histogram):  # TFMA fails on a slice whose weights are all 0
+            return home.Matrices(thresholds, *([0.0] * len(thresholds) for _ in range(4)))
         positive = histogram.labels
         negative = histogram.examples - histogram.labels
         skipped = (thresholds[0] >= 0 or len(thresholds) == 1) and len(histogram) > 1
@@ -90,9 +102,8 @@ def _matrices_with(walked: Callable[..., Any], home: Any) -> Callable[..., Any]:
         tp, fp = (np.cumsum(part[::-1])[::-1][kept].tolist() for part in (positive, negative))
         tn, fn = (
             np.concatenate(([0.0], np.cumsum(part)[:-1]))[kept].tolist()
-            if len(part) else []
             for part in (negative, positive)
-        )  # fmt: skip
+        )
         for index, threshold in enumerate(thresholds):
             if threshold >= 1.0 + home._EPSILON:  # noqa: SLF001
                 tp[index], fp[index] = 0.0, 0.0

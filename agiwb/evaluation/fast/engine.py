@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agiwb.errors import AgiwbError, ConfigError, WorkError
-from agiwb.evaluation.fast import array_histogram
+from agiwb.evaluation.fast.array_histogram import walked_as_arrays
 from agiwb.evaluation.fast.examples import Columns, count_rows, to_extracts, without_broken
 from agiwb.evaluation.fast.graph import SliceMetrics
 from agiwb.evaluation.fast.passes import Passes
@@ -62,7 +62,6 @@ def evaluate_columns(
         ConfigError: The config names a column, metric or option that is not there.
         WorkError: No row has numbers only, or TFMA fails.
     """
-    array_histogram.install()
     try:
         return _evaluated(batches, eval_config, progress)
     except AgiwbError:
@@ -105,9 +104,10 @@ def _evaluated(
         )
     least = max(eval_config.options.min_slice_size.value, 1)
     found: SliceMetrics = {}
-    for each in passes:
-        for key, values in each.results(slicing, least).items():
-            found.setdefault(key, {}).update(values)
+    with walked_as_arrays():
+        for each in passes:
+            for key, values in each.results(slicing, least).items():
+                found.setdefault(key, {}).update(values)
     metrics, plots = _by_kind(found)
     names = tuple(dict.fromkeys(name for each in passes for name in each.row_by_row))
     validation = _validated(metrics, eval_config)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.evaluation.fast.leaves import Items, Sums
+from agiwb.evaluation.fast.leaves import Items, Leaf, Sums
 from agiwb.evaluation.fast.pairs import (
     RowByRowOnlyError,
     Rows,
@@ -61,13 +61,13 @@ class KerasInputs:
         return np.arange(len(found.predictions)), found
 
 
-class KerasMeans:
+class KerasMeans(Leaf):
     """Metrics that are a weighted mean of one value an example, which is computed once for all."""
 
     width = 2
 
     def __init__(self, combiner: Any) -> None:
-        self._combiner = combiner
+        super().__init__(combiner)
         self._inputs = KerasInputs(combiner)
 
     @staticmethod
@@ -105,21 +105,23 @@ class KerasMeans:
                 labels = tf.cast(taken.labels, metric.dtype)
                 predictions = tf.cast(taken.predictions, metric.dtype)
                 values = np.asarray(metric._fn(labels, predictions, **metric._fn_kwargs))  # noqa: SLF001
-                if values.shape != (len(rows),):
+                if values.shape not in {(len(rows),), (len(rows), 1)}:
                     raise RowByRowOnlyError
+                values = values.reshape(len(rows))
                 cells = np.full(len(rows), cell)
                 yield Items(rows, cells, (values.astype(np.float64) * weights, weights))
                 cell += 1
 
-    def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
+    def accumulator(self, cells: NDArray[np.int64], sums: Sums) -> Any:
+        made = self.combiner.create_accumulator()
         totals = dict(zip(cells.tolist(), sums.T.astype(np.float32), strict=True))
-        made = self._combiner.create_accumulator()
         cell = 0
         for output, metrics in enumerate(self._inputs.metrics):
             for place, _ in enumerate(metrics):
-                made.add_weights(output, place, list(totals[cell]))
+                if cell in totals:
+                    made.add_weights(output, place, list(totals[cell]))
                 cell += 1
-        return dict(self._combiner.extract_output(made))
+        return made
 
 
 class KerasStates:
@@ -129,7 +131,7 @@ class KerasStates:
     """
 
     def __init__(self, combiner: Any) -> None:
-        self._combiner = combiner
+        self.combiner = combiner
         self._inputs = KerasInputs(combiner)
         self._states: dict[int, Any] = {}
 
@@ -139,12 +141,18 @@ class KerasStates:
         return self._inputs.plain
 
     def add(self, extracts: Mapping[str, Any], membership: list[NDArray[np.int64]]) -> None:
-        """Add a batch; ``membership`` numbers the slice of each row, one array a slicing spec."""
+        """Add a batch; ``membership`` numbers the slice of each row, one array a slicing spec.
+
+        Raises:
+            RowByRowOnlyError: It is not plain arrays; nothing of it was added.
+        """
+        # All are looked up first: a batch is added whole or not at all.
+        wanted = [self._inputs.rows(extracts, n) for n, _ in enumerate(self._inputs.metrics)]
         for output, metrics in enumerate(self._inputs.metrics):
-            rows, taken = self._inputs.rows(extracts, output)
+            rows, taken = wanted[output]
             for numbers in membership:
                 for number, places in _by_slice(numbers[rows]):
-                    state = self._states.setdefault(number, self._combiner.create_accumulator())
+                    state = self._states.setdefault(number, self.combiner.create_accumulator())
                     columns = (taken.labels, taken.predictions, taken.weights)
                     arrays = [column[places] for column in columns]
                     for place, metric in enumerate(metrics):
@@ -152,10 +160,9 @@ class KerasStates:
                         metric.update_state(*arrays)
                         state.add_weights(output, place, metric.get_weights())
 
-    def result(self, number: int) -> dict[Any, Any]:
-        """Return the metrics of the slice ``number``."""
-        state = self._states.get(number) or self._combiner.create_accumulator()
-        return dict(self._combiner.extract_output(state))
+    def accumulator(self, number: int) -> Any:
+        """Return what TFMA's combiner has added up of the slice ``number``."""
+        return self._states.get(number) or self.combiner.create_accumulator()
 
 
 def _by_slice(numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:

@@ -7,16 +7,17 @@ combiner itself turns that into the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.evaluation.fast.array_histogram import ArrayHistogram
 from agiwb.evaluation.fast.examples import Extracts, count_rows
-from agiwb.evaluation.fast.pairs import Pairs, RowByRowOnlyError, Wanted, pair_up, select_rows
+from agiwb.evaluation.fast.pairs import RowByRowOnlyError, Wanted, pair_up, select_rows
 
 Sums = NDArray[np.float64]
 
@@ -30,18 +31,30 @@ class Items:
     values: tuple[NDArray[np.float64], ...]
 
 
-class Leaf(Protocol):
-    """One leaf computation over whole arrays; ``width`` is the number of values of a cell."""
+class Leaf(ABC):
+    """One leaf computation over whole arrays, of one of TFMA's combiners.
+
+    Attributes:
+        combiner: TFMA's.
+        width: The number of values of a cell.
+    """
 
     width: int
 
+    def __init__(self, combiner: Any) -> None:
+        self.combiner = combiner
+
+    @abstractmethod
     def items(self, extracts: Extracts) -> Items:
         """Return what a batch adds; raise RowByRowOnlyError if it is not plain arrays."""
-        ...
+
+    @abstractmethod
+    def accumulator(self, cells: NDArray[np.int64], sums: Sums) -> Any:
+        """Return the accumulator that TFMA's combiner would have built of one slice's rows."""
 
     def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
         """Return the metrics of one slice by TFMA's keys."""
-        ...
+        return dict(self.combiner.extract_output(self.accumulator(cells, sums)))
 
 
 def wanted_by(combiner: Any, key: Any, *, fractional_labels: bool = False) -> Wanted:
@@ -58,38 +71,41 @@ def wanted_by(combiner: Any, key: Any, *, fractional_labels: bool = False) -> Wa
     )
 
 
-class CalibrationHistogram:
+class CalibrationHistogram(Leaf):
     """Weighted labels, predictions and examples of each bucket of predictions."""
 
     width = 3
 
     def __init__(self, combiner: Any) -> None:
-        self._combiner = combiner
+        super().__init__(combiner)
         fractional = combiner._fractional_labels  # noqa: SLF001
         self._wanted = wanted_by(combiner, combiner._key, fractional_labels=fractional)  # noqa: SLF001
 
     def items(self, extracts: Extracts) -> Items:
         pairs = pair_up(extracts, self._wanted)
         predictions = pairs.predictions.astype(np.float64)
-        by_prediction = self._combiner._prediction_based_bucketing  # noqa: SLF001
+        by_prediction = self.combiner._prediction_based_bucketing  # noqa: SLF001
         values = predictions if by_prediction else pairs.labels.astype(np.float64)
         with np.errstate(invalid="ignore"):  # 0 times the -inf of what is not among the top k
             sums = (pairs.labels * pairs.weights, predictions * pairs.weights, pairs.weights)
         return Items(pairs.rows, self._buckets(values), sums)
 
     def _buckets(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        count = self._combiner._num_buckets  # noqa: SLF001
-        left, span = self._combiner._left, self._combiner._range  # noqa: SLF001
+        count = self.combiner._num_buckets  # noqa: SLF001
+        left, span = self.combiner._left, self.combiner._range  # noqa: SLF001
         places = (values - left) / span * count + 1
         # The conversion truncates, as TFMA's does.
         buckets: NDArray[np.int64] = np.clip(places, 0, count + 1).astype(np.int64)
         return buckets
 
+    def accumulator(self, cells: NDArray[np.int64], sums: Sums) -> Any:
+        return {bucket.bucket_id: bucket for bucket in ArrayHistogram(cells, sums)}
+
     def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
-        return {self._combiner._key: ArrayHistogram(cells, sums)}  # noqa: SLF001
+        return {self.combiner._key: ArrayHistogram(cells, sums)}  # noqa: SLF001
 
 
-class BinaryConfusionMatrices:
+class BinaryConfusionMatrices(Leaf):
     """True and false positives and negatives at each threshold.
 
     The cell of an item is the number of thresholds below its prediction, and below its label.
@@ -98,7 +114,7 @@ class BinaryConfusionMatrices:
     width = 1
 
     def __init__(self, combiner: Any) -> None:
-        self._combiner = combiner
+        super().__init__(combiner)
         self._fractional = combiner._enable_fractional_labels  # noqa: SLF001
         self._thresholds = combiner._binary_confusion_matrices._thresholds  # noqa: SLF001
         self._sorted = np.sort(np.asarray(self._thresholds, np.float64))
@@ -123,7 +139,7 @@ class BinaryConfusionMatrices:
     def _above(self, values: NDArray[Any]) -> NDArray[np.int64]:
         return np.searchsorted(self._sorted, values.astype(np.float64), side="left")
 
-    def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
+    def accumulator(self, cells: NDArray[np.int64], sums: Sums) -> Any:
         from tensorflow_model_analysis.contrib.aggregates import binary_confusion_matrices as home
 
         span = len(self._sorted) + 1
@@ -139,7 +155,7 @@ class BinaryConfusionMatrices:
             tn = weights.sum() - positive[at] - fn
             matrix = home.Matrix(*(float(value) for value in (tp, tn, fp, fn)))
             matrices[threshold] = home._ThresholdEntry(matrix, [], [], [], [])  # noqa: SLF001
-        return dict(self._combiner.extract_output(matrices))
+        return matrices
 
 
 def _above_each(places: NDArray[np.int64], weights: Sums, span: int) -> Sums:
@@ -148,13 +164,13 @@ def _above_each(places: NDArray[np.int64], weights: Sums, span: int) -> Sums:
     return np.cumsum(counted[::-1])[::-1][1:]
 
 
-class MultiClassConfusionMatrices:
+class MultiClassConfusionMatrices(Leaf):
     """Weight of each pair of actual and most probable class, at each threshold."""
 
     width = 1
 
     def __init__(self, combiner: Any) -> None:
-        self._combiner = combiner
+        super().__init__(combiner)
         self._wanted = wanted_by(combiner, combiner._key)  # noqa: SLF001
         self._span = 1 << 20
         """More classes than there are: cells have to mean the same in every batch."""
@@ -180,9 +196,9 @@ class MultiClassConfusionMatrices:
 
     @property
     def _thresholds(self) -> list[float]:
-        return list(self._combiner._thresholds)  # noqa: SLF001
+        return list(self.combiner._thresholds)  # noqa: SLF001
 
-    def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
+    def accumulator(self, cells: NDArray[np.int64], sums: Sums) -> Any:
         from tensorflow_model_analysis.metrics import multi_class_confusion_matrix_metrics as home
 
         made = home.Matrices()
@@ -191,23 +207,20 @@ class MultiClassConfusionMatrices:
             index, actual = divmod(rest, self._span)
             entry = home.MatrixEntryKey(actual - 1, predicted - 1)
             made.setdefault(self._thresholds[index], {})[entry] = weight
-        return dict(self._combiner.extract_output(made))
+        return made
 
 
-class ExampleCount:
+class ExampleCount(Leaf):
     """Number of examples, or the sum of their weights."""
 
     width = 1
 
-    def __init__(self, combiner: Any) -> None:
-        self._combiner = combiner
-
     def items(self, extracts: Extracts) -> Items:
         weights = extracts.get("example_weights")
-        if not self._combiner._example_weighted or weights is None:  # noqa: SLF001
+        if not self.combiner._example_weighted or weights is None:  # noqa: SLF001
             counted = np.ones(count_rows(extracts))
         else:
-            for name in (self._combiner._model_name, self._combiner._output_name):  # noqa: SLF001
+            for name in (self.combiner._model_name, self.combiner._output_name):  # noqa: SLF001
                 if isinstance(weights, Mapping) and name in weights:
                     weights = weights[name]
             if not isinstance(weights, np.ndarray):
@@ -216,17 +229,17 @@ class ExampleCount:
         count = len(counted)
         return Items(np.arange(count), np.zeros(count, np.int64), (counted,))
 
-    def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
-        return dict(self._combiner.extract_output(float(sums.sum())))
+    def accumulator(self, cells: NDArray[np.int64], sums: Sums) -> Any:
+        return float(sums.sum())
 
 
-class LabelsAndPredictions:
+class LabelsAndPredictions(Leaf):
     """Total weighted labels, predictions and examples, of which means and calibration are made."""
 
     width = 3
 
     def __init__(self, combiner: Any) -> None:
-        self._combiner = combiner
+        super().__init__(combiner)
         self._wanted = wanted_by(combiner, combiner._key)  # noqa: SLF001
 
     def items(self, extracts: Extracts) -> Items:
@@ -235,64 +248,11 @@ class LabelsAndPredictions:
         values = (pairs.labels * weights, pairs.predictions.astype(float) * weights, weights)
         return Items(pairs.rows, np.zeros(len(weights), np.int64), values)
 
-    def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
-        made = self._combiner.create_accumulator()
+    def accumulator(self, cells: NDArray[np.int64], sums: Sums) -> Any:
+        made = self.combiner.create_accumulator()
         (
             made.total_weighted_labels,
             made.total_weighted_predictions,
             made.total_weighted_examples,
         ) = (float(value) for value in sums.sum(axis=1))
-        return dict(self._combiner.extract_output(made))
-
-
-class MeanRegressionError:
-    """Weighted sum of each pair's error; pairs without one are left out, as TFMA does."""
-
-    width = 2
-
-    def __init__(self, combiner: Any, error: Callable[[Pairs], NDArray[Any]]) -> None:
-        self._combiner = combiner
-        self._error = error
-        self._wanted = wanted_by(combiner, combiner._metric_key)  # noqa: SLF001
-
-    def items(self, extracts: Extracts) -> Items:
-        pairs = pair_up(extracts, self._wanted)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            errors = self._error(pairs).astype(np.float64)
-        kept = np.flatnonzero(~np.isnan(errors))
-        weights = pairs.weights[kept]
-        cells = np.zeros(len(kept), np.int64)
-        return Items(pairs.rows[kept], cells, (errors[kept] * weights, weights))
-
-    def result(self, cells: NDArray[np.int64], sums: Sums) -> dict[Any, Any]:
-        made = self._combiner.create_accumulator()
-        made.total_regression_error, made.total_example_weights = sums.sum(axis=1).tolist()
-        return dict(self._combiner.extract_output(made))
-
-
-def absolute_error(pairs: Pairs) -> NDArray[Any]:
-    """Return the absolute difference of label and prediction."""
-    errors: NDArray[Any] = np.absolute(pairs.labels - pairs.predictions)
-    return errors
-
-
-def squared_error(pairs: Pairs) -> NDArray[Any]:
-    """Return the squared difference; the root first, in the inputs' dtype, as TFMA takes it."""
-    return _norm(pairs.labels - pairs.predictions).astype(np.float64) ** 2
-
-
-def absolute_percentage_error(pairs: Pairs) -> NDArray[Any]:
-    """Return the absolute difference in percent of the label; NaN where the label is 0."""
-    errors = 100 * np.absolute((pairs.labels - pairs.predictions) / pairs.labels).astype(float)
-    return np.where(pairs.labels == 0, np.nan, errors)
-
-
-def squared_logarithmic_error(pairs: Pairs) -> NDArray[Any]:
-    """Return the squared difference of the logarithms of label + 1 and prediction + 1."""
-    difference = np.log(pairs.labels + 1) - np.log(pairs.predictions + 1)
-    return _norm(difference).astype(np.float64) ** 2
-
-
-def _norm(values: NDArray[Any]) -> NDArray[Any]:
-    norms: NDArray[Any] = np.sqrt(values * values)
-    return norms
+        return made

@@ -40,6 +40,10 @@ class RowByRow:
                         state = self._combine.create_accumulator()
                     self._states[number] = self._combine.add_input(state, prepared)
 
+    def accumulators(self, number: int) -> tuple[Any, ...]:
+        """Return each computation's accumulator for the slice ``number``; none without rows."""
+        return tuple(self._states.get(number, ()))
+
     def result(self, number: int) -> dict[Any, Any]:
         """Return the metrics of the slice ``number``; its state is used up."""
         state = self._states.get(number)

@@ -25,6 +25,11 @@ class Slicing:
         from tensorflow_model_analysis.slicer import slicer_lib
 
         specs = eval_config.slicing_specs or [None]
+        if any(spec and spec.slice_keys_sql for spec in specs):
+            raise ConfigError(
+                "`slicing_specs`: the fast engine does not slice by SQL (`slice_keys_sql`).",
+                "Slice by columns, or evaluate with `engine: tfma`.",
+            )
         self._specs = [
             slicer_lib.SingleSliceSpec(spec=spec) if spec else slicer_lib.SingleSliceSpec()
             for spec in specs

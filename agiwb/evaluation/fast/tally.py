@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.evaluation.fast import leaves
+from agiwb.evaluation.fast import regression_leaves as regression
 from agiwb.evaluation.fast.examples import Extracts, count_rows, take_rows
 from agiwb.evaluation.fast.grouped_sums import GroupedSums
 from agiwb.evaluation.fast.keras_leaves import KerasMeans, KerasStates
@@ -21,15 +22,25 @@ Membership = list[NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Kinds:
-    """A graph's leaf computations by how they are computed."""
+    """A graph's leaf computations by how they are computed.
+
+    ``late`` has those of the first two kinds that met a batch which had to be taken row by row.
+    """
 
     summed: list[tuple[Any, Leaf]] = field(default_factory=list)
     updated: list[Any] = field(default_factory=list)
     row_by_row: list[Any] = field(default_factory=list)
+    late: list[Any] = field(default_factory=list)
+
+    def add_late(self, computation: Any) -> None:
+        """Note that a batch had no array form for ``computation``."""
+        if not any(computation is known for known in self.late):
+            self.late.append(computation)
 
     def names_of_row_by_row(self) -> tuple[str, ...]:
-        """Return the combiners that have no array form."""
-        return tuple(type(found.combiner).__name__.strip("_") for found in self.row_by_row)
+        """Return the combiners that took all rows, or those of some batches, one by one."""
+        taken = (*self.row_by_row, *self.late)
+        return tuple(type(found.combiner).__name__.strip("_") for found in taken)
 
 
 def sort_out(computations: list[Any], sample: Extracts) -> Kinds:
@@ -60,16 +71,19 @@ class Tally:
     """What one pass has summed up, of all rows or of one bootstrap sample of them."""
 
     def __init__(self, kinds: Kinds) -> None:
-        self._sums = [(leaf, GroupedSums(leaf.width)) for _, leaf in kinds.summed]
+        self._kinds = kinds
+        self._sums = [GroupedSums(leaf.width) for _, leaf in kinds.summed]
         self._states = [KerasStates(found.combiner) for found in kinds.updated]
         self._rest = RowByRow(kinds.row_by_row) if kinds.row_by_row else None
+        self._late: dict[int, RowByRow] = {}
+        """By a computation's id: what batches without an array form add to it."""
         self._present: set[int] = set()
 
     def add(
         self,
         extracts: Extracts,
         membership: Membership,
-        items: list[Items],
+        items: list[Items | None],
         times: NDArray[np.int64] | None = None,
     ) -> None:
         """Add a batch.
@@ -83,25 +97,42 @@ class Tally:
         drawn = membership if times is None else [np.where(times, part, -1) for part in membership]
         for numbers in drawn:
             self._present.update(np.unique(numbers).tolist())
-        for (_, sums), found in zip(self._sums, items, strict=True):
+        late = []
+        for (computation, _), sums, found in zip(
+            self._kinds.summed, self._sums, items, strict=True
+        ):
+            if found is None:
+                late.append(computation)
+                continue
             values = found.values
             if times is not None:
                 values = tuple(column * times[found.rows] for column in values)
             for numbers in drawn:
                 sums.add(numbers[found.rows], found.cells, values)
-        if self._states or self._rest:
-            self._add_rows(extracts, membership, times)
+        if self._states or self._rest or late:
+            self._add_rows(extracts, membership, times, late)
 
     def _add_rows(
-        self, extracts: Extracts, membership: Membership, times: NDArray[np.int64] | None
+        self,
+        extracts: Extracts,
+        membership: Membership,
+        times: NDArray[np.int64] | None,
+        late: list[Any],
     ) -> None:
         if times is not None:
             index = np.repeat(np.arange(len(times)), times)
             extracts, membership = take_rows(extracts, index), [part[index] for part in membership]
-        for state in self._states:
-            state.add(extracts, membership)
+        for computation, state in zip(self._kinds.updated, self._states, strict=True):
+            try:
+                state.add(extracts, membership)
+            except RowByRowOnlyError:
+                late.append(computation)
         if self._rest:
             self._rest.add(single_rows(extracts, membership))
+        for computation in late:
+            self._kinds.add_late(computation)
+            taken = self._late.setdefault(id(computation), RowByRow([computation]))
+            taken.add(single_rows(extracts, membership))
 
     def slices(self) -> list[int]:
         """Return the numbers of the slices that have rows in this sample."""
@@ -110,16 +141,33 @@ class Tally:
     def result(self, number: int) -> dict[Any, Any]:
         """Return the results of the leaves for one slice, by TFMA's keys."""
         found: dict[Any, Any] = {}
-        for leaf, sums in self._sums:
-            found |= leaf.result(*sums.of(number))
-        for state in self._states:
-            found |= state.result(number)
+        for (computation, leaf), sums in zip(self._kinds.summed, self._sums, strict=True):
+            if id(computation) in self._late:
+                found |= self._merged(computation, leaf.accumulator(*sums.of(number)), number)
+            else:
+                found |= leaf.result(*sums.of(number))
+        for computation, state in zip(self._kinds.updated, self._states, strict=True):
+            found |= self._merged(computation, state.accumulator(number), number)
         return found | (self._rest.result(number) if self._rest else {})
 
+    def _merged(self, computation: Any, accumulator: Any, number: int) -> dict[Any, Any]:
+        """Return the result of an accumulator, together with what was added row by row."""
+        late = self._late.get(id(computation))
+        parts = [accumulator, *(late.accumulators(number) if late else ())]
+        # An iterator, as TFMA's mean errors would count the first item of a list twice.
+        merged = computation.combiner.merge_accumulators(iter(parts))
+        return dict(computation.combiner.extract_output(merged))
 
-def items_of(kinds: Kinds, extracts: Extracts) -> list[Items]:
-    """Return what each summed leaf makes of a batch."""
-    return [leaf.items(extracts) for _, leaf in kinds.summed]
+
+def items_of(kinds: Kinds, extracts: Extracts) -> list[Items | None]:
+    """Return what each summed leaf makes of a batch, None if that has no array form."""
+    found: list[Items | None] = []
+    for _, leaf in kinds.summed:
+        try:
+            found.append(leaf.items(extracts))
+        except RowByRowOnlyError:
+            found.append(None)
+    return found
 
 
 def _takes_standard_inputs(computation: Any) -> bool:
@@ -158,14 +206,14 @@ def _leaf(computation: Any) -> Leaf | KerasStates | None:  # noqa: PLR0911 - one
             return KerasMeans(combiner)
         states = KerasStates(combiner)
         return states if states.plain else None
-    regression = {
-        errors._MeanAbsoluteErrorCombiner: leaves.absolute_error,  # noqa: SLF001
-        errors._MeanSquaredErrorCombiner: leaves.squared_error,  # noqa: SLF001
-        errors._MeanAbsolutePercentageErrorCombiner: leaves.absolute_percentage_error,  # noqa: SLF001
-        errors._MeanSquaredLogarithmicErrorCombiner: leaves.squared_logarithmic_error,  # noqa: SLF001
+    mean_of = {
+        errors._MeanAbsoluteErrorCombiner: regression.absolute_error,  # noqa: SLF001
+        errors._MeanSquaredErrorCombiner: regression.squared_error,  # noqa: SLF001
+        errors._MeanAbsolutePercentageErrorCombiner: regression.absolute_percentage_error,  # noqa: SLF001
+        errors._MeanSquaredLogarithmicErrorCombiner: regression.squared_logarithmic_error,  # noqa: SLF001
     }
-    error = regression.get(kind)
-    return leaves.MeanRegressionError(combiner, error) if error else None
+    error = mean_of.get(kind)
+    return regression.MeanRegressionError(combiner, error) if error else None
 
 
 def _prepares_as_usual(combiner: Any) -> bool:

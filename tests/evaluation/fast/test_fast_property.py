@@ -53,11 +53,15 @@ def rows(draw, classes):
     steps = draw(st.sampled_from([2, 10, 1000]))
     predictions = random.integers(0, steps + 1, (count, width)) / steps
     labels = random.integers(0, top, count) if classes else random.integers(-2, 3, count) / 2
+    weights = random.choice([0.0, 0.5, 1.0, 3.0], count).astype(np.float32)
+    slices = random.choice(["a", "b", "c"], count)
+    if classes > 2:  # TFMA itself fails on the top k of a slice whose weights are all 0
+        weights[np.unique(slices, return_index=True)[1]] = 1.0
     return {
         "label": labels if classes else labels.astype(np.float32),
         "prediction": predictions.astype(np.float32),
-        "weight": random.choice([0.0, 0.5, 1.0, 3.0], count).astype(np.float32),
-        "slice": random.choice(["a", "b", "c"], count),
+        "weight": weights,
+        "slice": slices,
     }
 
 

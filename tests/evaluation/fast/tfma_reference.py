@@ -1,12 +1,22 @@
-"""TFMA itself on small data, run through Beam, and its results as plain values to compare."""
+"""TFMA itself on the golden cases, run through Beam, and its results as plain values to compare.
+
+As a program it stores what TFMA writes, in minutes: after a new TFMA or a change of the cases run
+``python tests/evaluation/fast/tfma_reference.py``.
+"""
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+STORED = Path(__file__).with_name("golden.json.gz")
 
 
 def run_reference(columns, eval_config, folder):
@@ -66,15 +76,15 @@ def read_results(folder):
     ):
         for entry in entries:
             fields = json_format.MessageToDict(entry)
-            key = (kind, str(fields.pop("sliceKey", fields.pop("crossSliceKey", None))))
+            where = str(fields.pop("sliceKey", fields.pop("crossSliceKey", None)))
             for part in fields.get("metricKeysAndValues", []) + fields.get("plotKeysAndValues", []):
-                name = tuple(sorted(map(str, part["key"].items())))
-                found[*key, name] = part["value"]
+                name = ", ".join(sorted(map(str, part["key"].items())))
+                found[f"{kind} of {where}: {name}"] = part["value"]
     validation = json_format.MessageToDict(tfma.load_validation_result(str(folder)))
     found["validation"] = {
         "ok": validation.get("validationOk", False),
         "failures": sorted(
-            (str(e.get("sliceKey", e.get("crossSliceKey"))), str(f["metricKey"]))
+            [str(e.get("sliceKey", e.get("crossSliceKey"))), str(f["metricKey"])]
             for e in validation.get("metricValidationsPerSlice", [])
             for f in e["failures"]
         ),
@@ -103,3 +113,35 @@ def _alike(one, other):
         return math.isclose(float(one), float(other), rel_tol=1e-6, abs_tol=1e-6)
     except (TypeError, ValueError):
         return False
+
+
+def stored():
+    """Return the columns, and by case TFMA's version, the config and the results."""
+    golden = json.loads(gzip.decompress(STORED.read_bytes()))
+    columns = {name: np.array(v["values"], v["dtype"]) for name, v in golden["columns"].items()}
+    return columns, golden["cases"]
+
+
+def store():
+    """Run TFMA on every golden case and store what it writes."""
+    from golden_cases import CONFIGS, make_columns
+    from google.protobuf import text_format
+
+    from agiwb.evaluation.tfma_engine import import_tfma
+
+    version = import_tfma().__version__
+    from tensorflow_model_analysis.proto import config_pb2
+
+    columns = make_columns()
+    cases = {}
+    for name, text in CONFIGS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            run_reference(columns, text_format.Parse(text, config_pb2.EvalConfig()), Path(folder))
+            cases[name] = {"tfma": version, "config": text, "results": read_results(folder)}
+    told = {n: {"dtype": str(v.dtype), "values": v.tolist()} for n, v in columns.items()}
+    text = json.dumps({"columns": told, "cases": cases}, sort_keys=True)
+    STORED.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+if __name__ == "__main__":
+    store()
