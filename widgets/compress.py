@@ -9,6 +9,7 @@ import ipywidgets as ipw
 import traitlets
 
 from agiwb.compression.sweep import SweepRecord
+from agiwb.compression.trials.told import is_of_candidate
 from widgets.candidates import CandidateRows
 from widgets.recipes import RecipesEditor
 from widgets.selection import Selection
@@ -70,10 +71,8 @@ class CompressPanel(StepPanel):
         buttons.add_class("agiwb-buttons")
         self.view.children = (*self.view.children, buttons, self.told)
         children = [child for child in self.children if child is not self.result]
-        place = children.index(self.form) + 1
-        self.children = (
-            *children[:place], self.recipes, *children[place:], self.candidates, self.view
-        )  # fmt: skip
+        self.children = (*children, self.candidates, self.view)
+        self.form.add_below("recipes", self.recipes)
         self.state.observe(self._take_record, "record")
         self._take_record()
         if self.state.job is not None:
@@ -83,6 +82,9 @@ class CompressPanel(StepPanel):
         super()._show_job(change)
         if change["new"] is not None:
             self.candidates.follow(change["new"])
+
+    def _is_shown(self, message: str) -> bool:
+        return is_of_candidate(message)
 
     def _take_record(self, _: Any = None) -> None:
         record = self.state.record

@@ -53,9 +53,12 @@ class ConvertPanel(StepPanel):
             self._follow(self.state.job)
 
     def _show_job(self, change: Any) -> None:
-        super()._show_job(change)
         if change["new"] is not None:
             self._follow(change["new"])
+        super()._show_job(change)
+
+    def _is_shown(self, message: str) -> bool:
+        return bool(format_told(message, self._formats))
 
     def _follow(self, job: JobState) -> None:
         self._formats = tuple(job.config.get("formats", ()))
@@ -80,13 +83,18 @@ def format_of_candidate(reference: str) -> str | None:
         return None
 
 
+def format_told(message: str, formats: Sequence[str]) -> str:
+    """Return the format of ``formats`` that a conversion's message is about; "" for another."""
+    name = message.partition(" ")[0].rstrip(":")
+    return name if name in formats else ""
+
+
 def lines_html(formats: Sequence[str], events: Sequence[Event]) -> str:
     """Return a row for each format: what its parity check found, once it has."""
     said: dict[str, str] = {}
     for event in events:
-        first, _, rest = event.message.partition(" ")
-        if first.rstrip(":") in formats:
-            said[first.rstrip(":")] = rest
+        if name := format_told(event.message, formats):
+            said[name] = event.message.partition(" ")[2]
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(said.get(name, "not yet"))}</td></tr>'
         for name in formats

@@ -24,3 +24,6 @@ class Selection(traitlets.HasTraits):
     endpoint = traitlets.Unicode(
         None, allow_none=True, help="The HTTP address of a running server."
     )
+    tab = traitlets.Unicode(
+        None, allow_none=True, help="The workbench's tab that is open; a panel opens another by it."
+    )

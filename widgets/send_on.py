@@ -19,7 +19,10 @@ def reference_to(record: SweepRecord, name: str) -> str:
 
 
 class SendOnState(GuardedState):
-    """Sets the selection to the candidate that is looked at; ``told`` says what became of it."""
+    """Sets the selection to the candidate that is looked at; ``told`` says what became of it.
+
+    In a workbench the tab of the panel that goes on is opened.
+    """
 
     told = traitlets.Unicode("")
 
@@ -35,6 +38,7 @@ class SendOnState(GuardedState):
         reference, _ = self._inspected()
         self._selection.model = reference
         self.told = f"Selected the model {reference}: go on in the Convert tab."
+        self._selection.tab = "Convert"
 
     @guarded
     def serve(self) -> None:
@@ -61,6 +65,7 @@ class SendOnState(GuardedState):
             return
         self._selection.artifact = str(found.folder)
         self.told = f"Selected the {wanted} artifact of {reference}: go on in the Serve tab."
+        self._selection.tab = "Serve"
 
     def _inspected(self) -> tuple[str, str]:
         record, name = self._tradeoff.record, self._tradeoff.inspected

@@ -86,8 +86,14 @@ class StepPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         return "".join(shown or [nothing]) + self.state.result
 
     def _show_job(self, change: Any) -> None:
-        self.job.children = [JobView(change["new"])] if change["new"] is not None else []
+        job = change["new"]
+        views = [JobView(job, is_told_elsewhere=self._is_shown)] if job is not None else []
+        self.job.children = views
         self.form.show_earlier(self.state.earlier_runs())
+
+    def _is_shown(self, message: str) -> bool:
+        """Return whether this panel shows a message of its job in a way of its own."""
+        return False
 
     def _show_result(self, change: Any) -> None:
         self.result.value = change["new"]

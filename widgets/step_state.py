@@ -53,17 +53,19 @@ class StepState(GuardedState):
         self.attach(submit(self.step_name, self.form.config, reuse=not anew).id)
 
     def attach(self, job_id: str, *, wait: bool = False) -> None:
-        """Show this job, and what comes of it.
+        """Show this job, follow it until it has ended, and show what came of it.
 
         Args:
             job_id: Its id.
             wait: Have the result of one that has ended before returning; else a thread sees to it.
         """
         job = JobState(job_id)
+        was_finished = job.state == "finished"
         self.result, self.record = "", None
-        self.job = job
         job.observe(self._state_changed, "state")
-        if job.state == "finished":
+        self.job = job
+        job.follow()  # also without a view
+        if was_finished:
             self._load_result(job, wait=wait)
 
     @guarded
@@ -115,8 +117,8 @@ class StepState(GuardedState):
                     setattr(self.selection, name, entered)
 
     def _state_changed(self, change: Any) -> None:
-        if change["new"] == "finished" and self.job is not None:
-            self._load_result(self.job, wait=False)
+        if change["new"] == "finished":
+            self._load_result(change["owner"], wait=False)
 
     def _load_result(self, job: JobState, *, wait: bool) -> None:
         """Have the result shown; drawing it imports libraries, for which nobody should wait."""

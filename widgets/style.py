@@ -5,11 +5,16 @@ from __future__ import annotations
 import ipywidgets as ipw
 
 _SHEET = """
-.agiwb { max-width: 1100px; color: var(--jp-ui-font-color1, #1d2330); }
+.agiwb { container: agiwb / inline-size; max-width: 1100px;
+  color: var(--jp-ui-font-color1, #1d2330); }
+body[data-jp-theme-light="false"] .agiwb { --jp-widgets-dropdown-arrow: url("data:image/svg+xml,\
+%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5 7l4 4 4-4' \
+stroke='%23ddd' stroke-width='1.8' fill='none'/%3E%3C/svg%3E"); }
 .agiwb-soft, .agiwb-note { color: var(--jp-ui-font-color2, #5b6474); }
 .agiwb-note { font-size: .85em; line-height: 1.35; max-width: 34rem; }
 .agiwb-wrong { color: var(--jp-error-color1, #b00020); font-weight: 600; }
 .agiwb-row { flex-flow: row wrap; align-items: center; gap: 0 .75rem; }
+.agiwb-row > .agiwb-beside { flex: 1 1 16rem; min-width: 0; }
 .agiwb-buttons { flex-flow: row wrap; gap: .25rem; align-items: center; }
 .agiwb-scroll { overflow-x: auto; max-width: 100%; }
 .agiwb table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -26,6 +31,22 @@ _SHEET = """
   --soft: var(--jp-ui-font-color2, #5b6474); --line: var(--jp-border-color2, #d9dee7);
   --warn: var(--jp-warn-color0, #b34700); padding: 0; margin: 0; font-size: 14px; }
 .agiwb .agiwb-page section { margin-top: .75rem; padding-top: .5rem; }
+.agiwb .widget-checkbox { width: auto; max-width: 100%; height: auto; }
+.agiwb .widget-checkbox label { white-space: normal; overflow: visible; }
+.agiwb .widget-html-content { overflow-wrap: anywhere; }
+.agiwb .widget-html-content table { overflow-wrap: normal; }
+@container agiwb (max-width: 34rem) {
+  .agiwb .widget-inline-hbox:not(.widget-checkbox) { flex-flow: column; height: auto;
+    align-items: stretch; max-width: calc(100% - 4px); }
+  .agiwb .widget-inline-hbox:not(.widget-checkbox) > .widget-label { width: auto !important;
+    max-width: none; text-align: left; line-height: 1.6; }
+  .agiwb .widget-inline-hbox > :is(input, select:not([size])) { flex: none; width: 100%;
+    height: var(--jp-widgets-inline-height, 28px); }
+  .agiwb .widget-checkbox > .widget-label:first-child { display: none; }
+  .agiwb .lm-TabBar, .agiwb .lm-TabBar-content { overflow: visible; flex-flow: row wrap; }
+  .agiwb .lm-TabBar-tab { flex: 1 0 auto !important; min-width: max-content !important; }
+}
+.agiwb .agiwb-page tr:not(:has(> :nth-child(6))) > td { white-space: normal; }
 .agiwb h2 { font-size: 1.15em; margin: .6rem 0 .2rem; }
 .agiwb button:focus-visible, .agiwb input:focus-visible, .agiwb select:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }

@@ -57,6 +57,7 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self.selected, self.problem = ipw.HTML(), ipw.HTML()
         self.tabs = ipw.Tab([ipw.VBox() for _ in TABS], titles=tuple(TABS))
         self.state.selection.observe(self._show_selected, list(_SELECTED))
+        self.state.selection.observe(self._turn, "tab")
         self.state.observe(self._show_problem, "error")
         self.tabs.observe(self._open, "selected_index")
         super().__init__([style_sheet(), self.selected, self.problem, self.tabs])
@@ -76,9 +77,15 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             return
         title = list(TABS)[index]
         self.state.open(title)
+        self.state.selection.tab = title
         place = self.tabs.children[index]
         if title in self.state.panels and not place.children:
             place.children = [self.state.panels[title]]
+
+    def _turn(self, change: Any) -> None:
+        """Open the tab that a panel has asked for."""
+        if change["new"] in TABS:
+            self.tabs.selected_index = list(TABS).index(change["new"])
 
     def _show_selected(self, _: Any = None) -> None:
         chosen = {name: getattr(self.state.selection, name) for name in _SELECTED}

@@ -1,7 +1,7 @@
 """Insisting: what was asked to stop, and does not, is made to.
 
-``python -m agiwb.jobs.cancel FOLDER GRACE`` does so in a process of its own, for callers that
-cannot wait.
+``python -m agiwb.jobs.cancel FOLDER STATUS GRACE`` does so in a process of its own, for callers
+that cannot wait.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from agiwb.runs.liveness import RunFolder, process_of
+from agiwb.runs.liveness import RunFolder, RunStatus, process_of
 from agiwb.runs.mlflow_store import MlflowStore
 from agiwb.settings import Settings
 
@@ -27,14 +27,16 @@ _PATIENCE_S = 1.0
 _POLL_S = 0.05
 
 
-def insist(folder: RunFolder, grace_s: float) -> None:
+def insist(folder: RunFolder, status: RunStatus, grace_s: float) -> None:
     """Wait ``grace_s`` seconds for a job that was asked to stop; then end its process.
+
+    The process is that of ``status``, as it was when the job was asked: by now it may have stopped
+    and been resumed in another, which nobody has asked to stop.
 
     SIGTERM, once a second, lets it close its run as cancelled. If that does not help, SIGKILL goes
     to its process group and all its children, and the run is closed as killed.
     """
-    status = folder.read()
-    process = process_of(status) if status is not None else None
+    process = process_of(status)
     if process is None or _ends_within(process, grace_s):
         return
     for _ in range(_TIMES_TOLD):  # it may hear one at a moment when it cannot act on it
@@ -70,4 +72,5 @@ def _lives(process: psutil.Process) -> bool:
 
 
 if __name__ == "__main__":
-    insist(RunFolder(Path(sys.argv[1])), float(sys.argv[2]))
+    asked = RunStatus.model_validate_json(sys.argv[2])
+    insist(RunFolder(Path(sys.argv[1])), asked, float(sys.argv[3]))

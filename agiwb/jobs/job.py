@@ -175,9 +175,10 @@ class Job:
             if wait:
                 self.wait(grace_s)
         elif wait:
-            insist(self.folder, grace_s)
+            insist(self.folder, status, grace_s)
         else:
-            words = ["agiwb.jobs.cancel", str(self.folder.path), str(grace_s)]
+            asked = status.model_dump_json()
+            words = ["agiwb.jobs.cancel", str(self.folder.path), asked, str(grace_s)]
             with Path(os.devnull).open("wb") as nowhere:
                 start_detached(words, Path.cwd(), dict(os.environ), output=nowhere.fileno())
 

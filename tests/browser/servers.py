@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,16 +19,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_S = 60
+_START_S = 180
+"""JupyterLab takes 5 s, but up to twenty times that beside other tests on two cores."""
 
 
 @contextlib.contextmanager
 def running(path: str, command: Callable[[int], list[str]]) -> Iterator[str]:
-    """Yield the address of the server that ``command`` starts on a free port, then stop it."""
+    """Yield the address of the server that ``command`` starts on a free port, then stop it.
+
+    It has copies of the notebooks, which JupyterLab saves when they are run, and settings of its
+    own: a test may change the theme.
+    """
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _running(path, command, Path(scratch)) as address,
+    ):
+        yield address
+
+
+@contextlib.contextmanager
+def _running(path: str, command: Callable[[int], list[str]], scratch: Path) -> Iterator[str]:
+    for name in ("notebooks", "reports"):
+        shutil.copytree(ROOT / name, scratch / name)
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(scratch / "settings")}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "agiwb", *command(port)], cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agiwb", *command(port)], cwd=scratch, env=environment
+    )
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(address + path, process)

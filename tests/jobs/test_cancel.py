@@ -50,6 +50,20 @@ def test_a_job_that_does_not_listen_is_told(until: Until) -> None:
     assert state_in_history(job) == "cancelled"
 
 
+def test_a_job_that_stopped_and_was_resumed_is_left_alone(until: Until) -> None:
+    """Whoever insists may come late: what runs by then is another process."""
+    job = submit("count", CountConfig(upto=10_000, pause_s=0.02))
+    until(lambda: job.progress)
+    asked = job.status
+    job.cancel(wait=True)
+    job.resume()
+    until(lambda: job.state == "running")
+    cancel.insist(job.folder, asked, 0)
+    assert cancel._lives(psutil.Process(job.status.pid))
+    assert job.state == "running"
+    job.cancel(wait=True)
+
+
 def test_a_job_that_hears_nothing_is_killed(until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancel, "_PATIENCE_S", 0.1)
     job = submit("count", CountConfig(stop_at=2, is_deaf=True))

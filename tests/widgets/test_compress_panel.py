@@ -69,6 +69,9 @@ def test_every_candidate_was_told_of_as_it_was_made(
     assert marks["dynamic"]["x"] == measured.gzip_bytes / 1024
     assert marks["dynamic"]["y"] == pytest.approx(100 * measured.validation_accuracy)
     assert panel.candidates.rows.value.count("<td>made</td>") == 3
+    (job,) = panel.job.children
+    assert "dynamic was made." in job.state.messages
+    assert "dynamic was made." not in job.words.value  # a row says it
 
 
 @pytest.mark.slow
@@ -81,8 +84,11 @@ def test_a_candidate_is_sent_on_with_its_format(swept: SweepRecord, panel: Compr
     assert convert.state.form.config.model == panel.selection.model
     assert convert.state.form.config.formats == ("litert_float16",)
     assert "Convert tab" in panel.told.value
+    assert panel.selection.tab == "Convert"
+    panel.selection.tab = "Compress"
     panel.serve.click()
     assert panel.selection.artifact is None
+    assert panel.selection.tab == "Compress"  # there it says what to do first
     assert "no litert_float16 artifact yet" in panel.told.value
 
 

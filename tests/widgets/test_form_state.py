@@ -115,13 +115,24 @@ def test_the_view_shows_the_message_beside_the_field_and_the_rest_on_request() -
     form = ConfigForm(TrainConfig, basic=("dataset", "epochs"), step_name="train")
     assert list(form.rows) == ["dataset", "epochs"]
     form.rows["epochs"].control.value = -1
-    assert 'role="alert"' in form.rows["epochs"].note.value
-    assert "cannot be -1" in form.rows["epochs"].note.value
+    assert form.rows["epochs"].note.wrong
+    assert "cannot be -1" in form.rows["epochs"].note.text
     form.more.value = True
     assert set(form.rows) == set(TrainConfig.model_fields)
     assert form.rows["epochs"].control.description == "Epochs"
     form.state.load({})
     assert form.rows["epochs"].control.value == 12
+
+
+def test_what_is_copied_is_what_is_shown_and_nothing_while_it_is_wrong() -> None:
+    form = ConfigForm(TrainConfig, step_name="train")
+    assert form.copy.layout.display == "none"
+    form.face.value = "Command line"
+    form.rows["epochs"].control.value = 3
+    assert form.copy.text == form.text.value == "agiwb train --epochs 3"
+    assert form.copy.layout.display == ""
+    form.rows["epochs"].control.value = -1
+    assert form.copy.layout.display == "none"
 
 
 def test_a_preset_and_an_earlier_run_fill_in_the_form_and_the_text_follows() -> None:
@@ -138,3 +149,17 @@ def test_a_preset_and_an_earlier_run_fill_in_the_form_and_the_text_follows() -> 
     assert form.text.value == "agiwb train --epochs 7 --seed 3"
     form.rows["epochs"].control.value = 0
     assert "wrong" in form.text.value
+
+
+def test_no_menu_is_blank_at_first_nor_when_it_is_set_back() -> None:
+    form = ConfigForm(TrainConfig, presets={"short": {"epochs": 2}}, step_name="train")
+    form.more.value = True
+    menus = [form.preset, form.runs, form.face]
+    menus += [row.control for row in form.rows.values() if hasattr(row.control, "index")]
+    assert len(menus) > 4
+    assert all(menu.index is not None for menu in menus)
+    form.preset.value = "short"
+    form.preset.index = 0
+    assert form.preset.index == 0
+    assert form.preset.label == "as it stands"
+    assert form.state.values["epochs"] == 2

@@ -42,7 +42,7 @@ def no_job_is_left(strict: None) -> Iterator[None]:
         job.cancel(wait=True, grace_s=1)
 
 
-def until(is_so: Callable[[], object], seconds: float = 120) -> None:
+def until(is_so: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it took too long"
@@ -71,6 +71,16 @@ def test_a_tab_is_made_when_it_is_opened(workspace: Path) -> None:
     bench.tabs.selected_index = list(TABS).index("Train")
     assert list(bench.state.panels) == ["Data", "Train"]
     assert bench.tabs.titles == tuple(TABS)
+
+
+def test_a_panel_opens_another_tab(workspace: Path) -> None:
+    bench = Workbench()
+    bench.state.selection.tab = "Convert"
+    assert bench.tabs.selected_index == list(TABS).index("Convert")
+    assert "Convert" in bench.state.panels
+    bench.tabs.selected_index = list(TABS).index("Data")  # by mouse
+    bench.state.selection.tab = "Convert"
+    assert bench.tabs.selected_index == list(TABS).index("Convert")
 
 
 def test_the_panels_share_one_selection(workspace: Path) -> None:
@@ -122,7 +132,8 @@ def test_a_job_is_stopped_found_again_and_resumed(workspace: Path) -> None:
     epochs = len(view.state.curves["train_loss"])
 
     view.resume.click()
-    until(lambda: len(view.state.curves["train_loss"]) > epochs)
+    until(lambda: len(view.state.curves["train_loss"]) > epochs or view.state.error)
+    assert view.state.error == ""
     assert view.state.state == "running"
     open_job(view.state.id).cancel(wait=True, grace_s=1)
     until(lambda: view.state.state == "cancelled")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as ipw
 import traitlets
 
 from widgets.form.fields import FormField
+from widgets.form.note import Note
 from widgets.form.state import FormState
 
 _LABEL_WIDTH = "12rem"
@@ -23,7 +23,7 @@ class FieldRow(ipw.Box):  # type: ignore[misc]  # ipywidgets is untyped
     def __init__(self, state: FormState, field: FormField, suggestions: Sequence[str] = ()) -> None:
         self.field = field
         self.control = _control(field, state.values[field.name], suggestions or field.choices)
-        self.note = ipw.HTML()
+        self.note = Note()
         self._state = state
         super().__init__([self.control, self.note])
         self.add_class("agiwb-row")
@@ -45,12 +45,8 @@ class FieldRow(ipw.Box):  # type: ignore[misc]  # ipywidgets is untyped
 
     def _show_note(self, _: Any = None) -> None:
         error = self._state.errors.get(self.field.name)
-        if error:
-            note = f'<span class="agiwb-note agiwb-wrong" role="alert">{escape(error)}</span>'
-        else:
-            note = f'<span class="agiwb-note">{escape(self.field.help)}</span>'
-        if self.note.value != note:
-            self.note.value = note
+        with self.note.hold_sync():
+            self.note.text, self.note.wrong = error or self.field.help, bool(error)
 
 
 def _control(field: FormField, shown: Any, suggestions: Sequence[str]) -> ipw.Widget:  # noqa: PLR0911  one line a kind
@@ -63,7 +59,7 @@ def _control(field: FormField, shown: Any, suggestions: Sequence[str]) -> ipw.Wi
     if field.kind == "flag":
         return ipw.Checkbox(shown, indent=True, **about)
     if field.kind == "choice":
-        none = [("by default", None)] if field.optional else []
+        none = [("by default", "")] if field.optional else []
         options = [*none, *((name.replace("_", " "), name) for name in field.choices)]
         return ipw.Dropdown(options=options, value=shown, **about)
     if field.kind == "several":

@@ -53,7 +53,7 @@ class FormField:
     def shown(self, value: Any) -> Any:  # noqa: PLR0911  one line a kind
         """Return what the form's control shows for a config's value."""
         if self.kind in {"flag", "choice"}:
-            return value
+            return "" if value is None else value
         if self.kind == "several":
             return tuple(value or ())
         if value is None:
@@ -72,7 +72,7 @@ class FormField:
         Raises:
             ValueError: A quotation mark is open, or the text is not valid YAML.
         """
-        if not isinstance(shown, str) or self.kind in {"flag", "choice"}:
+        if not isinstance(shown, str) or (self.kind == "choice" and shown):
             return shown
         if not shown.strip():
             return {"words": (), "pairs": {}}.get(self.kind) if not self.optional else None

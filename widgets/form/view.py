@@ -11,6 +11,7 @@ import ipywidgets as ipw
 from agiwb.config import Config
 from widgets.form.controls import FieldRow
 from widgets.form.copy_as import FACES
+from widgets.form.copy_button import CopyButton
 from widgets.form.state import FormState
 from widgets.style import style_sheet
 
@@ -53,8 +54,9 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.rows: dict[str, FieldRow] = {}
         self.basic = ipw.VBox([self._row(name) for name in names])
         self._rest = [name for name in self.state.fields if name not in names]
+        settings = "setting" if len(self._rest) == 1 else "settings"
         self.more = ipw.Checkbox(
-            value=False, description=f"Show {len(self._rest)} more settings", indent=False
+            value=False, description=f"Show {len(self._rest)} more {settings}", indent=False
         )
         self.more.observe(self._show_rest, "value")
         self.advanced = ipw.VBox()
@@ -71,7 +73,13 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     def show_earlier(self, earlier: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Offer these earlier runs from now on."""
         self._earlier = dict(earlier)
-        self.runs.options = [("this form", None), *((label, label) for label in self._earlier)]
+        self.runs.options = [("this form", ""), *((label, label) for label in self._earlier)]
+
+    def add_below(self, name: str, widget: ipw.Widget) -> None:
+        """Put a widget below the row of the basic field ``name``: another way to enter it."""
+        rows = list(self.basic.children)
+        rows.insert(rows.index(self.rows[name]) + 1, widget)
+        self.basic.children = rows
 
     def _basic_names(self, basic: Sequence[str]) -> list[str]:
         if basic:
@@ -91,25 +99,28 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.advanced.layout.display = "" if change["new"] else "none"
 
     def _beginnings(self) -> list[ipw.Widget]:
-        """Return the menus that fill in several fields at once."""
-        names = [("as it stands", None), *((name, name) for name in self._presets)]
+        """Return the menus that fill in several fields at once.
+
+        No menu has None among its values: ipywidgets shows a menu whose value is None as blank.
+        """
+        names = [("as it stands", ""), *((name, name) for name in self._presets)]
         self.preset = ipw.Dropdown(
             description="Preset", options=names, style=_STYLE, layout={"width": "min(100%, 26rem)"}
         )
         self.preset.observe(self._take_preset, "value")
         self.runs = ipw.Dropdown(
-            description="Start from", options=[("this form", None)], style=_STYLE, layout=_WIDE
+            description="Start from", options=[("this form", "")], style=_STYLE, layout=_WIDE
         )
         self.show_earlier(list(self._earlier.items()))
         self.runs.observe(self._take_earlier, "value")
         return [*([self.preset] if self._presets else []), self.runs]
 
     def _take_preset(self, change: Any) -> None:
-        if change["new"] is not None:
+        if change["new"]:
             self.state.change(self._presets[change["new"]])
 
     def _take_earlier(self, change: Any) -> None:
-        if change["new"] is not None:
+        if change["new"]:
             self.state.load(self._earlier[change["new"]])
 
     def _copies(self) -> list[ipw.Widget]:
@@ -117,24 +128,28 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         if self._step_name is None:
             return []
         self.face = ipw.Dropdown(
-            description="Copy as", options=[("nothing", None), *((name, name) for name in FACES)],
+            description="Copy as", options=[("nothing", ""), *((name, name) for name in FACES)],
             style=_STYLE, layout={"width": "min(100%, 26rem)"},
         )  # fmt: skip
         self.text = ipw.Textarea(
             description="Text to copy", disabled=False, rows=4, style=_STYLE,
             layout={**_WIDE, "display": "none"},
         )  # fmt: skip
+        self.copy = CopyButton(layout={"display": "none"})
         self.face.observe(self._show_text, "value")
         self.state.observe(self._show_text, "config")
-        return [self.face, self.text]
+        return [self.face, self.text, self.copy]
 
     def _show_text(self, _: Any) -> None:
         face, step_name = self.face.value, self._step_name
-        self.text.layout.display = "none" if face is None else ""
-        if face is None or step_name is None:
+        ready = self.state.config is not None
+        self.text.layout.display = "" if face else "none"
+        self.copy.layout.display = "" if face and ready else "none"
+        if not face or step_name is None:
             return
         wrong = "Something on screen is wrong: mend it first."
-        self.text.value = FACES[face](step_name, self.state) if self.state.config else wrong
+        self.text.value = FACES[face](step_name, self.state) if ready else wrong
+        self.copy.text = self.text.value
 
     def _show_problem(self, _: Any = None) -> None:
         text = escape(self.state.problem)

@@ -35,6 +35,8 @@ def _panel(measure: str, lines: Mapping[str, Curve]) -> str:
     low, high = min(ys), max(ys)
     margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
     low, high = low - margin, high + margin
+    if measure == "accuracy":
+        high = min(high, 1.0)
     first, last = min(xs), max(*xs, min(xs) + 1)
 
     def place(x: float, y: float) -> tuple[float, float]:

@@ -58,7 +58,7 @@ class JobList(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
         self.table = ipw.HTML()
         self.table.add_class("agiwb-scroll")
         self.menu = ipw.Dropdown(
-            description="Show job", options=[("none", None)], layout={"width": "min(100%, 30rem)"}
+            description="Show job", options=[("none", "")], layout={"width": "min(100%, 30rem)"}
         )
         self.shown = ipw.VBox()
         self.menu.observe(self._open, "value")
@@ -74,13 +74,13 @@ class JobList(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
 
     def _show(self, _: Any = None) -> None:
         self.table.value = _table(self.state.rows)
-        options = [("none", None)]
+        options = [("none", "")]
         options += [(f"{row[0][:8]} {row[1]} {row[2]}", row[0]) for row in self.state.rows]
         if self.menu.options != tuple(options):
             chosen = self.menu.value
             with self.menu.hold_trait_notifications():
                 self.menu.options = options
-                self.menu.value = chosen if any(chosen == one for _, one in options) else None
+                self.menu.value = chosen if any(chosen == one for _, one in options) else ""
 
     def _open(self, change: Any) -> None:
         self.shown.children = [JobView(change["new"])] if change["new"] else []

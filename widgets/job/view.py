@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -25,9 +26,17 @@ _WORDS = {
 
 
 class JobView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """The job whose id is given, or begins so; also one that this kernel did not start."""
+    """The job whose id is given, or begins so; also one that this kernel did not start.
 
-    def __init__(self, job: str | JobState) -> None:
+    Args:
+        job: Its id, or its state.
+        is_told_elsewhere: Whether a message of the job is shown by the panel around this view.
+    """
+
+    def __init__(
+        self, job: str | JobState, *, is_told_elsewhere: Callable[[str], bool] | None = None
+    ) -> None:
+        self._is_told_elsewhere = is_told_elsewhere or (lambda _: False)
         self.state = job if isinstance(job, JobState) else JobState(job)
         name = f"{self.state.step} {self.state.title}".strip()
         self.bar = ProgressBar(label=f"Progress of {name}, job {self.state.id[:8]}")
@@ -109,7 +118,8 @@ class JobView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
         self.curves.value = curves_svg(self.state.curves)
 
     def _show_words(self, _: Any = None) -> None:
-        items = "".join(f"<li>{escape(text)}</li>" for text in self.state.messages)
+        said = [text for text in self.state.messages if not self._is_told_elsewhere(text)]
+        items = "".join(f"<li>{escape(text)}</li>" for text in said)
         self.words.value = f"<ul>{items}</ul>" if items else ""
 
     def _show_log(self, _: Any = None) -> None:

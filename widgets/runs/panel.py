@@ -31,19 +31,21 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self.state = RunsState()
         self.selection = selection or Selection()
         self.step = ipw.Dropdown(
-            description="Step", options=[("all", None), *((name, name) for name in sorted(STEPS))],
+            description="Step", options=[("all", ""), *((name, name) for name in sorted(STEPS))],
             style=_STYLE, layout=_NARROW,
         )  # fmt: skip
         self.of_state = ipw.Dropdown(
-            description="State", options=[("all", None), *((name, name) for name in _STATES)],
+            description="State", options=[("all", ""), *((name, name) for name in _STATES)],
             style=_STYLE, layout=_NARROW,
         )  # fmt: skip
         self.text = ipw.Text(description="Words", style=_STYLE, layout=_NARROW)
         self.list = ipw.Select(description="Run", rows=_ROWS, style=_STYLE, layout=_WIDE)
-        self.other = ipw.Dropdown(description="Compare with", style=_STYLE, layout=_WIDE)
+        self.other = ipw.Dropdown(
+            description="Compare with", options=[("nothing", "")], style=_STYLE, layout=_WIDE
+        )
         self.note = ipw.Text(description="Note", style=_STYLE, layout=_WIDE)
         self.buttons = {
-            "Compare": lambda: self.state.compare(self.other.value),
+            "Compare": lambda: self.state.compare(self.other.value or None),
             "Lineage": self.state.trace,
             "Run again and compare": self.state.reproduce,
             "Pin or unpin": self.state.pin,
@@ -61,8 +63,8 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             self.controls[name] = button
         self.facts, self.comparison, self.lineage = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.addresses = ipw.HTML()
-        self.step.observe(lambda change: self._filter("step", change["new"]), "value")
-        self.of_state.observe(lambda change: self._filter("state", change["new"]), "value")
+        self.step.observe(lambda change: self._filter("step", change["new"] or None), "value")
+        self.of_state.observe(lambda change: self._filter("state", change["new"] or None), "value")
         self.text.observe(lambda change: self._filter("text", change["new"]), "value")
         self.list.observe(self._choose, "value")
         self.state.observe(self._show_list, ["entries", "chosen"])
@@ -117,7 +119,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             (one.name, one.id)
             for one in entries
             if entry is not None and one.step == entry.step and one.id != entry.id
-        ] or [("nothing", None)]
+        ] or [("nothing", "")]
         if tuple(others) != tuple(self.other.options):
             self.other.options = others
         if entry is not None and self.note.value == "":

@@ -37,7 +37,9 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
         )
         self.start = ipw.Button(description="Start", button_style="primary")
         self.stop = ipw.Button(description="Stop", button_style="danger", disabled=True)
-        self.chosen = ipw.Dropdown(description="Server", style=_STYLE, layout=_WIDTH)
+        self.chosen = ipw.Dropdown(
+            description="Server", options=[("none yet", "")], style=_STYLE, layout=_WIDTH
+        )
         self.list, self.tiles, self.words = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.body = ipw.VBox()
         self._views: list[ipw.Widget] = []
@@ -74,14 +76,14 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
             self.model.value = reference
 
     def _choose(self, change: Any) -> None:
-        if change["new"] is not None:
+        if change["new"]:
             self.state.chosen = change["new"]
 
     def _show_list(self, _: Any = None) -> None:
         options = [
             (f"{one['id']}, {one['model']}, {one['state']}", one["id"])
             for one in self.state.servers
-        ] or [("none yet", None)]
+        ] or [("none yet", "")]
         if tuple(options) != tuple(self.chosen.options):
             self.chosen.options = options
         if self.state.chosen in [value for _, value in options]:

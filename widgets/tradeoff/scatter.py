@@ -19,7 +19,8 @@ class Scatter(anywidget.AnyWidget):
     chosen. What is computed from them is the business of whoever observes them.
     """
 
-    _esm = _HERE / "scatter.js"
+    # The browser loads one module: what the other file has is put before it.
+    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("axes.js", "scatter.js"))
     _css = _HERE / "scatter.css"
 
     label = traitlets.Unicode("", help="The picture's accessible name").tag(sync=True)
