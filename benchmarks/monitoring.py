@@ -29,7 +29,10 @@ from agiwb.monitoring.sketches import NumericBins, NumericSketch
 from agiwb.monitoring.two_sample import window_weights
 
 PEERS = Path(__file__).parent / "monitoring_peers"
-PACKAGES = {"evidently": "evidently==0.7.23", "nannyml": "nannyml==0.13.1"}
+PACKAGES = {
+    "evidently": ("evidently==0.7.23", "pandas<3"),  # it imports what pandas 3 has not
+    "nannyml": ("nannyml==0.13.1", "pandas<3", "statsmodels"),  # used, and not declared
+}
 ROWS, FEATURES, WINDOWS, RATE = 100_000, 64, 200, 0.05
 REFERENCE_ROWS = 20_000
 STREAM_FEATURES, CHUNK, QUIET_CHUNKS, LATE_CHUNKS = 16, 250, 12, 12
@@ -49,7 +52,7 @@ def environment(folder: Path, name: str) -> Path:
     if not python.exists():
         uv = [str(Path(sys.executable).with_name("uv"))]
         subprocess.run([*uv, "venv", "-q", "--python", "3.11", str(folder / name)], check=True)
-        install = [*uv, "pip", "install", "-q", "--python", str(python), PACKAGES[name]]
+        install = [*uv, "pip", "install", "-q", "--python", str(python), *PACKAGES[name]]
         subprocess.run(install, check=True)
     return python
 
@@ -57,7 +60,10 @@ def environment(folder: Path, name: str) -> Path:
 def ask_peer(python: Path, script: str, data: Path, *arguments: str) -> dict[str, Any]:
     """Return what a peer's script prints about the arrays in ``data``."""
     command = [str(python), str(PEERS / script), str(data), *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    quiet = os.environ | {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet)
+    if done.returncode:
+        raise SystemExit(f"{script} failed:\n{done.stderr}")
     answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return answer
 

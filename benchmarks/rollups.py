@@ -109,13 +109,15 @@ def measure(folder: Path) -> dict[str, float]:
     """Return the seconds of what pages ask, the fastest of some rounds, figures included."""
     last = FIRST + DAYS * DAY_S
     asked: dict[str, Callable[[], Any]] = {
-        "everything: all features, 30 days": lambda: read_rollups(folder).sketch(),
-        "one version, all features, 30 days": lambda: read_rollups(folder, version=2).sketch(),
+        "everything: all features, 30 days": lambda: read_rollups(folder, by="day").sketch(),
+        "one version, all features, 30 days": lambda: read_rollups(
+            folder, version=2, by="day"
+        ).sketch(),
         "one feature by the hour, 30 days": lambda: read_rollups(
-            folder, features=["feature[3]"]
+            folder, features=["feature[3]"], figures=["counts"]
         ).histogram("feature[3]"),
         "scores by the hour, one version, 30 days": lambda: read_rollups(
-            folder, version=1, features=["score"]
+            folder, version=1, features=["score"], figures=["counts"]
         ).histogram(),
         "all features, the last 24 hours": lambda: read_rollups(
             folder, last - DAY_S, last
@@ -123,7 +125,10 @@ def measure(folder: Path) -> dict[str, float]:
         "one feature, one version, six hours": lambda: read_rollups(
             folder, last - 9 * HOUR_S, last - 3 * HOUR_S, version=2, features=["feature[0]"]
         ).sketch(),
-        "totals (missing, range, unseen), 30 days": lambda: read_rollups(folder).totals(),
+        "totals (missing, range, unseen), 30 days": lambda: read_rollups(
+            folder, by="day", figures=()
+        ).totals(),
+        "totals of each hour, 30 days": lambda: read_rollups(folder, figures=()).totals(),
     }
     return {name: min(timed(ask) for _ in range(ROUNDS)) for name, ask in asked.items()}
 

@@ -11,8 +11,6 @@ from typing import Any
 from agiwb.errors import NotFoundError, did_you_mean
 from agiwb.flags import Parser
 from agiwb.runs.listing import aligned
-from agiwb.serving.prediction_log.places import folder_of
-from agiwb.settings import Settings
 
 _USAGE = """agiwb labels add FILE --model NAME [--source WHO] [--json]
        agiwb labels show REQUEST_ID --model NAME [--json]
@@ -97,10 +95,11 @@ def _list(parser: Parser, words: list[str]) -> int:
 
 
 def _folder(model: str) -> Path:
-    predictions: Path = Settings().workspace_path / "predictions"
-    folder = folder_of(predictions, model)
+    from agiwb.monitoring.log.folder import prediction_folder
+
+    folder = prediction_folder(model)
     if not folder.is_dir():
-        logged = [path.name for path in predictions.glob("*") if path.is_dir()]
+        logged = [path.name for path in folder.parent.glob("*") if path.is_dir()]
         hint = did_you_mean(model, logged) if logged else "Serve it with `agiwb serve` first."
         raise NotFoundError(f"No predictions of {model!r} have been logged.", hint)
     return folder

@@ -24,14 +24,23 @@ FEWEST_ROWS = 30
 
 
 class Anomaly(BaseModel):
-    """Something out of the ordinary; ``rows`` are places in the window, the oddest first."""
+    """Something out of the ordinary.
+
+    Attributes:
+        kind: What the figures are about.
+        share: Share of the rows or requests; for traffic, rows of the hour.
+        usual_share: The same of the reference.
+        p_value: None where chance was not reckoned.
+        rows: Places in the window, the oddest first.
+        sentence: All of it in words.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["inputs", "answers", "latency", "errors"]
+    kind: Literal["inputs", "answers", "latency", "errors", "traffic"]
     share: float
     usual_share: float
-    p_value: float
+    p_value: float | None
     rows: tuple[int, ...]
     sentence: str
 
@@ -151,56 +160,6 @@ def isolation_oddity(
     taught, asked, served = _halves(reference, window, seed)
     forest = IsolationForest(random_state=seed).fit(taught)
     return -forest.score_samples(asked), _where_finite(served, lambda x: -forest.score_samples(x))
-
-
-def reconstruction_oddity(
-    reference: NDArray[np.floating[Any]],
-    window: NDArray[np.floating[Any]],
-    *,
-    units: int = 16,
-    epochs: int = 20,
-    seed: int = 0,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how badly an autoencoder, taught on one half of the reference, draws rows again.
-
-    Meant for images. Results are as in ``isolation_oddity``; the oddity is the mean squared error
-    of the features, each divided by its standard deviation.
-
-    Args:
-        reference: Finite values, shape ``(rows, ...)``.
-        window: The same of the window.
-        units: Numbers that the autoencoder has to say everything in.
-        epochs: How often it sees each row.
-        seed: Equal seeds give equal results.
-    """
-    from agiwb.tensorflow_quietly import import_tensorflow
-
-    import_tensorflow()
-    import keras
-
-    taught, asked, served = _halves(reference, window, seed)
-    mean, scale = taught.mean(axis=0), np.maximum(taught.std(axis=0), 1e-3 * max(taught.std(), 1))
-    keras.utils.set_random_seed(seed)
-    width = taught.shape[1]
-    model = keras.Sequential(
-        [
-            keras.Input((width,)),
-            keras.layers.Dense(4 * units, "relu"),
-            keras.layers.Dense(units),
-            keras.layers.Dense(4 * units, "relu"),
-            keras.layers.Dense(width),
-        ]
-    )
-    model.compile("adam", "mse")
-    rows = (taught - mean) / scale
-    model.fit(rows, rows, epochs=epochs, batch_size=64, verbose=0)
-
-    def oddity(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = (values - mean) / scale
-        again = model.predict(rows, verbose=0, batch_size=512)
-        return np.asarray(((again - rows) ** 2).mean(axis=1), np.float64)
-
-    return oddity(asked), _where_finite(served, oddity)
 
 
 def _halves(

@@ -16,6 +16,7 @@ from agiwb.errors import ConfigError
 from agiwb.monitoring.sketches import CategoryCounts, NumericSketch
 
 _GROUPS = 10
+_FEWEST_EXPECTED = 5
 _PRIOR = 0.5
 """Added to each group's count (Jeffreys), so that an empty one leaves the PSI finite."""
 
@@ -113,7 +114,8 @@ def _wasserstein(first: NumericSketch, second: NumericSketch) -> NDArray[np.floa
     """Return the integral of the absolute difference of the distribution functions.
 
     Within each bin the signed integral follows exactly from the sums of the values (by parts), so
-    the result is exact unless the functions cross inside a bin.
+    the result is exact unless the functions cross inside a bin, and then too small: most where
+    the reference has few values and the window others between them.
     """
     weighted = np.pad(first.bins.edges * _gap(first, second), ((0, 0), (1, 1)))
     sums = (
@@ -179,8 +181,20 @@ class CategoryDistance:
     unseen_share: float
 
 
-def measure_categories(reference: CategoryCounts, window: CategoryCounts) -> CategoryDistance:
+def measure_categories(
+    reference: CategoryCounts, window: CategoryCounts, *, dispersion: float = 1.0
+) -> CategoryDistance:
     """Return how far ``window`` is from ``reference``; unseen categories count as one more.
+
+    The p-value is that of chi-square over the categories of which five rows at least are expected
+    on either side (Cochran 1954). The others, unseen ones among them, are taken together; if even
+    these are too few, how many of them are in the window is tested exactly (hypergeometric), and
+    the smaller p-value counts twice.
+
+    Args:
+        reference: Counts of the reference.
+        window: Counts of the window.
+        dispersion: How many rows say as much as an independent one, at least 1.
 
     Raises:
         ConfigError: Their known categories differ.
@@ -189,8 +203,31 @@ def measure_categories(reference: CategoryCounts, window: CategoryCounts) -> Cat
     rows = int(window.counts.sum()) + window.unseen
     if rows == 0 or reference.counts.sum() == 0:
         return CategoryDistance(0.0, 0.0, 0.0, 1.0, 0.0)
-    known, served = (
-        np.append(counts.counts, counts.unseen)[None] for counts in (reference, window)
-    )
-    psi, divergence, statistic, p_value = (x.item() for x in _compare_counts(known, served))
+    known, served = (np.append(counts.counts, counts.unseen) for counts in (reference, window))
+    psi, divergence, _, _ = (x.item() for x in _compare_counts(known[None], served[None]))
+    statistic, p_value = _category_test(known, served, dispersion)
     return CategoryDistance(psi, divergence, statistic, p_value, window.unseen / rows)
+
+
+def _category_test(
+    known: NDArray[np.int64], served: NDArray[np.int64], dispersion: float
+) -> tuple[float, float]:
+    from scipy.stats import chi2, hypergeom
+
+    total = known + served
+    smaller = min(known.sum(), served.sum()) / total.sum()
+    rare = total * smaller < _FEWEST_EXPECTED
+    pooled = [np.append(counts[~rare], counts[rare].sum()) for counts in (known, served)]
+    lumped = int((pooled[0] + pooled[1])[-1])
+    few = lumped * smaller < _FEWEST_EXPECTED
+    if few:
+        pooled = [counts[:-1] for counts in pooled]
+    statistic, p_value = 0.0, 1.0
+    if len(pooled[0]) > 1:
+        statistic = _compare_counts(*(counts[None] for counts in pooled))[2].item() / dispersion
+        p_value = float(chi2.sf(statistic, len(pooled[0]) - 1))
+    if few and lumped:
+        seen = int(served[rare].sum())
+        exact = hypergeom.sf(seen - 1, total.sum(), lumped, served.sum())
+        p_value = min(1.0, 2 * min(p_value, float(exact)))
+    return statistic, p_value

@@ -6,7 +6,6 @@ more than a window of NaN can tell, is left open: one broken feature never ends 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +16,14 @@ from numpy.typing import NDArray
 from agiwb.datasets.dataset import Dataset
 from agiwb.monitoring.anomalies import Anomaly, isolation_oddity, odd_values
 from agiwb.monitoring.calibration import calibrate
-from agiwb.monitoring.changes import Change, find_changes
+from agiwb.monitoring.categories import compare_codes
+from agiwb.monitoring.changes import find_changes
 from agiwb.monitoring.consequence import weigh_drift
 from agiwb.monitoring.drift import FeatureDrift, compare_features, feature_names
 from agiwb.monitoring.estimate import estimate_accuracy, expected_right
-from agiwb.monitoring.labelled import rows_to_label
+from agiwb.monitoring.hours import compare_hours
+from agiwb.monitoring.labelled import Performance, measure_performance, rows_to_label
+from agiwb.monitoring.log import LabelledPredictions
 from agiwb.monitoring.output import compare_output
 from agiwb.monitoring.quality import check_quality
 from agiwb.monitoring.sketches import NumericBins, NumericSketch
@@ -30,8 +32,9 @@ from agiwb.monitoring.verdict import DriftedFeature, Figures
 from agiwb.monitoring.worst_slices import find_weak_slices
 from agiwb.serving.prediction_log import PredictionWindow
 
-QUESTIONS = 7
-"""Features, certainty, classes, quality, the rows as a whole, odd rows and changes in time."""
+QUESTIONS = 10
+"""Features, codes, hours, certainty, classes, quality, the rows as a whole, odd rows, changes in
+time, and labels."""
 _LISTED_FEATURES = 20
 _LABELS_ASKED_FOR = 20
 _FEWEST_EFFECTIVE = 30
@@ -54,6 +57,7 @@ def judge(
     window: PredictionWindow,
     ask: Ask,
     false_alarm_rate: float,
+    labelled: LabelledPredictions | None = None,
 ) -> Judgement:
     """Return what ``window`` shows.
 
@@ -63,11 +67,15 @@ def judge(
         window: What was served.
         ask: Gives the model's probabilities for features, shape ``(rows, ...)``.
         false_alarm_rate: Share of windows without drift that may alarm, over all questions.
+        labelled: The rows whose label is known, if there are any.
     """
     rate = false_alarm_rate / QUESTIONS
     reference, served = _flat(data.train.features), _flat(window.features)
     names = feature_names(data.feature_shape)
-    drift = _drift(reference, served, names, rate)
+    calibration = calibrate(reference, len(served))
+    bins = NumericBins.from_reference(reference, names)
+    known = NumericSketch.of(bins, reference)
+    drift = compare_features(known, NumericSketch.of(bins, served), calibration, rate)
     samples, weights = _samples(data, window, rate)
     labels, answers = data.validation.labels, window.probabilities
 
@@ -75,6 +83,7 @@ def judge(
         return expected_right(validation, labels, probabilities, weights)
 
     chances = expected(answers)
+    right = int((validation.argmax(axis=1) == labels).sum())
     order = np.argsort(-drift.effect, kind="stable")
     order = order[drift.drifted[order]]
     features = data.train.features, window.features
@@ -89,28 +98,42 @@ def judge(
         output=compare_output(validation, answers, rate),
         quality=check_quality(reference, served, names, rate),
         estimate=estimate_accuracy(validation, labels, answers, weights=weights),
-        reference_accuracy=float((validation.argmax(axis=1) == labels).mean()),
+        reference_accuracy=right / len(labels),
         samples=samples,
-        sample_limit=rate,
+        limit=rate,
+        codes=compare_codes(reference, served, names, calibration.dispersion, rate),
+        hours=compare_hours(known, window.times, served, calibration, rate),
+        performance=_performance(labelled, data, (right, len(labels)), expected, chances),
         consequences=weigh_drift(ask, expected, *features, order.tolist(), names),
         weak_slices=weak,
         slice_consequences=weigh_drift(
             ask, expected, features[0], features[1][inside], order.tolist(), names
         ),
         anomalies=_anomalies(reference, served, rate),
-        changes=_changes(answers, rate),
+        changes=find_changes(answers.max(axis=1), rate),
         label_first=tuple(rows_to_label(chances, _LABELS_ASKED_FOR)[0].tolist()),
     )
     return Judgement(figures, drift.effect)
 
 
-def _drift(
-    reference: NDArray[np.float32], served: NDArray[np.float32], names: tuple[str, ...], rate: float
-) -> FeatureDrift:
-    bins = NumericBins.from_reference(reference, names)
-    calibration = calibrate(reference, len(served))
-    known, seen = (NumericSketch.of(bins, rows) for rows in (reference, served))
-    return compare_features(known, seen, calibration, rate)
+def _performance(
+    labelled: LabelledPredictions | None,
+    data: Dataset,
+    reference: tuple[int, int],
+    expected: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    chances: NDArray[np.float64],
+) -> Performance | None:
+    """Return what the labels show; None without any."""
+    if labelled is None or not len(labelled):
+        return None
+    answers = labelled.window.probabilities
+    return measure_performance(
+        answers,
+        labelled.classes(data.classes),
+        *reference,
+        expected=expected(answers),
+        window_expected=chances,
+    )
 
 
 def _samples(
@@ -138,13 +161,6 @@ def _anomalies(
         return ()
     found = odd_values("inputs", *isolation_oddity(known, served), rate)
     return () if found is None else (found,)
-
-
-def _changes(answers: NDArray[np.float32], rate: float) -> tuple[Change, ...]:
-    """Return when the model became more, or less, sure; nothing without the package river."""
-    if importlib.util.find_spec("river") is None:
-        return ()
-    return find_changes(answers.max(axis=1), rate)
 
 
 def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -192,4 +208,6 @@ def metrics_of(figures: Figures) -> dict[str, float]:
         metrics["window_sample_auc"] = figures.samples.auc
     if figures.estimate is not None:
         metrics["window_estimated_accuracy"] = figures.estimate.value
+    if figures.performance is not None and figures.performance.accuracy is not None:
+        metrics["window_labelled_accuracy"] = figures.performance.accuracy
     return metrics

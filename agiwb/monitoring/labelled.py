@@ -7,7 +7,7 @@ a report without labels says how many would show it, and which.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,36 +110,31 @@ class Performance(BaseModel):
     """How often the model was right, by the labels that have come in.
 
     Attributes:
-        labels: Rows of the window that have a label.
-        unmatched: Labels whose request is not in the window.
+        labels: Rows of the window whose label names a class.
+        unknown: Labels that name no class of the model's.
         accuracy: Share of right answers, or None with fewer than 30 labels.
         interval: Its 95 % interval.
-        p_value: That the accuracy is not lower than the reference's (Fisher's exact test).
+        expected: What was expected of the same rows without labels, or None.
+        chosen: Whether rows about which the model is less sure were labelled rather than others:
+            then their accuracy is not the window's.
+        window_accuracy: Accuracy of the whole window: what is expected of it, put right by how
+            far the labels are from what was expected of theirs.
+        p_value: That the model is as often right as on the reference (Fisher's exact test) and,
+            if rows were chosen, as expected of them (normal approximation); the larger one counts.
         sentence: All of it in words.
     """
 
     model_config = ConfigDict(frozen=True)
 
     labels: int
-    unmatched: int
-    accuracy: float | None
-    interval: Interval | None
-    p_value: float | None
+    unknown: int
+    accuracy: float | None = None
+    interval: Interval | None = None
+    expected: float | None = None
+    chosen: bool = False
+    window_accuracy: float | None = None
+    p_value: float | None = None
     sentence: str
-
-
-def join_by_request(
-    requests: Sequence[str], labels: Mapping[str, int]
-) -> tuple[NDArray[np.intp], NDArray[np.int64], int]:
-    """Return the places of the rows that have a label, those labels, and how many fit no row."""
-    places = [place for place, request in enumerate(requests) if request in labels]
-    values = [labels[requests[place]] for place in places]
-    known = {requests[place] for place in places}
-    return (
-        np.array(places, np.intp),
-        np.array(values, np.int64),
-        len(labels.keys() - known),
-    )
 
 
 def measure_performance(
@@ -147,47 +142,68 @@ def measure_performance(
     labels: NDArray[np.int64],
     reference_right: int,
     reference_rows: int,
-    unmatched: int = 0,
+    *,
+    expected: NDArray[np.float64],
+    window_expected: NDArray[np.float64],
 ) -> Performance:
     """Return what the labels show.
 
     Args:
         probabilities: Answers to the rows with a label, shape ``(labels, classes)``; an answer
             that is not finite is wrong.
-        labels: What was right, shape ``(labels,)``.
+        labels: What was right, shape ``(labels,)``; a negative one names no class and is left out.
         reference_right: Right answers on the reference.
         reference_rows: Rows of the reference.
-        unmatched: Labels whose request is not in the window.
+        expected: Probability that each of these answers is right, shape ``(labels,)``.
+        window_expected: The same of all rows of the window, shape ``(rows,)``.
     """
     from scipy.stats import fisher_exact
 
+    known = labels >= 0
+    unknown = int((~known).sum())
+    probabilities, labels, expected = probabilities[known], labels[known], expected[known]
     count = len(labels)
-    aside = f" {unmatched} labels fit no request in the window." if unmatched else ""
+    aside = f" {unknown} labels name none of the classes." if unknown else ""
     if count < FEWEST_LABELS:
-        return Performance(
-            labels=count,
-            unmatched=unmatched,
-            accuracy=None,
-            interval=None,
-            p_value=None,
-            sentence=f"Not enough labels: {count} rows have one, {FEWEST_LABELS} are needed."
-            + aside,
-        )
+        told = f"Not enough labels: {count} rows have one, {FEWEST_LABELS} are needed."
+        return Performance(labels=count, unknown=unknown, sentence=told + aside)
     finite = np.isfinite(probabilities).all(axis=1)
-    right = int((finite & (np.nan_to_num(probabilities).argmax(axis=1) == labels)).sum())
-    table = [[right, count - right], [reference_right, reference_rows - reference_right]]
-    p_value = float(fisher_exact(table, alternative="less").pvalue) if reference_rows else 1.0
-    interval = wilson_interval(right, count)
+    right = finite & (np.nan_to_num(probabilities).argmax(axis=1) == labels)
+    total = int(right.sum())
+    table = [[total, count - total], [reference_right, reference_rows - reference_right]]
+    p_value = float(fisher_exact(table, alternative="less").pvalue)
+    interval = wilson_interval(total, count)
+    chosen = expected.mean() < window_expected.mean() - 2 * expected.std() / math.sqrt(count)
+    if chosen:
+        p_value = max(p_value, _fewer_right(right, expected))
+    whole = float(np.clip(window_expected.mean() + (right - expected).mean(), 0, 1))
+    how = (
+        f" Those rows are ones about which the model is less sure ({expected.mean():.1%} were "
+        f"expected); by them {whole:.1%} of the whole window is right."
+        if chosen
+        else ""
+    )
     return Performance(
         labels=count,
-        unmatched=unmatched,
-        accuracy=right / count,
+        unknown=unknown,
+        accuracy=total / count,
         interval=interval,
+        expected=float(expected.mean()),
+        chosen=bool(chosen),
+        window_accuracy=whole,
         p_value=p_value,
-        sentence=f"Of {count} rows with a label {right / count:.1%} were answered right "
+        sentence=f"Of {count} rows with a label {total / count:.1%} were answered right "
         f"({interval.low:.1%} to {interval.high:.1%}); on the validation split "
-        f"{reference_right / max(reference_rows, 1):.1%} were ({chance(p_value)})." + aside,
+        f"{reference_right / max(reference_rows, 1):.1%} were ({chance(p_value)}).{how}{aside}",
     )
+
+
+def _fewer_right(right: NDArray[np.bool_], expected: NDArray[np.float64]) -> float:
+    """Return the chance of so few right answers, or fewer, among rows with these chances."""
+    from scipy.stats import norm
+
+    spread = math.sqrt(max(float((expected * (1 - expected)).sum()), 0.25))
+    return float(norm.cdf((right.sum() + 0.5 - expected.sum()) / spread))
 
 
 def describe_blind_spot(accuracy: float, rows: Sequence[int]) -> str:

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from agiwb.artifacts.manifest import SERVED_NAME, check_served_name
+from agiwb.artifacts.manifest import check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
-from agiwb.config import Config
 from agiwb.datasets.dataset import Dataset
-from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
+from agiwb.datasets.registry import load_arrays_of_classes
 from agiwb.monitoring.anomalies import Anomaly
+from agiwb.monitoring.categories import DriftedCodes
 from agiwb.monitoring.changes import Change
+from agiwb.monitoring.clocks import ClockFinding, check_clocks
+from agiwb.monitoring.config import MonitorConfig, unix_time
 from agiwb.monitoring.consequence import Consequence
+from agiwb.monitoring.hours import DriftedHour
 from agiwb.monitoring.judge import judge, metrics_of
-from agiwb.monitoring.labelled import labels_needed
+from agiwb.monitoring.labelled import Performance, labels_needed
+from agiwb.monitoring.log import LabelledPredictions
+from agiwb.monitoring.operation import check_operation
 from agiwb.monitoring.output import OutputDrift
 from agiwb.monitoring.quality import QualityFinding
 from agiwb.monitoring.self_test import FaultFound, self_test
 from agiwb.monitoring.two_sample import SampleTest
 from agiwb.monitoring.verdict import DriftedFeature, describe_alarms, describe_window
-from agiwb.monitoring.window import fingerprint_of, newest_version, read_window, reread_window
+from agiwb.monitoring.window import (
+    Chosen,
+    Traffic,
+    fingerprint_of,
+    fingerprint_of_labels,
+    labels_of,
+    read_window,
+    reread_window,
+)
 from agiwb.monitoring.worst_slices import WeakSlice
 from agiwb.runs.context import Context
+from agiwb.runs.files import sha256_of_file
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 from agiwb.runtimes.answers import answer_split
 from agiwb.runtimes.asking import answer_all
 from agiwb.runtimes.runtime import open_runtime
-from agiwb.serving.prediction_log import PredictionWindow
 from agiwb.statistics import Interval
 
 if TYPE_CHECKING:
@@ -39,36 +52,6 @@ if TYPE_CHECKING:
 
 SMALLEST_WINDOW = 30
 """Rows below which no verdict is given."""
-
-
-class MonitorConfig(Config):
-    """Which served traffic is compared with what."""
-
-    model: str = Field(
-        "latest", description="Model: a registered name, a run's id, latest, or an artifact folder."
-    )
-    format: Literal["onnx", "litert"] = Field(
-        "onnx", description="Which of the model's artifacts answers for the validation split."
-    )
-    dataset: DatasetName | None = Field(
-        None, description="Data set to compare with; by default the one the model was trained on."
-    )
-    last_rows: int | None = Field(
-        None, ge=1, description="Rows served last that are compared; by default all."
-    )
-    false_alarm_rate: float = Field(
-        0.05, ge=0.005, lt=0.5, description="Share of windows without drift that may alarm."
-    )
-    self_test: bool = Field(
-        False,
-        description="Put known faults into copies of the training data, and say which are found.",
-    )
-    # Below 0.0035 no p-value from the permutations in compare_output would be small enough.
-    model_name: str | None = Field(
-        None,
-        pattern=SERVED_NAME,
-        description="Name under which the model is served; by default the artifact's.",
-    )
 
 
 class MonitorRecord(Record):
@@ -114,7 +97,17 @@ class MonitorRecord(Record):
     """Where the model is expected to be wrong more often than elsewhere, the worst first."""
     anomalies: tuple[Anomaly, ...] = ()
     changes: tuple[Change, ...] = ()
-    """When the model became more, or less, sure; needs the package river."""
+    """When the model became more, or less, sure."""
+    codes: tuple[DriftedCodes, ...] = ()
+    """Features of few whole numbers that come in other proportions, or were never seen."""
+    hours: tuple[DriftedHour, ...] = ()
+    """The hours of the window in which features drifted."""
+    operation: tuple[Anomaly, ...] = ()
+    """Slow or failed requests and odd hours, as against the log before; they raise no alarm."""
+    clocks: tuple[ClockFinding, ...] = ()
+    """Times that cannot be."""
+    performance: Performance | None = None
+    """What the labels show that have come for the window's requests."""
     label_first: tuple[int, ...] = ()
     """Places of the rows whose labels would say most."""
     labels_needed: int | None = None
@@ -125,48 +118,62 @@ class MonitorRecord(Record):
 def _inputs(config: MonitorConfig, store: RunStore) -> dict[str, Input]:
     found = resolve_artifact(config.model, config.format, store)
     data = _load_data(config, found)
-    window = read_window(_served_name(config, found), config.last_rows, data)
-    return {
+    chosen = _chosen(config, found)
+    traffic = read_window(chosen, data)
+    inputs = {
         "artifact": Input(found.fingerprint, found.run_id),
         "dataset": Input(data.fingerprint),
-        "window": Input(fingerprint_of(window)),
-        "window_end": Input(repr(float(window.times[-1]))),
+        "window": Input(fingerprint_of(traffic)),
+        "window_end": Input(repr(float(traffic.rows.times[-1]))),
+        "labels": Input(fingerprint_of_labels(labels_of(chosen, traffic.of_newest_version()))),
     }
+    if config.request_log is not None:
+        inputs["request_log"] = Input(sha256_of_file(config.request_log))
+    return inputs
 
 
 @step("monitor", inputs=_inputs)
 def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
-    """Return the record of a window of served traffic: drift, quality, expected accuracy.
+    """Return the record of a window of served traffic: drift, quality, accuracy, operation.
 
     An alarm is listed among the record's problems (exit code 1).
 
     Raises:
         ConfigError: The data set is not known, or what was served does not fit it.
-        InputError: The artifact's name is none under which it could be served.
+        InputError: The artifact's name is none under which it could be served, or the request log
+            cannot be read.
         NotFoundError: There is no such artifact, or nothing was served.
-        WorkError: The model answers the validation split with NaN or infinity, or rows came late
-            into the window while it was read.
+        WorkError: The model answers the validation split with NaN or infinity, or rows or labels
+            came late into the window while it was read.
     """
     found = resolve_artifact(config.model, config.format, context.store)
     context.confirm("artifact", found.fingerprint)
     data = _load_data(config, found)
-    name, promised = _served_name(config, found), context.run.provenance.inputs
-    served = reread_window(
-        name, config.last_rows, float(promised["window_end"]), promised["window"]
-    )
-    window = newest_version(served)
+    chosen, promised = _chosen(config, found), context.run.provenance.inputs
+    served = reread_window(chosen, float(promised["window_end"]), promised["window"])
+    traffic = served.of_newest_version()
+    labelled = labels_of(chosen, traffic)
+    context.confirm("labels", fingerprint_of_labels(labelled))
+    window = traffic.rows
     left_out = len(served) - len(window)
-    aside = (f"Left out are {left_out} rows that other versions answered.",) if left_out else ()
+    delays = None if labelled is None else labelled.label_times - labelled.window.times
+    clocks = check_clocks(window.times, traffic.places, context.run.started_at.timestamp(), delays)
+    operation = check_operation(chosen, traffic, config.request_log)
+    aside = (
+        *(one.sentence for one in operation),
+        *(one.sentence for one in clocks),
+        *((f"Left out are {left_out} rows that other versions answered.",) if left_out else ()),
+    )
     record = MonitorRecord(
         run=context.run,
         config=config,
         metrics={"window_rows": len(window)},
         dataset=data.name,
-        model_name=name,
+        model_name=chosen.name,
         rows=len(window),
         window_start=datetime.fromtimestamp(window.times.min(), UTC),
         window_end=datetime.fromtimestamp(window.times.max(), UTC),
-        versions=tuple(np.unique(served.versions).tolist()),
+        versions=tuple(np.unique(served.rows.versions).tolist()),
         rows_left_out=left_out,
         judged=len(window) >= SMALLEST_WINDOW,
         alarm=False,
@@ -175,48 +182,52 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
             *aside,
         ),
         feature_shape=data.feature_shape,
+        operation=operation,
+        clocks=clocks,
     )
     if not record.judged:
         return record
     context.say(f"comparing {len(window)} served rows with {data.name}")
-    judged = _judge(record, window, data, found)
+    judged = _judge(record, traffic, labelled, data, found)
     return judged.model_copy(update={"sentences": (*judged.sentences, *aside)})
 
 
 def _judge(
-    record: MonitorRecord, window: PredictionWindow, data: Dataset, found: ArtifactSource
+    record: MonitorRecord,
+    traffic: Traffic,
+    labelled: LabelledPredictions | None,
+    data: Dataset,
+    found: ArtifactSource,
 ) -> MonitorRecord:
     """Return ``record`` with all that the window shows."""
     rate = record.config.false_alarm_rate
     runtime = open_runtime(found.folder)
     validation = answer_split(found, data, "validation")
-    made = judge(data, validation, window, lambda rows: answer_all(runtime, rows), rate)
+    made = judge(
+        data, validation, traffic.rows, lambda rows: answer_all(runtime, rows), rate, labelled
+    )
     figures, estimate = made.figures, made.figures.estimate
     alarms = describe_alarms(figures, data.classes)
     reference = data.train.features.reshape(len(data.train.features), -1)
+    as_they_are = (
+        *("effect_threshold", "drifted_count", "drifted", "output", "reference_accuracy"),
+        *("quality", "samples", "consequences", "weak_slices", "anomalies", "changes", "codes"),
+        *("hours", "performance", "label_first"),
+    )
     return record.model_copy(
         update={
+            **{name: getattr(figures, name) for name in as_they_are},
             "metrics": {**record.metrics, **metrics_of(figures)},
             "problems": alarms,
             "alarm": bool(alarms),
             "sentences": describe_window(figures, alarms),
             "effect_sizes": tuple(made.effects.round(4).tolist()),
-            "effect_threshold": figures.effect_threshold,
-            "drifted_count": figures.drifted_count,
-            "drifted": figures.drifted,
-            "output": figures.output,
             "estimated_accuracy": estimate and estimate.value,
             "estimated_accuracy_interval": estimate and estimate.interval,
-            "reference_accuracy": figures.reference_accuracy,
-            "quality": figures.quality,
-            "samples": figures.samples,
-            "consequences": figures.consequences,
-            "weak_slices": figures.weak_slices,
-            "anomalies": figures.anomalies,
-            "changes": figures.changes,
-            "label_first": figures.label_first,
             "labels_needed": labels_needed(figures.reference_accuracy),
-            "self_test": self_test(reference, len(window), rate) if record.config.self_test else (),
+            "self_test": self_test(reference, len(traffic), rate)
+            if record.config.self_test
+            else (),
         }
     )
 
@@ -228,5 +239,11 @@ def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
     )
 
 
-def _served_name(config: MonitorConfig, found: ArtifactSource) -> str:
-    return config.model_name or check_served_name(found.artifact.name)
+def _chosen(config: MonitorConfig, found: ArtifactSource) -> Chosen:
+    return Chosen(
+        name=config.model_name or check_served_name(found.artifact.name),
+        since=unix_time(config.since, -math.inf),
+        until=unix_time(config.until, math.inf),
+        version=config.version,
+        last_rows=config.last_rows,
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-_PERMUTATIONS = 1_999
+_PERMUTATIONS = 3_999
 
 
 class OutputDrift(BaseModel):

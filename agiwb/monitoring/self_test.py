@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from agiwb.monitoring.calibration import Calibration, calibrate
+from agiwb.monitoring.calibration import calibrate
 from agiwb.monitoring.drift import compare_features
 from agiwb.monitoring.quality import check_quality
 from agiwb.monitoring.sketches import NumericBins, NumericSketch
@@ -111,32 +111,12 @@ def self_test(
     )
 
 
-def replay(
-    reference: Rows, windows: list[Rows], rate: float, calibration: Calibration | None = None
-) -> tuple[int, Interval]:
-    """Return how many of ``windows``, known to be quiet, alarm; and the share's interval.
-
-    Args:
-        reference: Finite values, shape ``(rows, features)``.
-        windows: Windows of equal length in which nothing was wrong.
-        rate: Share of them that may alarm.
-        calibration: Of this reference and length; by default made here.
-    """
-    if not windows:
-        return 0, wilson_interval(0, 0)
-    judge = _Judge(reference, len(windows[0]), rate, calibration)
-    alarms = sum(judge.alarms(window) for window in windows)
-    return alarms, wilson_interval(alarms, len(windows))
-
-
 class _Judge:
     """What the monitor asks about inputs: have they drifted, and are they sound?"""
 
-    def __init__(
-        self, reference: Rows, rows: int, rate: float, calibration: Calibration | None = None
-    ) -> None:
+    def __init__(self, reference: Rows, rows: int, rate: float) -> None:
         self.reference, self.rate = reference, rate / 2
-        self.calibration = calibration or calibrate(reference, rows)
+        self.calibration = calibrate(reference, rows)
         bins = NumericBins.from_reference(reference)
         self.sketch = NumericSketch.of(bins, reference)
 

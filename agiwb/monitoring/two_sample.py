@@ -62,23 +62,6 @@ def embed(
     )
 
 
-def penultimate(model: Any, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Return what a Keras model's last layer is given, shape ``(rows, units)``.
-
-    Args:
-        model: A functional or sequential Keras model.
-        features: Its inputs, shape ``(rows, ...)``.
-    """
-    from agiwb.tensorflow_quietly import import_tensorflow
-
-    import_tensorflow()
-    import keras
-
-    inner = keras.Model(model.inputs, model.layers[-1].input)
-    answers = inner.predict(features, verbose=0)
-    return np.asarray(answers, np.float32).reshape(len(features), -1)
-
-
 def compare_samples(
     reference: NDArray[np.floating[Any]], window: NDArray[np.floating[Any]], seed: int = 0
 ) -> SampleTest | None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from agiwb.monitoring.anomalies import Anomaly
+from agiwb.monitoring.categories import DriftedCodes
 from agiwb.monitoring.chance import chance
 from agiwb.monitoring.changes import Change
 from agiwb.monitoring.consequence import Consequence
 from agiwb.monitoring.estimate import AccuracyEstimate
-from agiwb.monitoring.labelled import describe_blind_spot
+from agiwb.monitoring.hours import DriftedHour, describe_hours
+from agiwb.monitoring.labelled import Performance, describe_blind_spot
 from agiwb.monitoring.output import OutputDrift
 from agiwb.monitoring.quality import QualityFinding
 from agiwb.monitoring.two_sample import SampleTest
@@ -55,8 +57,11 @@ class Figures:
     estimate: AccuracyEstimate | None
     reference_accuracy: float
     samples: SampleTest | None = None
-    sample_limit: float = 0.0
-    """A p-value of ``samples`` below this alarms."""
+    limit: float = 0.0
+    """A p-value of ``samples`` or ``performance`` below this alarms."""
+    codes: tuple[DriftedCodes, ...] = ()
+    hours: tuple[DriftedHour, ...] = ()
+    performance: Performance | None = None
     consequences: tuple[Consequence, ...] = ()
     weak_slices: tuple[WeakSlice, ...] = ()
     slice_consequences: tuple[Consequence, ...] = ()
@@ -69,6 +74,7 @@ class Figures:
 def describe_alarms(figures: Figures, classes: Sequence[str]) -> tuple[str, ...]:
     """Return a sentence for each thing that alarms; none means that all is as in training."""
     return (
+        *_labels_alarm(figures),
         *_feature_alarm(figures),
         *_output_alarms(figures.output, classes),
         *_quality_alarms(figures.quality),
@@ -88,6 +94,7 @@ def describe_window(figures: Figures, alarms: Sequence[str]) -> tuple[str, ...]:
         verdict,
         *alarms,
         *_expectation(figures),
+        *_labels(figures, alarms),
         *_consequences(figures),
         *_blind_spot(figures),
     )
@@ -104,6 +111,19 @@ def _feature_alarm(figures: Figures) -> Iterator[str]:
         f"{worst.window_mean:.3g} (effect {worst.effect:.2f}, {chance(worst.p_value)}; chance "
         f"explains effects up to {figures.effect_threshold:.2f})."
     )
+
+
+def _labels_alarm(figures: Figures) -> Iterator[str]:
+    found = figures.performance
+    if found is not None and found.p_value is not None and found.p_value < figures.limit:
+        yield f"The labels that came in show that the model got worse. {found.sentence}"
+
+
+def _labels(figures: Figures, alarms: Sequence[str]) -> Iterator[str]:
+    """Yield what the labels show unless that is an alarm already."""
+    found = figures.performance
+    if found is not None and not any(alarm.endswith(found.sentence) for alarm in alarms):
+        yield found.sentence
 
 
 def _output_alarms(output: OutputDrift | None, classes: Sequence[str]) -> Iterator[str]:
@@ -143,8 +163,14 @@ def _quality_alarms(findings: Sequence[QualityFinding]) -> Iterator[str]:
 
 
 def _whole_alarms(figures: Figures) -> Iterator[str]:
+    if figures.codes:
+        others = len(figures.codes) - 1
+        more = f" So it is with {others} other features." if others else ""
+        yield f"{figures.codes[0].sentence}{more}"
+    if figures.hours:
+        yield describe_hours(figures.hours)
     samples = figures.samples
-    if samples is not None and samples.p_value < figures.sample_limit:
+    if samples is not None and samples.p_value < figures.limit:
         yield (
             f"Taken as a whole the rows can be told from the training data: a classifier ranks "
             f"{samples.auc:.0%} of the pairs rightly, and by chance 50% "
@@ -189,7 +215,8 @@ def _counted(features: int) -> str:
 
 
 def _blind_spot(figures: Figures) -> Iterator[str]:
-    if figures.estimate is not None:
+    labelled = figures.performance is not None and figures.performance.accuracy is not None
+    if figures.estimate is not None and not labelled:
         yield describe_blind_spot(figures.reference_accuracy, figures.label_first)
 
 

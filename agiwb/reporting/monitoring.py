@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from agiwb.monitoring.monitor import MonitorRecord
-from agiwb.reporting.picture import BLUE, GREY, VERMILION, Picture
+from agiwb.reporting.picture import BLUE, GREY, ORANGE, VERMILION, Picture
 
 _IMAGE_DIMENSIONS = 2
 
 
 def plot_drift(record: MonitorRecord) -> Picture:
-    """Return where the inputs drifted, and the estimated accuracy against the reference."""
+    """Return where the inputs drifted, and the accuracy: as measured, expected, and labelled."""
     picture = Picture(9, 3.4, " ".join(record.sentences))
     drift, quality = picture.axes_row(2)
     _draw_effects(drift, record)
@@ -45,12 +45,20 @@ def _draw_estimate(axes: Axes, record: MonitorRecord) -> None:
         axes.set_title("not enough data for an estimate")
         return
     colour = VERMILION if record.alarm else BLUE
+    names = ["reference\n(measured)", "this window\n(estimated)"]
+    values = [record.reference_accuracy, expected]
+    low, high = [0.0, expected - interval.low], [0.0, interval.high - expected]
+    colours = [GREY, colour]
+    found = record.performance
+    if found is not None and found.accuracy is not None and found.interval is not None:
+        names.append(f"this window\n({found.labels} labels)")
+        values.append(found.accuracy)
+        low.append(found.accuracy - found.interval.low)
+        high.append(found.interval.high - found.accuracy)
+        colours.append(ORANGE)
     axes.bar(
-        ["reference\n(measured)", "this window\n(estimated)"],
-        [100 * record.reference_accuracy, 100 * expected],
-        color=[GREY, colour], width=0.5,
-        yerr=[[0, 100 * (expected - interval.low)], [0, 100 * (interval.high - expected)]],
-        capsize=4,
+        names, [100 * value for value in values], color=colours, width=0.5,
+        yerr=[[100 * value for value in low], [100 * value for value in high]], capsize=4,
     )  # fmt: skip
     axes.set(ylabel="accuracy (%)", ylim=(0, 100))
     axes.set_title("alarm" if record.alarm else "no alarm")

@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 
 from agiwb.monitoring.anomalies import isolation_oddity, more_errors, odd_values, robust_z_scores
+from agiwb.monitoring.calibration import calibrate
+from agiwb.monitoring.categories import compare_codes
+from agiwb.monitoring.changes import find_changes
+from agiwb.monitoring.clocks import check_clocks
 from agiwb.monitoring.consequence import put_back, weigh_drift
+from agiwb.monitoring.hours import compare_hours, describe_hours
 from agiwb.monitoring.labelled import (
     accuracy_of_sample,
-    join_by_request,
     labels_needed,
     measure_performance,
     rows_to_label,
 )
+from agiwb.monitoring.operation import odd_hours
 from agiwb.monitoring.self_test import self_test
+from agiwb.monitoring.sketches import NumericBins, NumericSketch
 from agiwb.monitoring.two_sample import compare_samples, embed, window_weights
 from agiwb.monitoring.worst_slices import find_weak_slices
 
@@ -108,18 +114,101 @@ def test_the_rows_to_label_first_say_more_than_random_ones():
     assert len(rows_to_label(chances, 0)[0]) == 0
 
 
-def test_labels_are_joined_and_labels_without_request_are_told():
-    requests = [str(place) for place in range(60)]
-    places, labels, unmatched = join_by_request(requests, {"3": 1, "5": 0, "99": 1})
-    assert (places.tolist(), labels.tolist(), unmatched) == ([3, 5], [1, 0], 1)
+def test_labels_say_how_often_the_model_was_right():
     answers = np.eye(2, dtype=np.float32)[np.zeros(60, int)]
-    few = measure_performance(answers[places], labels, 90, 100, unmatched)
-    assert few.accuracy is None
-    assert few.sentence.startswith("Not enough labels: 2 rows have one")
     answers[0] = np.nan
-    told = measure_performance(answers, np.arange(60) % 2, 90, 100)
+    sure = np.full(60, 0.9)
+    few = measure_performance(
+        answers, np.full(60, -1), 90, 100, expected=sure, window_expected=sure
+    )
+    assert few.accuracy is None
+    assert few.sentence.startswith("Not enough labels: 0 rows have one")
+    assert few.sentence.endswith("60 labels name none of the classes.")
+    told = measure_performance(
+        answers, np.arange(60) % 2, 90, 100, expected=sure, window_expected=sure
+    )
     assert told.accuracy == 29 / 60
     assert told.p_value < 1e-6
+    assert not told.chosen
+    assert told.window_accuracy == pytest.approx(29 / 60)
+
+
+def test_labels_of_doubtful_rows_do_not_stand_for_all():
+    rng = np.random.default_rng(9)
+    window = np.concatenate((np.full(900, 0.99), np.full(100, 0.6)))
+    doubtful = window[900:]
+    answers = np.eye(2, dtype=np.float32)[np.zeros(100, int)]
+    labels = (rng.random(100) > doubtful).astype(np.int64)
+    found = measure_performance(
+        answers, labels, 950, 1000, expected=doubtful, window_expected=window
+    )
+    assert found.chosen
+    assert found.accuracy < 0.75
+    assert found.p_value > 0.01
+    assert found.window_accuracy == pytest.approx(0.95, abs=0.1)
+
+
+def test_codes_that_change_places_or_were_never_seen_are_found():
+    rng = np.random.default_rng(10)
+    names, alike = ("code", "amount"), np.ones(2)
+    share = np.array([0.3, 0.2, 0.0, 0.2, 0.3])
+
+    def draw(rows, share):
+        return np.column_stack([rng.choice(5, rows, p=share), rng.normal(size=rows)])
+
+    known = draw(2000, share)
+    quiet = [compare_codes(known, draw(300, share), names, alike, 0.05) for _ in range(40)]
+    assert sum(map(bool, quiet)) <= 6
+    moved = compare_codes(known, draw(300, share[[1, 0, 2, 4, 3]]), names, alike, 0.005)
+    assert [one.feature for one in moved] == ["code"]
+    window = draw(300, share)
+    window[:12, 0] = 2
+    found = compare_codes(known, window, names, alike, 0.005)[0]
+    assert found.unseen == ("2",)
+    assert found.unseen_share == pytest.approx(12 / 300)
+    assert "never seen in training (2)" in found.sentence
+    assert compare_codes(known[:, 1:], window[:, 1:], names[1:], alike[1:], 0.05) == ()
+
+
+def test_hours_say_since_when():
+    rng = np.random.default_rng(11)
+    reference = rng.normal(size=(2000, 3))
+    known = NumericSketch.of(NumericBins.from_reference(reference, "abc"), reference)
+    times = 1.8e9 + np.arange(1200) * 18.0  # 200 rows an hour
+    rows = rng.normal(size=(1200, 3))
+    calibration = calibrate(reference, 1200)
+    assert compare_hours(known, times, rows, calibration, 0.01) == ()
+    rows[800:, 1] += 1
+    found = compare_hours(known, times, rows, calibration, 0.01)
+    assert [one.start.timestamp() for one in found] == [1.8e9 + 3600 * hour for hour in (4, 5)]
+    assert {one.feature for one in found} == {"b"}
+    assert "Features drifted in 2 hours, the first from 2027-01-15 12:00 UTC on (200 rows)" in (
+        describe_hours(found)
+    )
+    assert compare_hours(known, times[:100], rows[:100], calibration, 0.01) == ()
+
+
+def test_clocks_that_cannot_be_right_are_told():
+    times = 1e9 + np.arange(20.0)
+    places = np.column_stack([np.repeat([1, 2], 10), np.tile(np.arange(10), 2)])
+    assert check_clocks(times, places, 1e9 + 20, np.ones(3)) == ()
+    times[15:] -= 7200
+    found = check_clocks(times, places, 1e9 - 300, np.array([-90.0, 5]))
+    assert [(one.kind, one.rows) for one in found] == [
+        ("ahead", 15),
+        ("set back", 5),
+        ("label before request", 1),
+    ]
+    assert "5 rows are dated up to 2 hours before earlier ones" in found[1].sentence
+
+
+def test_an_hour_far_from_the_usual_traffic_is_odd():
+    usual = np.random.default_rng(12).poisson(100, 72).astype(float)
+    hours = np.array([0, 3600, 7200])
+    found = odd_hours(usual, np.array([99.0, 900.0, 4.0]), hours)
+    assert [one.share for one in found] == [900, 4]
+    assert "from 1970-01-01 01:00 UTC 900 rows were served" in found[0].sentence
+    assert odd_hours(usual[:5], np.array([900.0]), hours[:1]) == ()
 
 
 @pytest.mark.slow
@@ -134,9 +223,6 @@ def test_the_self_test_finds_what_it_hid():
 
 
 def test_a_change_is_found_soon_and_dated_well():
-    pytest.importorskip("river")
-    from agiwb.monitoring.changes import find_changes
-
     rng = np.random.default_rng(8)
     assert find_changes(rng.random(2000)) == ()
     losses = (rng.random(3000) < np.where(np.arange(3000) < 2000, 0.1, 0.4)).astype(float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from agiwb.datasets.perturb import add_noise, rotate
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import ConfigError, InputError, NotFoundError, WorkError
 from agiwb.monitoring.judge import QUESTIONS
+from agiwb.monitoring.log import add_labels
 from agiwb.monitoring.monitor import MonitorConfig, monitor
 from agiwb.monitoring.output import compare_output
-from agiwb.monitoring.window import fingerprint_of, read_window, reread_window
+from agiwb.monitoring.window import Chosen, fingerprint_of, read_window, reread_window
 from agiwb.serving.prediction_log import Prediction, PredictionLog
 
 pytestmark = pytest.mark.slow
@@ -44,18 +46,18 @@ def serve(ask, trained_workspace, request):
     name = request.node.name.replace("/", "-")
     log = PredictionLog(trained_workspace / "predictions")
 
-    def send(features, start=0, answers=None, version=1):
+    def send(features, start=0, answers=None, version=1, step=1, latency_ms=1.0):
         answers = ask(features) if answers is None else answers
         for index, (row, answer) in enumerate(zip(features, answers, strict=True)):
             log.append(
                 Prediction(
-                    request_id=str(index),
-                    time=1.7e9 + start + index,
+                    request_id=str(start + index),
+                    time=1.7e9 + start + index * step,
                     model=name,
                     version=version,
                     inputs={"features": row[None]},
                     outputs={"probabilities": answer[None]},
-                    latency_ms=1.0,
+                    latency_ms=latency_ms,
                 )
             )
         return name
@@ -64,7 +66,7 @@ def serve(ask, trained_workspace, request):
     log.close()
 
 
-def test_traffic_like_the_training_data_does_not_alarm(serve, converted):
+def test_traffic_like_the_training_data_does_not_alarm(serve, converted, ask):
     data = load_dataset("digits")
     name = serve(data.test.features)
     record = monitor(MonitorConfig(model=converted.run.id, model_name=name))
@@ -80,7 +82,7 @@ def test_traffic_like_the_training_data_does_not_alarm(serve, converted):
     assert record.window_end.timestamp() == 1.7e9 + 359
     assert record.versions == (1,)
     interval = record.estimated_accuracy_interval
-    truth = converted.reference_accuracy
+    truth = (ask(data.test.features).argmax(axis=1) == data.test.labels).mean()
     assert interval.low - 0.02 <= truth <= interval.high + 0.02
     assert record.metrics["window_estimated_accuracy"] == record.estimated_accuracy
 
@@ -171,17 +173,87 @@ def test_traffic_of_another_shape_is_refused(serve, converted):
 @pytest.mark.parametrize("last_rows", [None, 20, 3])
 def test_a_run_looks_at_the_window_it_was_promised(serve, last_rows):
     data = load_dataset("digits")
-    name = serve(data.test.features[:35])
-    window = read_window(name, last_rows, data)
-    end, fingerprint = float(window.times[-1]), fingerprint_of(window)
+    chosen = Chosen(serve(data.test.features[:35]), last_rows=last_rows)
+    window = read_window(chosen, data)
+    assert len(window) == (last_rows or 35)
+    end, fingerprint = float(window.rows.times[-1]), fingerprint_of(window)
     serve(data.test.features[35:50], start=1000)  # the server goes on
     for _ in range(2):
-        again = reread_window(name, last_rows, end, fingerprint)
-        np.testing.assert_array_equal(again.features, window.features)
-    assert fingerprint_of(read_window(name, last_rows, data)) != fingerprint
+        again = reread_window(chosen, end, fingerprint)
+        np.testing.assert_array_equal(again.rows.features, window.rows.features)
+    assert fingerprint_of(read_window(chosen, data)) != fingerprint
     serve(data.test.features[:1], start=34)  # as if it had been there before
     with pytest.raises(WorkError, match="changed while they were read"):
-        reread_window(name, last_rows, end, fingerprint)
+        reread_window(chosen, end, fingerprint)
+
+
+def test_labels_that_arrive_are_a_new_run_and_say_how_good_the_model_was(
+    serve, converted, tmp_path, trained_workspace
+):
+    data = load_dataset("digits")
+    name = serve(data.test.features)
+    config = MonitorConfig(model=converted.run.id, model_name=name)
+    file = tmp_path / "labels.csv"
+
+    def label(labels):
+        lines = [f"{index},{label},1.71e9" for index, label in enumerate(labels)]
+        file.write_text("\n".join(["request_id,label,time", *lines]))
+        add_labels(trained_workspace / "predictions" / name, file)
+        return monitor(config)
+
+    few = label(data.test.labels[:20])
+    assert few.performance.accuracy is None
+    assert "Not enough labels: 20 rows have one, 30 are needed." in few.sentences
+    right = label(data.test.labels)
+    assert right.run.id != few.run.id
+    assert right.performance.labels == 360
+    assert not right.alarm
+    assert right.metrics["window_labelled_accuracy"] == right.performance.accuracy > 0.8
+    assert not any("concept drift" in sentence for sentence in right.sentences)
+    wrong = label((data.test.labels + (np.arange(360) % 3 == 0)) % 10)
+    assert wrong.performance.accuracy < right.performance.accuracy * 0.75
+    assert wrong.problems[0].startswith("The labels that came in show that the model got worse.")
+    assert monitor(config).run.id == wrong.run.id
+
+
+def test_a_window_is_chosen_by_time_and_version(serve, converted):
+    features = load_dataset("digits").test.features
+    name = serve(features[:100], version=1)
+    serve(features[100:200], start=1000, version=2)
+    serve(features[200:], start=2000, version=2)
+    config = MonitorConfig(model=converted.run.id, model_name=name, version=1)
+    assert monitor(config).rows == 100
+    between = {"since": "2023-11-14T22:30:00", "until": "2023-11-15T00:40:00+02:00"}
+    record = monitor(MonitorConfig(**{**dict(config), "version": None, **between}))
+    assert (record.rows, record.window_start.timestamp()) == (100, 1.7e9 + 1000)
+    with pytest.raises(NotFoundError, match="logged since 2033-05-18 03:33:20 UTC by version 1"):
+        monitor(MonitorConfig(**{**dict(config), "since": "2033-05-18T03:33:20"}))
+    with pytest.raises(ConfigError, match="no time of ISO 8601"):
+        MonitorConfig(since="yesterday")
+
+
+def test_slow_and_failing_requests_are_told_and_raise_no_alarm(serve, converted, tmp_path):
+    features = load_dataset("digits").test.features
+    name = serve(features[:200])
+    serve(features[200:], start=1000, latency_ms=40.0)
+    log = tmp_path / "requests.jsonl"
+    entries = [
+        {"time": 1.7e9 + 5 * index, "model": name, "code": "INTERNAL" if index > 250 else "OK"}
+        for index in range(300)
+    ]
+    log.write_text("\n".join(map(json.dumps, entries)))
+    config = MonitorConfig(model=converted.run.id, model_name=name, last_rows=160, request_log=log)
+    record = monitor(config)
+    assert [one.kind for one in record.operation] == ["latency"]
+    assert record.operation[0].share == 1
+    assert not record.alarm
+    serve(features[:60], start=1300)  # by now slow requests are usual
+    record = monitor(config)
+    assert [one.kind for one in record.operation] == ["errors"]
+    assert {one.sentence for one in record.operation} <= set(record.sentences)
+    log.write_text("no request log")
+    with pytest.raises(InputError, match=r"Line 1 of .* is none of a request log"):
+        monitor(config)
 
 
 def test_what_other_versions_answered_is_left_out(serve, converted):

@@ -8,9 +8,14 @@ and runs beside each server after compaction (upkeep.py).
 
 from __future__ import annotations
 
+from agiwb.monitoring.log.folder import prediction_folder
 from agiwb.monitoring.log.joining import LabelledPredictions, join_labels
 from agiwb.monitoring.log.labels import Added, Label, add_labels, label_history
-from agiwb.monitoring.log.predictions import LoggedPredictions, read_predictions
+from agiwb.monitoring.log.predictions import (
+    LoggedPredictions,
+    read_latencies,
+    read_predictions,
+)
 from agiwb.monitoring.log.profile import Profile
 from agiwb.monitoring.log.rolling import Rolled, roll
 from agiwb.monitoring.log.rollup_query import read_rollups
@@ -27,6 +32,8 @@ __all__ = [
     "add_labels",
     "join_labels",
     "label_history",
+    "prediction_folder",
+    "read_latencies",
     "read_predictions",
     "read_rollups",
     "roll",

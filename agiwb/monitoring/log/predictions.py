@@ -85,6 +85,35 @@ def read_predictions(
     )
 
 
+def read_latencies(
+    folder: Path, before: float, *, version: int | None = None, last_requests: int = 5_000
+) -> NDArray[np.float64]:
+    """Return the milliseconds of the newest requests logged before a moment, the newest first.
+
+    Args:
+        folder: The model's.
+        before: Unix time in seconds.
+        version: Those that this version answered; by default all.
+        last_requests: At most so many.
+
+    Raises:
+        WorkspaceError: There are more segments than a process may open.
+        WorkError: Parts were deleted again and again while they were read.
+    """
+    end = math.nextafter(before, -math.inf)
+    condition, values = condition_of(-math.inf, end, version, None)
+    query = (
+        f"SELECT latency_ms FROM predictions WHERE {condition} "  # noqa: S608  as above
+        f"ORDER BY time DESC LIMIT {int(last_requests)}"
+    )
+    for connection in attempts(folder, -math.inf, end):
+        with connection as ours:
+            return np.asarray(ours.sql(query, params=values).to_arrow_table()["latency_ms"])
+    raise WorkError(
+        f"Parts of the log in {folder} were deleted each time they were read.", "Try it again."
+    )
+
+
 def condition_of(
     start: float, end: float, version: int | None, variant: str | None
 ) -> tuple[str, list[Any]]:

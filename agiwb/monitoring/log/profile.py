@@ -33,6 +33,8 @@ milliseconds of the request, and the class answered."""
 _MOST_FEATURES = 1024
 """Beyond, an input's examples are counted by their mean and deviation alone."""
 _MOST_CATEGORIES, _MOST_SLICES = 1000, 100
+_FORMAT = 2
+"""Of the cells; those of another one are not read but counted anew."""
 
 Form = tuple[tuple[str, bool, tuple[int, ...]], ...]
 """Of each input, and of the first output under "": name, whether it is text, shape of an example"""
@@ -60,7 +62,8 @@ class Profile:
     def identifier(self) -> str:
         """Twelve hexadecimal digits that follow from all but ``created``."""
         content = json.dumps(
-            [self.form, self.bins.fingerprint, dict(self.categories), self.slices], sort_keys=True
+            [_FORMAT, self.form, self.bins.fingerprint, dict(self.categories), self.slices],
+            sort_keys=True,
         )
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 

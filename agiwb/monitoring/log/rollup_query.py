@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agiwb.errors import NotFoundError, WorkError
-from agiwb.monitoring.log.cells import EVERYTHING, HOUR_S, as_table, cell_schema, count_table
-from agiwb.monitoring.log.database import connect, listed
+from agiwb.monitoring.log.cell_reading import Wanted, read_cells
+from agiwb.monitoring.log.cells import DAY_S, EVERYTHING, HOUR_S, as_table, count_table
 from agiwb.monitoring.log.profile import Form, Profile, profiles_in
 from agiwb.monitoring.log.rolling import fit_missing, rollups_of
 from agiwb.monitoring.log.rollups import Rollups
@@ -33,6 +33,8 @@ def read_rollups(
     slice_name: str = EVERYTHING,
     profile: Profile | None = None,
     live: bool = True,
+    by: Literal["hour", "day"] = "hour",
+    figures: Sequence[Literal["counts", "sums"]] = ("counts", "sums"),
 ) -> Rollups:
     """Return the cells of the log in ``folder``, a model's, of the hours from ``start`` to ``end``.
 
@@ -47,14 +49,21 @@ def read_rollups(
         profile: By default the newest one.
         live: Whether rows that are not rolled up yet are counted now, so that the last minute is
             in it; otherwise the answer is as old as the last roller.
+        by: With ``day``, whole days are read as such: the same sums from a twentieth of the cells.
+        figures: What is read of each cell besides how many rows it has: a sketch needs both, a
+            histogram the counts, totals neither.
 
     Raises:
         NotFoundError: Nothing was logged yet.
         WorkError: The files were replaced again and again while they were read.
     """
-    import duckdb
-
-    condition, values = _condition(start, end, version, variant, features, slice_name)
+    wanted = Wanted(
+        spans=_spans(start, end, by),
+        version=version,
+        variant=variant,
+        features=None if features is None else frozenset(features),
+        slice_name=slice_name,
+    )
     for _ in range(_ATTEMPTS):
         with open_sources(folder) as (segments, parts):
             chosen = profile or _newest_profile(folder, segments, parts)
@@ -64,56 +73,25 @@ def read_rollups(
             files, waiting = found
             fresh = _count_now(chosen, segments, waiting, (start, end)) if live else None
         try:
-            return Rollups(chosen, _query(files, fresh, condition, values))
-        except duckdb.IOException:  # merged meanwhile
-            if all(Path(file).exists() for file in files):
-                raise
+            return Rollups(chosen, read_cells(files, fresh, wanted, figures))
+        except FileNotFoundError:  # merged meanwhile
+            continue
     raise WorkError(
         f"The rollups in {folder} were replaced each time they were read.", "Try it again."
     )
 
 
-def _condition(
-    start: float,
-    end: float,
-    version: int | None,
-    variant: str | None,
-    features: Sequence[str] | None,
-    slice_name: str,
-) -> tuple[str, list[Any]]:
-    """Return what a cell must fulfil, in SQL, and the values in it."""
-    wanted: list[tuple[str, Any]] = [("slice = ?", slice_name)]
-    if math.isfinite(start):
-        wanted.append(("hour >= ?", math.floor(start / HOUR_S) * HOUR_S))
-    if math.isfinite(end):
-        wanted.append(("hour <= ?", math.floor(end)))
-    if version is not None:
-        wanted.append(("version = ?", version))
-    if variant is not None:
-        wanted.append(("variant = ?", variant))
-    if features is not None:
-        wanted.append(("list_contains(?, feature)", list(features)))
-        if len(features) == 1:  # which row groups need not be read can be told from this
-            wanted[-1] = ("feature = ?", features[0])
-    return " AND ".join(text for text, _ in wanted), [value for _, value in wanted]
-
-
-def _query(files: Sequence[str], fresh: Any, condition: str, values: list[Any]) -> Any:
-    """Return the cells that fulfil the condition, of the files and of those counted just now."""
-    tables = []
-    if files:
-        shards = f"read_parquet({listed(files)}, hive_partitioning = false)"
-        tables.append(f"SELECT * FROM {shards}")  # noqa: S608  quoted
-    if fresh is not None:
-        tables.append("SELECT * FROM fresh")
-    if not tables:
-        return cell_schema().empty_table()
-    with connect() as connection:
-        if fresh is not None:
-            connection.register("fresh", fresh)
-        # The list of files is ours and quoted; the user's values are parameters.
-        query = f"SELECT * FROM ({' UNION ALL '.join(tables)}) WHERE {condition}"  # noqa: S608
-        return connection.sql(query, params=values).to_arrow_table()
+def _spans(start: float, end: float, by: str) -> dict[int, tuple[tuple[float, float], ...]]:
+    """Return for each span the first and the last moment at which cells of it may begin."""
+    first = start if math.isinf(start) else math.floor(start / HOUR_S) * HOUR_S
+    if by == "hour":
+        return {HOUR_S: ((first, end),)}
+    day = first if math.isinf(first) else math.ceil(first / DAY_S) * DAY_S
+    # An hour that begins at `end` or before is asked for: the last whole day's last hour does.
+    after = end if math.isinf(end) else math.floor((end + HOUR_S) / DAY_S) * DAY_S
+    if day >= after:
+        return {HOUR_S: ((first, end),)}
+    return {DAY_S: ((day, after - 1),), HOUR_S: ((first, day - 1), (after, end))}
 
 
 def _newest_profile(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.errors import NotFoundError, did_you_mean
-from agiwb.monitoring.log.cells import lists_of
+from agiwb.monitoring.log.cells import figures_of
 from agiwb.monitoring.log.profile import Profile
 from agiwb.monitoring.sketches import BINS, CategoryCounts, NumericBins, NumericSketch
 
@@ -20,8 +20,9 @@ class Rollups:
 
     Attributes:
         profile: The bins and the categories.
-        cells: A ``pyarrow.Table`` as ``cells.cell_schema``. A key may be there more than once, and
-            then stands for the sum.
+        cells: A ``pyarrow.Table`` as ``cells.cell_schema``, of one span, or of whole days and of
+            the hours before and after them. A key may be there more than once, and then stands for
+            the sum.
     """
 
     profile: Profile
@@ -29,7 +30,7 @@ class Rollups:
 
     @property
     def hours(self) -> NDArray[np.int64]:
-        """Unix times at which the hours begin that have rows, ascending."""
+        """Unix times at which the hours (and days, if so asked) begin that have rows, ascending."""
         return np.unique(self.cells["hour"].to_numpy())
 
     @property
@@ -63,18 +64,18 @@ class Rollups:
             order = np.argsort(which, kind="stable")
             present, starts = np.unique(which[order], return_index=True)
             for name, summed in (("counts", sketch.counts), ("sums", sketch.sums)):
-                each = _matrix(chosen[name])[order]
+                each = figures_of(chosen[name], name, BINS)[order]
                 summed[present] = np.add.reduceat(each, starts, axis=0)
             missing = chosen["missing"].to_numpy()[order]
             sketch.missing[present] = np.add.reduceat(missing, starts)
         return sketch
 
     def by_hour(self) -> dict[int, Rollups]:
-        """Return the same for each hour that has rows, by the Unix time at which it begins."""
+        """Return the same for each of ``hours``."""
         hours = self.cells["hour"].to_numpy()
         order = np.argsort(hours, kind="stable")
         found, starts = np.unique(hours[order], return_index=True)
-        ends = np.append(starts[1:], len(order))
+        ends = np.append(starts, len(order))[1:]
         return {
             hour: Rollups(self.profile, self.cells.take(order[start:end]))
             for hour, start, end in zip(found.tolist(), starts.tolist(), ends.tolist(), strict=True)
@@ -89,7 +90,7 @@ class Rollups:
         counts = np.zeros((len(hours), BINS), np.int64)
         if len(chosen):
             places = np.searchsorted(hours, chosen["hour"].to_numpy())
-            np.add.at(counts, places, _matrix(chosen["counts"]))
+            np.add.at(counts, places, figures_of(chosen["counts"], "counts", BINS))
         return counts
 
     def categories(self, feature: str) -> CategoryCounts:
@@ -107,12 +108,9 @@ class Rollups:
                 did_you_mean(feature, self.profile.categories) if self.profile.categories else "",
             )
         chosen = self.cells.filter(pc.equal(self.cells["feature"], feature))
-        counts = np.zeros(len(known), np.int64)
-        for its in lists_of(chosen["counts"]):
-            counts += its
         return CategoryCounts(
             known,
-            counts,
+            figures_of(chosen["counts"], "counts", len(known)).sum(axis=0, dtype=np.int64),
             unseen=int(chosen["unseen"].to_numpy().sum()),
             missing=int(chosen["missing"].to_numpy().sum()),
             examples=tuple({text: None for row in chosen["examples"].to_pylist() for text in row}),
@@ -122,11 +120,3 @@ class Rollups:
         bins = self.profile.bins
         kept = [place for place, name in enumerate(bins.names) if name in names]
         return NumericBins(tuple(bins.names[place] for place in kept), bins.edges[kept])
-
-
-def _matrix(column: Any) -> NDArray[Any]:
-    """Return a column of lists, each of 256 numbers, as ``(cells, 256)``."""
-    lists = column.combine_chunks()
-    lists = lists.chunk(0) if hasattr(lists, "chunks") else lists
-    matrix: NDArray[Any] = lists.flatten().to_numpy().reshape(-1, BINS)
-    return matrix

@@ -1,0 +1,124 @@
+"""Codes: features whose few whole numbers may name categories, compared as such.
+
+The distance of distribution functions takes codes for amounts: it overlooks a code that was never
+seen between two others, and is weak where neighbouring codes change places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from agiwb.monitoring.chance import chance
+from agiwb.monitoring.distances import measure_categories
+from agiwb.monitoring.sketches import CategoryCounts
+
+_MOST_CODES = 12
+
+
+class DriftedCodes(BaseModel):
+    """A feature whose codes come in other proportions.
+
+    Attributes:
+        feature: What it is called.
+        divergence: Jensen-Shannon distance of the shares, base 2, 0 to 1.
+        unseen_share: Share of rows with a code that the reference never held.
+        unseen: A few of those codes.
+        p_value: Adjusted for all features of codes that were compared.
+        sentence: All of it in words.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    feature: str
+    divergence: float
+    unseen_share: float
+    unseen: tuple[str, ...]
+    p_value: float
+    sentence: str
+
+
+def compare_codes(
+    reference: NDArray[np.floating[Any]],
+    window: NDArray[np.floating[Any]],
+    names: Sequence[str],
+    dispersion: NDArray[np.float64],
+    rate: float,
+) -> tuple[DriftedCodes, ...]:
+    """Return the features of codes that drifted, the most divergent first.
+
+    A feature is one of codes if the reference holds 2 to 12 different values, and these and the
+    window's are whole.
+
+    Args:
+        reference: Shape ``(rows, features)``.
+        window: The same of the window; values that are not finite are left out.
+        names: What the features are called.
+        dispersion: How many rows say as much as an independent one (see ``Calibration``).
+        rate: Share of windows without drift in which any feature may count as drifted.
+    """
+    from scipy.stats import false_discovery_control
+
+    places = [
+        place
+        for place, (known, served) in enumerate(zip(reference.T, window.T, strict=True))
+        if _are_codes(known) and _are_whole(served[np.isfinite(served)])
+    ]
+    if not places:
+        return ()
+    pairs = []
+    for place in places:
+        known = _counted(reference[:, place])
+        pairs.append((known, _counted(window[:, place], known.known)))
+    found = [
+        measure_categories(*pair, dispersion=float(dispersion[place]))
+        for place, pair in zip(places, pairs, strict=True)
+    ]
+    adjusted = false_discovery_control([one.p_value for one in found])
+    drifted = [
+        DriftedCodes(
+            feature=names[place],
+            divergence=one.jensen_shannon,
+            unseen_share=one.unseen_share,
+            unseen=served.examples,
+            p_value=float(p_value),
+            sentence=_words(names[place], one.unseen_share, served.examples, float(p_value)),
+        )
+        for place, one, (_, served), p_value in zip(places, found, pairs, adjusted, strict=True)
+        if p_value < rate
+    ]
+    return tuple(sorted(drifted, key=lambda one: -one.divergence))
+
+
+def _words(name: str, unseen_share: float, unseen: Sequence[str], p_value: float) -> str:
+    new = ""
+    if unseen:
+        new = f", and {unseen_share:.1%} of the rows have one never seen in training ({unseen[0]})"
+    return f"The codes of {name} come in other proportions{new} ({chance(p_value)})."
+
+
+def _are_codes(column: NDArray[np.floating[Any]]) -> bool:
+    if not _are_whole(column[:1000]):  # most features are told by a few rows
+        return False
+    return _are_whole(column) and 1 < len(np.unique(column)) <= _MOST_CODES
+
+
+def _are_whole(values: NDArray[np.floating[Any]]) -> bool:
+    return bool(np.isfinite(values).all() and (values == np.round(values)).all())
+
+
+def _counted(
+    column: NDArray[np.floating[Any]], known: tuple[str, ...] | None = None
+) -> CategoryCounts:
+    """Return the counts of whole numbers, those that are not finite among the missing ones."""
+    finite = column[np.isfinite(column)]
+    values, counts = np.unique(finite, return_counts=True)
+    held = {f"{value:g}": int(count) for value, count in zip(values, counts, strict=True)}
+    kept = tuple(held) if known is None else known
+    mine = np.array([held.pop(name, 0) for name in kept], np.int64)
+    missing = len(column) - len(finite)
+    return CategoryCounts(kept, mine, sum(held.values()), missing, tuple(held)[:5])
