@@ -280,6 +280,10 @@ class Endpoint:
         """Return what Prometheus would read."""
         return self._client.exchange("GET", "/metrics").decode()
 
+    def disconnect(self) -> None:
+        """Close the connections; the server goes on, and a later request opens a new one."""
+        self._client.close()
+
     def stop(self) -> None:
         """Stop the server; requests it has taken are still answered. Stopping twice is fine."""
         self._stop()

