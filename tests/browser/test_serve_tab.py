@@ -64,7 +64,7 @@ def test_a_drawn_digit_is_answered(
             PICTURES.mkdir(exist_ok=True)
             page.screenshot(path=PICTURES / "serve-light.png")
             page.evaluate(_DARK)
-            page.wait_for_selector("body[data-jp-theme-light='false']")
+            page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
             page.screenshot(path=PICTURES / "serve-dark.png")
     finally:
         server.stop()
