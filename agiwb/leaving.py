@@ -1,6 +1,7 @@
-"""Ending a process at once: not after every module and thread of TensorFlow has been torn down.
+"""Ending a process: at once, or with its parent.
 
-That takes seconds, and has crashed now and then when a signal ended a training.
+To tear down every module and thread of TensorFlow takes seconds, and has crashed now and then when
+a signal ended a training.
 """
 
 from __future__ import annotations
@@ -9,7 +10,25 @@ import atexit
 import contextlib
 import os
 import sys
+import threading
+import time
 from typing import NoReturn
+
+_PARENT_CHECK_S = 0.5
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after the process ``parent``, which has started it, however that ends.
+
+    A death signal (PR_SET_PDEATHSIG) would come as soon as the *thread* that started us ends.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="agiwb-parent-watch", daemon=True).start()
 
 
 def leave(code: int) -> NoReturn:

@@ -34,7 +34,7 @@ from agiwb.evaluation.tfma_engine import import_tfma, run_pipeline
 ROWS = 200_000
 PARTS = (2_000, 10_000)
 MANY, MOST, BATCH = 2_000_000, 10_000_000, 1_000_000
-LEAST_RATIO = 50.0
+LEAST_RATIO = 100.0
 MOST_SECONDS = 10.0
 MOST_GROWTH_MB = 100.0
 """The rows of the batches in between take 256 MB, were they kept."""

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.conversion.contents import all_nodes
 from agiwb.conversion.exported import saved_model_of, signature_in
-from agiwb.conversion.options import NEWEST_OPSET
 from agiwb.conversion.source import ConversionSource
 from agiwb.conversion.ways_out import without_operators
 
 if TYPE_CHECKING:
     import onnx
-
-OPSET = NEWEST_OPSET
 
 BATCH = "batch"
 

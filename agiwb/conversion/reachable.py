@@ -5,18 +5,8 @@ from __future__ import annotations
 from agiwb.artifacts.manifest import FORMATS, Format
 from agiwb.errors import InputError
 
-_FROM_SAVED_MODEL: tuple[Format, ...] = (
-    "saved_model",
-    "frozen_pb",
-    "onnx",
-    "onnx_float16",
-    "litert",
-    "litert_float16",
-    "litert_dynamic",
-    "litert_int8",
-    "litert_int16x8",
-    "openvino",
-)
+_ONLY_FROM_KERAS: tuple[Format, ...] = ("keras", "h5")
+_FROM_SAVED_MODEL = tuple(kind for kind in FORMATS if kind not in _ONLY_FROM_KERAS)
 
 REACHABLE: dict[Format, tuple[Format, ...]] = {
     "keras": FORMATS,

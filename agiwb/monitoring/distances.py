@@ -84,23 +84,6 @@ def spread(sketch: NumericSketch) -> NDArray[np.float64]:
     return np.asarray(np.sqrt((share * (centres - mean) ** 2).sum(axis=1)))
 
 
-def share_below(sketch: NumericSketch, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of each feature's values up to ``values``, shape ``(features, points)``.
-
-    Between the ends of a bin its values are taken as spread evenly.
-    """
-    below = np.cumsum(_shares(sketch), axis=1)[:, :-1]
-    rows = zip(values, sketch.bins.edges, below, strict=True)
-    return np.array([np.interp(at, *_steps(ends, share)) for at, ends, share in rows])
-
-
-def _steps(
-    ends: NDArray[np.float64], share: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    kept = np.append(np.diff(ends) > 0, True)
-    return ends[kept], share[kept]
-
-
 def _shares(sketch: NumericSketch) -> NDArray[np.float64]:
     return np.asarray(sketch.counts / np.maximum(sketch.finite, 1)[:, None])
 

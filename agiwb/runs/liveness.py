@@ -294,10 +294,19 @@ def this_process() -> dict[str, object]:
 
 def process_of(status: RunStatus) -> psutil.Process | None:
     """Return the living process of this host that carries a run, or None if it is gone."""
+    return living_process(status.pid, status.process_started_at)
+
+
+def living_process(pid: int, started_at: float) -> psutil.Process | None:
+    """Return this host's process ``pid`` that began at ``started_at``, or None if it is gone.
+
+    Ids are given anew: another process may have it by now. ``started_at`` is in seconds since the
+    epoch, as the operating system says.
+    """
     try:
-        process = psutil.Process(status.pid)
-        started_at, is_zombie = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        began, is_zombie = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return None
-    is_another = abs(started_at - status.process_started_at) > _START_TIME_TOLERANCE_S
+    is_another = abs(began - started_at) > _START_TIME_TOLERANCE_S
     return None if is_zombie or is_another else process

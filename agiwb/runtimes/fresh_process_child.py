@@ -11,8 +11,6 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -21,11 +19,10 @@ from types import ModuleType
 from typing import Any
 
 from agiwb.errors import AgiwbError, InputError
+from agiwb.leaving import end_with
 
 REQUEST_FILE = "request.json"
 REPLY_FILE = "reply.json"
-
-_PARENT_CHECK_S = 0.5
 
 
 class _WithoutTensorFlow(MetaPathFinder):
@@ -49,7 +46,7 @@ def main(words: list[str]) -> None:
     """Answer the request in the folder; what the function raises is the reply too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
     folder, parent = Path(words[0]), int(words[1])
-    _end_with(parent)
+    end_with(parent)
     request = json.loads((folder / REQUEST_FILE).read_bytes())
     if not request["tensorflow"]:
         sys.meta_path.insert(0, _WithoutTensorFlow())
@@ -76,17 +73,6 @@ def told(error: Exception) -> dict[str, Any]:
         }
     sentence = " ".join(f"{type(error).__name__}: {error}".split())
     return {"problem": sentence, "fix": "", "is_input": False}
-
-
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent, however that ends."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_CHECK_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="agiwb-parent-watch", daemon=True).start()
 
 
 if __name__ == "__main__":

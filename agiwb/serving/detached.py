@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agiwb.errors import InputError, NotFoundError, ServingError
 from agiwb.runs.files import write_atomic
+from agiwb.runs.liveness import living_process
 from agiwb.runs.store import require_writable
 from agiwb.serving.address import Ready, listen
 from agiwb.serving.client_needs import needs_of_clients
@@ -38,7 +39,6 @@ from agiwb.settings import Settings
 
 ServerState = Literal["starting", "running", "ended"]
 
-_START_TIME_TOLERANCE_S = 1.0
 _LOOK_S = 0.1
 _START_TIMEOUT_S = 180.0
 _SHOWN_LINES = 12
@@ -123,12 +123,11 @@ class DetachedServer:
         """Return its living process, or None if it is gone or another host's."""
         try:
             info = self.info
-            process = psutil.Process(info.pid)
-            started_at, is_zombie = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
-        except (NotFoundError, psutil.Error):
+        except NotFoundError:
             return None
-        is_another = abs(started_at - info.process_started_at) > _START_TIME_TOLERANCE_S
-        return None if is_zombie or is_another or info.host != platform.node() else process
+        if info.host != platform.node():
+            return None
+        return living_process(info.pid, info.process_started_at)
 
     def log(self, lines: int = _SHOWN_LINES) -> str:
         """Return the end of the server's log."""

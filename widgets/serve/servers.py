@@ -21,7 +21,6 @@ from widgets.selection import Selection
 _LOOKS_A_READING = 3
 _READINGS = 6
 """Figures are of about as many seconds."""
-_MODEL_FIELDS = ("model", "format")
 
 
 class ServersState(BusyState):

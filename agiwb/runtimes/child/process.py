@@ -11,27 +11,26 @@ import signal
 import socket
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
 from agiwb.artifacts.manifest import Format
 from agiwb.errors import AgiwbError, InputError
+from agiwb.leaving import end_with
 from agiwb.runtimes.child.frames import Header, receive, send
 from agiwb.runtimes.child.functions import Functions, load_functions
 from agiwb.runtimes.runtime import Tensors
 
 _AT_ONCE = 8
 """Requests that run side by side; what they compute shares TensorFlow's threads."""
-_PARENT_CHECK_S = 0.5
 
 
 def main(words: list[str]) -> None:
     """Serve the model until the parent closes the connection, or is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
     descriptor, parent, kind, path, threads = words
-    _end_with(int(parent))
+    end_with(int(parent))
     connection = socket.socket(fileno=int(descriptor))
     sending = threading.Lock()
     try:
@@ -89,21 +88,6 @@ def _told(error: Exception) -> Header:
         }
     problem = f"The model failed: {type(error).__name__}: {' '.join(str(error).split())}"
     return {"problem": problem, "fix": "See the server's log.", "is_input": False}
-
-
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent, however that ends, even while a model loads.
-
-    The end of the connection tells it as well, but not while nobody listens to it, nor if another
-    child of the parent has inherited the other side.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_CHECK_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="agiwb-parent-watch", daemon=True).start()
 
 
 if __name__ == "__main__":
