@@ -18,13 +18,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "importing"))
-
-from test_import_fuzz import mutated, whole
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format
 from agiwb.errors import InputError
 from agiwb.importing.inspect import guarded, inspect_file
+from tests.importing.test_import_fuzz import mutated, whole
 
 KINDS: tuple[Format, ...] = ("keras", "h5", "saved_model", "frozen_pb", "onnx", "litert")
 WITHOUT_TENSORFLOW = {"onnx", "litert"}

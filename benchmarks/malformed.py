@@ -20,10 +20,10 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-"""Where the hostile requests are drawn, and the server that they are for is described."""
+ROOT = Path(__file__).resolve().parents[1]
+"""Its tests draw the hostile requests, and describe the server that they are for."""
 if TYPE_CHECKING:
-    from serving.abuse.abused_server import Abused
+    from tests.serving.abuse.abused_server import Abused
 
 REQUESTS = 10_000
 WARM_UP = 3_000
@@ -33,8 +33,8 @@ SEED = 1
 
 def main() -> int:
     """Print what was found, then one line of JSON; return 0 if every claim holds."""
-    sys.path[0] = str(TESTS)  # instead of this folder, which has a `serving` of its own
-    from serving.abuse.abused_server import abused
+    sys.path.insert(0, str(ROOT))
+    from tests.serving.abuse.abused_server import abused
 
     with tempfile.TemporaryDirectory() as folder, abused(Path(folder)) as server:
         fire(server, Random(SEED), WARM_UP)  # noqa: S311  nothing here is a secret
@@ -59,9 +59,9 @@ def main() -> int:
 
 def fire(server: Abused, random: Random, count: int) -> dict[str, Counter[str]]:
     """Return what was wrong with the answers to ``count`` requests of each protocol."""
-    from serving.abuse.attackers import GrpcAttacker, HttpAttacker
-    from serving.abuse.hostile_messages import draw_call
-    from serving.abuse.hostile_requests import draw_request
+    from tests.serving.abuse.attackers import GrpcAttacker, HttpAttacker
+    from tests.serving.abuse.hostile_messages import draw_call
+    from tests.serving.abuse.hostile_requests import draw_request
 
     with HttpAttacker(server) as http, GrpcAttacker(server) as grpc:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,15 @@ import pytest
 
 from agiwb.runs.record import Record
 
-pytest.register_assert_rewrite("conformance.runtime", "conformance.model_family")
+pytest.register_assert_rewrite("tests.conformance.runtime", "tests.conformance.model_family")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def importable_tests() -> Iterator[None]:
+    """Let the processes that tests start import ``tests`` too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from browser.servers import running
 from playwright.sync_api import Page, expect
 
 from agiwb import TrainRecord
 from agiwb.runs.store import open_store
+from tests.browser.servers import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser.servers import running
 from playwright.sync_api import Page, expect
 
 from agiwb import ConvertConfig, SweepConfig, TrainConfig, convert, sweep, train
+from tests.browser.servers import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from browser.conftest import PICTURES
-from browser.servers import running
 from playwright.sync_api import Page, expect
 
 from agiwb import ConvertConfig, ServeConfig, TrainRecord, convert
 from agiwb.serving.detached import serve_detached
+from tests.browser.conftest import PICTURES
+from tests.browser.servers import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser.servers import running
 from playwright.sync_api import Locator, Page, expect
 
 from agiwb.jobs.job import list_jobs
+from tests.browser.servers import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

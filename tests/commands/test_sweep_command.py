@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from compression.rows import BASELINE_ROW, row
-from reporting.sweeps import sweep_of
 
 from agiwb.cli import main
 from agiwb.commands.sweep import text_of
 from agiwb.compression.candidate import Candidate
+from tests.compression.rows import BASELINE_ROW, row
+from tests.reporting.sweeps import sweep_of
 
 SMALL = row("int8", 0.965, 400, ratio=1.5)
 FAILED = Candidate(name="dynamic", reason="No 8-bit version. " * 10)

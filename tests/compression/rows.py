@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from compression.made_up import MEASURED
-
 from agiwb.compression.candidate import Candidate
+from tests.compression.made_up import MEASURED
 
 
 def row(

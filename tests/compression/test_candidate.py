@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from compression.made_up import MEASURED
 from pydantic import ValidationError
 
 from agiwb.compression.candidate import Candidate
+from tests.compression.made_up import MEASURED
 
 
 def test_what_is_usable_has_measurements():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from compression.rows import BASELINE_ROW as BASELINE
-from compression.rows import row as candidate
-
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.constraints import Limits, choose
+from tests.compression.rows import BASELINE_ROW as BASELINE
+from tests.compression.rows import row as candidate
 
 
 def test_the_smallest_within_the_limits_is_chosen():

@@ -7,8 +7,6 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from compression.techniques.model_families import model_of
-from compression.techniques.trained_digits import EXAMPLES, bench, trained
 
 from agiwb.compression.deployable import write_deployable
 from agiwb.compression.quantization import calibration_samples
@@ -16,6 +14,8 @@ from agiwb.compression.recipe import Recipe, parse_recipe
 from agiwb.compression.stages import Form
 from agiwb.compression.techniques.fake_quantization import QuantizationAware
 from agiwb.errors import InputError, WorkError
+from tests.compression.techniques.model_families import model_of
+from tests.compression.techniques.trained_digits import EXAMPLES, bench, trained
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compression.rows import BASELINE_ROW as BASELINE
-from compression.rows import row as candidate
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.frontier import front, ties
 from agiwb.statistics import Interval
+from tests.compression.rows import BASELINE_ROW as BASELINE
+from tests.compression.rows import row as candidate
 
 
 def test_who_is_smaller_and_as_good_dominates():

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compression.hand_made_files import linear, texts, tokens
 from numpy.typing import NDArray
 
 from agiwb.compression.gate import check_against_source, pass_gate, read_answers
 from agiwb.datasets.dataset import Split
 from agiwb.errors import CancelledError, WorkError
 from agiwb.runtimes.fresh_process import Limits
+from tests.compression.hand_made_files import linear, texts, tokens
 
 draw = np.random.default_rng(0)
 WEIGHTS = draw.normal(size=(4, 3)).astype(np.float32)

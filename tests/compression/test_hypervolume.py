@@ -6,12 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
-from compression.rows import BASELINE_ROW, row
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.hypervolume import dominated_volume, hypervolume, reference_of
+from tests.compression.rows import BASELINE_ROW, row
 
 CELLS = 6
 COORDINATE = st.integers(0, CELLS + 1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from compression.rows import BASELINE_ROW, row
 from numpy.typing import NDArray
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.picks import pick
+from tests.compression.rows import BASELINE_ROW, row
 
 
 def rightness(*candidates: Candidate) -> dict[str, NDArray[np.bool_]]:

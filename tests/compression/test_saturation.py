@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.made_up import MEASURED
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.saturation import compare_runs
 from agiwb.compression.saturation_notes import saturation_note, with_saturation_notes
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import InputError
+from tests.compression.made_up import MEASURED
 
 LABELS = np.arange(400) % 10
 FEATURES = np.arange(400, dtype=np.float32)[:, np.newaxis]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import accuracy, trained, with_nested_parts
 
 from agiwb.compression.sensitivity import layer_classes, layer_sensitivity, layer_sparsity
 from agiwb.datasets.registry import load_dataset
+from tests.compression.techniques.trained_digits import accuracy, trained, with_nested_parts
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compression.hand_made_files import linear, texts
 
 from agiwb.compression import timing
 from agiwb.compression.bare_calls import open_call
 from agiwb.compression.timing import LatencyProtocol, TimingReport, measure_latency
 from agiwb.compression.whereabouts import Whereabouts, WhereaboutsFile, read_whereabouts
 from agiwb.errors import CancelledError, WorkError
+from tests.compression.hand_made_files import linear, texts
 
 EXAMPLES = np.ones((3, 4), np.float32)
 PROTOCOL = LatencyProtocol(blocks=5, runs=4, seed=0, batch=8)

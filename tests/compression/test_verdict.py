@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import pytest
-from compression.made_up import MEASURED
 
 from agiwb.compression.advisor import Processor
 from agiwb.compression.candidate import Candidate
@@ -14,6 +13,7 @@ from agiwb.compression.grounds import Circumstances
 from agiwb.compression.measurements import Measurements
 from agiwb.compression.verdict import describe
 from agiwb.statistics import Interval
+from tests.compression.made_up import MEASURED
 
 HERE = Circumstances(
     processor=Processor("x86", frozenset({"avx2"})),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from compression.rows import BASELINE_ROW, row
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.waterfall import Fall, waterfall
+from tests.compression.rows import BASELINE_ROW, row
 
 NAME = "prune_80+cluster_16+int8"
 

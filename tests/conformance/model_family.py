@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from conformance.tiny_data import tiny_dataset
 
 from agiwb.datasets.dataset import Dataset, Kind, Task
 from agiwb.errors import ConfigError
@@ -19,6 +18,7 @@ from agiwb.models.loading import foreign_part, load_keras_model
 from agiwb.models.registry import Family, build_model, default_family
 from agiwb.models.specification import ModelSpec, Size
 from agiwb.tensorflow_quietly import import_tensorflow
+from tests.conformance.tiny_data import tiny_dataset
 
 ANSWERS = {"regression": "prediction", "ranking": "score"}
 LOSSES = {

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from digits_artifact import write_digits_artifact
 
 from agiwb.deployment.bundle import BundleConfig, BundleRecord, bundle
+from tests.deployment.digits_artifact import write_digits_artifact
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from digits_artifact import write_digits_artifact
 from packaging.requirements import Requirement
 
 from agiwb.artifacts.manifest import read_artifact, write_artifact
@@ -25,6 +24,7 @@ from agiwb.runtimes.onnx import OnnxRuntime
 from agiwb.trust.encryption import encrypt_folder
 from agiwb.trust.key_files import make_encryption_key, make_signing_keys
 from agiwb.trust.signing import sign_folder, verify_folder
+from tests.deployment.digits_artifact import write_digits_artifact
 
 
 def test_each_artifact_is_a_version_that_its_manifest_vouches_for(bundled: BundleRecord) -> None:

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from digits_artifact import write_digits_artifact
 
 from agiwb.deployment.bundle import BundleConfig, BundleRecord, bundle
 from agiwb.serving.address import listen
+from tests.deployment.digits_artifact import write_digits_artifact
 
 MISSING = [name for name in ("buildah", "mmdebstrap") if shutil.which(name) is None]
 BASE = "docker.io/library/python:3.11-slim"

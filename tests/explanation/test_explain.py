@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conformance.tiny_data import tiny_dataset
 
 from agiwb import (
     ExplainConfig,
@@ -29,6 +28,7 @@ from agiwb.models.registry import build_model, default_family
 from agiwb.models.specification import ModelSpec, Size
 from agiwb.reporting.explanation import ShadedTexts
 from agiwb.runs.record import Record
+from tests.conformance.tiny_data import tiny_dataset
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,11 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from import_files import (
+
+from agiwb.artifacts.manifest import Format
+from agiwb.errors import InputError
+from agiwb.importing.inspect import inspect_file
+from tests.importing.import_files import (
     DENSE,
     graph,
     node,
@@ -18,10 +22,6 @@ from import_files import (
     write_keras,
     write_saved_model,
 )
-
-from agiwb.artifacts.manifest import Format
-from agiwb.errors import InputError
-from agiwb.importing.inspect import inspect_file
 
 _MOST_BYTES = 100 * 2**20
 

@@ -13,7 +13,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from import_files import (
+from onnx import helper
+
+from agiwb.artifacts.manifest import Format
+from agiwb.errors import InputError
+from agiwb.importing.detection import detect_format, files_of_model
+from agiwb.importing.inspect import inspect_file
+from agiwb.importing.tensorflow_operators import denied
+from tests.importing.import_files import (
     DENSE,
     calls,
     graph,
@@ -28,13 +35,6 @@ from import_files import (
     write_keras,
     write_saved_model,
 )
-from onnx import helper
-
-from agiwb.artifacts.manifest import Format
-from agiwb.errors import InputError
-from agiwb.importing.detection import detect_format, files_of_model
-from agiwb.importing.inspect import inspect_file
-from agiwb.importing.tensorflow_operators import denied
 
 
 def refuse(path: Path, why: str, kind: Format | None = None) -> None:

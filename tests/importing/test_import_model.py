@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from import_files import DENSE, onnx_model, sequential, with_external_data, write_keras
 
 from agiwb import (
     ConvertConfig,
@@ -27,6 +26,13 @@ from agiwb.artifacts.resolve import resolve_artifact, resolve_model
 from agiwb.cli import main
 from agiwb.importing.report import SCAN_FILE
 from agiwb.runs.record import Record
+from tests.importing.import_files import (
+    DENSE,
+    onnx_model,
+    sequential,
+    with_external_data,
+    write_keras,
+)
 
 EXAMPLES = np.random.default_rng(0).random((3, 4), np.float32)
 
@@ -45,7 +51,7 @@ def test_an_onnx_file_with_its_weights_beside_it(workspace: Path, tmp_path: Path
     assert found.artifact.classes == ("a", "b", "c")
     answer = open_runtime(found.folder).run({"features": EXAMPLES})["scores"]
     np.testing.assert_allclose(answer, EXAMPLES @ weights, rtol=1e-6)
-    with pytest.raises(NotFoundError, match=r"imported as onnx.*--format onnx.*as a Keras file"):
+    with pytest.raises(NotFoundError, match=r"as onnx.*--format onnx.*import its Keras file"):
         resolve_model("Mine-2", open_store())
     assert import_model(ImportConfig(path=path, classes=("a", "b", "c"))).reused
 

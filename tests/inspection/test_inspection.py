@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inspection.inspected_models import write_all
-from serving.onnx_models import make_artifact, write_mlp, write_two_by_two
 
 from agiwb.cli import main
 from agiwb.errors import InputError, NotFoundError
@@ -23,6 +21,8 @@ from agiwb.reporting.graph_layout import layered
 from agiwb.reporting.inspection import difference_page, inspection_page, plot_graph, plot_weights
 from agiwb.trust.encryption import encrypt_folder
 from agiwb.trust.key_files import make_encryption_key
+from tests.inspection.inspected_models import write_all
+from tests.serving.onnx_models import make_artifact, write_mlp, write_two_by_two
 
 NUMBERS = 64 * 64 + 64 + 64 * 10 + 10
 FLOAT_FILES = ["model.keras", "model.h5", "saved_model", "frozen.pb", "model.onnx", "model.tflite"]

@@ -17,16 +17,19 @@ from agiwb.jobs import warm
 from agiwb.runs import registry
 from agiwb.runs.registry import StepEntry
 
-IMPORTABLE = Path(__file__).parent
+HERE = Path(__file__).parent
+"""Its ``sitecustomize`` names the steps in each process that starts with it on its path."""
 
 
 @pytest.fixture(scope="session")
 def importable_steps() -> Iterator[None]:
     """The tests' steps, here and in each Python process started from here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(IMPORTABLE), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
         for name in ("count", "fit"):
-            patch.setitem(registry.STEPS, name, StepEntry(f"job_steps:{name}", "A test's."))
+            patch.setitem(
+                registry.STEPS, name, StepEntry(f"tests.jobs.job_steps:{name}", "A test's.")
+            )
         yield
 
 

@@ -7,5 +7,5 @@ from __future__ import annotations
 
 from agiwb.runs.registry import STEPS, StepEntry
 
-STEPS["count"] = StepEntry("job_steps:count", "Count.")
-STEPS["fit"] = StepEntry("job_steps:fit", "Fit a small model.")
+STEPS["count"] = StepEntry("tests.jobs.job_steps:count", "Count.")
+STEPS["fit"] = StepEntry("tests.jobs.job_steps:fit", "Fit a small model.")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from job_steps import CountConfig, count
 
 from agiwb import list_jobs, open_job, submit
 from agiwb.errors import CancelledError
 from agiwb.jobs import cancel
 from agiwb.jobs.job import Job
 from agiwb.runs.store import open_store
+from tests.jobs.job_steps import CountConfig, count
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_jobs")]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from job_steps import CountConfig, CountRecord, FitConfig, count
 
 from agiwb import Job, list_jobs, open_job, submit
 from agiwb.errors import ConfigError, InputError, NotFoundError, WorkError
 from agiwb.runs.store import open_store
+from tests.jobs.job_steps import CountConfig, CountRecord, FitConfig, count
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def test_a_job_outlives_its_submitter_and_is_found_by_another_process(
     script = (
         "import sys\n"
         "from agiwb import submit\n"
-        "from job_steps import CountConfig\n"
+        "from tests.jobs.job_steps import CountConfig\n"
         "job = submit('count', CountConfig(upto=4))\n"
         "heavy = {'mlflow', 'tensorflow', 'keras'} & {*sys.modules}\n"
         "print(job.id, job.state, heavy or 'light')"

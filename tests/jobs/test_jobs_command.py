@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
-from job_steps import CountConfig
 
 from agiwb import open_job, submit
 from agiwb.cli import main
+from tests.jobs.job_steps import CountConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_jobs")]
 

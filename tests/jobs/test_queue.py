@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from job_steps import CountConfig
 
 from agiwb import submit
+from tests.jobs.job_steps import CountConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_jobs")]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from job_steps import CountConfig, CountRecord
 
 from agiwb import list_jobs, open_job, submit
 from agiwb.cli import main
@@ -19,6 +18,7 @@ from agiwb.errors import InputError
 from agiwb.jobs.job import Job
 from agiwb.runs import provenance
 from agiwb.runs.store import open_store
+from tests.jobs.job_steps import CountConfig, CountRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_jobs")]
 
@@ -64,7 +64,7 @@ def test_a_killed_job_goes_on_from_its_checkpoint(until: Until) -> None:
 def test_a_killed_foreground_run_is_resumed_by_its_run_id(
     until: Until, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = "from job_steps import CountConfig, count\ncount(CountConfig(upto=4, stop_at=3))"
+    script = "from tests.jobs import job_steps as j\nj.count(j.CountConfig(upto=4, stop_at=3))"
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         until(lambda: list_jobs() and kept_number(list_jobs()[0]) == 2)
         os.kill(process.pid, signal.SIGKILL)

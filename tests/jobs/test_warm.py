@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from job_steps import CountConfig, FitConfig, FitRecord
 
 from agiwb import submit
 from agiwb.jobs import warm, warm_process
 from agiwb.jobs.job import Job
 from agiwb.runs.liveness import RunFolder
+from tests.jobs.job_steps import CountConfig, FitConfig, FitRecord
 
 pytestmark = pytest.mark.slow
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conformance.model_family import ModelFamilyConformance, answer
 
 from agiwb.datasets.dataset import Dataset, Split, Task
 from agiwb.errors import ConfigError
 from agiwb.models.registry import build_model
 from agiwb.models.specification import ModelSpec, Size
+from tests.conformance.model_family import ModelFamilyConformance, answer
 
 WORDS = ("yes", "no", "stop")
 SOUNDS = ("s", "o", "p")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from conformance.model_family import ModelFamilyConformance
-
 from agiwb.models.specification import Size
+from tests.conformance.model_family import ModelFamilyConformance
 
 
 class TestMlp(ModelFamilyConformance):

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance.model_family import answer
-from conformance.tiny_data import tiny_dataset
 
 from agiwb.datasets.dataset import Kind, Split, Task
 from agiwb.errors import ConfigError
 from agiwb.models.preprocessing import moments
 from agiwb.models.registry import build_model
 from agiwb.models.specification import ModelSpec, Size
+from tests.conformance.model_family import answer
+from tests.conformance.tiny_data import tiny_dataset
 
 pytestmark = pytest.mark.slow
 

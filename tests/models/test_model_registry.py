@@ -11,8 +11,6 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from conformance.model_family import answer
-from conformance.tiny_data import tiny_dataset
 
 from agiwb.datasets.dataset import Kind
 from agiwb.errors import ConfigError, NotFoundError
@@ -26,6 +24,8 @@ from agiwb.models.registry import (
     default_family,
 )
 from agiwb.models.specification import ModelSpec, Size
+from tests.conformance.model_family import answer
+from tests.conformance.tiny_data import tiny_dataset
 
 FITTING = """
 import keras

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from compression.rows import BASELINE_ROW, row
-from reporting.sweeps import sweep_of
 
 from agiwb.compression.sensitivity import LayerSensitivity
 from agiwb.reporting.compressed_layers import plot_layer_sparsity, plot_sensitivity
 from agiwb.reporting.stage_sizes import plot_waterfall
+from tests.compression.rows import BASELINE_ROW, row
+from tests.reporting.sweeps import sweep_of
 
 NAME = "prune_80+cluster_16+int8"
 PRUNED = row(NAME, 0.968, 100).model_copy(

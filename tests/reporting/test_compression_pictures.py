@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import struct
 
-from compression.made_up import MEASURED
 from matplotlib.text import Text
-from reporting.sweeps import sweep_of
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.sweep import SweepConfig
 from agiwb.reporting.compression import candidate_table, plot_tradeoff
 from agiwb.reporting.picture import Picture
 from agiwb.statistics import Interval
+from tests.compression.made_up import MEASURED
+from tests.reporting.sweeps import sweep_of
 
 BASELINE = MEASURED.model_copy(
     update={

@@ -124,15 +124,15 @@ def test_a_record_of_another_version_is_named_and_not_used_again() -> None:
 def test_a_known_result_is_read_without_mlflow(workspace: Path) -> None:
     first = count(CountConfig(), listener=quiet)
     script = (
-        "import sys; sys.path[:0] = [sys.argv[1]]\n"
+        "import sys\n"
         "from agiwb.runs import registry\n"
-        "registry.STEPS['count'] = registry.StepEntry('test_execute:count', '')\n"
-        "from test_execute import CountConfig, count\n"
+        "registry.STEPS['count'] = registry.StepEntry('tests.runs.test_execute:count', '')\n"
+        "from tests.runs.test_execute import CountConfig, count\n"
         "record = count(CountConfig())\n"
         "print(record.run.id, record.reused, 'mlflow' in sys.modules)"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent)],
+        [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         check=True,
@@ -201,16 +201,14 @@ def test_a_run_stops_when_asked() -> None:
 def test_a_killed_run_is_lost_and_nothing_else_is(workspace: Path) -> None:
     kept = count(CountConfig(), listener=quiet)
     script = (
-        "import sys, time; sys.path[:0] = [sys.argv[1]]\n"
+        "import time\n"
         "from agiwb.runs.provenance import describe_origin\n"
         "from agiwb.runs.store import open_store\n"
-        "from test_execute import CountConfig\n"
+        "from tests.runs.test_execute import CountConfig\n"
         "open_store().start('count', CountConfig(), 'key', describe_origin({}, {}))\n"
         "print('started', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(Path(__file__).parent)], stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"started\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conformance.runtime import RuntimeConformance
 
 from agiwb.errors import NotFoundError
 from agiwb.runtimes.runtime import open_runtime
+from tests.conformance.runtime import RuntimeConformance
 
 
 class TestFrozenGraph(RuntimeConformance):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conformance.runtime import RuntimeConformance
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import NotFoundError
 from agiwb.runtimes.keras import KerasRuntime
+from tests.conformance.runtime import RuntimeConformance
 
 
 class TestKerasFile(RuntimeConformance):

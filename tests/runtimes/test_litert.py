@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conformance.runtime import RefusalConformance, RuntimeConformance
 
 from agiwb.artifacts.signature import TensorSpec
 from agiwb.errors import InputError
 from agiwb.runtimes.litert import LiteRTRuntime
+from tests.conformance.runtime import RefusalConformance, RuntimeConformance
 
 ROWS = np.random.default_rng(1).uniform(0, 1, (20, 4)).astype(np.float32)
 

@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conformance.runtime import RefusalConformance, RuntimeConformance
-from serving.onnx_models import (
+
+from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.errors import InputError
+from agiwb.runtimes.onnx import OnnxRuntime
+from tests.conformance.runtime import RefusalConformance, RuntimeConformance
+from tests.serving.onnx_models import (
     write_echo,
     write_half_plus_two,
     write_lookup,
     write_one_at_a_time,
     write_two_by_two,
 )
-
-from agiwb.artifacts.signature import Signature, TensorSpec
-from agiwb.errors import InputError
-from agiwb.runtimes.onnx import OnnxRuntime
 
 
 class TestOnnx(RuntimeConformance):

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from serving.onnx_models import write_echo, write_lookup, write_mlp, write_two_by_two
 
 from agiwb.errors import InputError
 from agiwb.runtimes.onnx import OnnxRuntime
+from tests.serving.onnx_models import write_echo, write_lookup, write_mlp, write_two_by_two
 
 
 @pytest.fixture

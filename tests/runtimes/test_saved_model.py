@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conformance.runtime import RuntimeConformance
 
 from agiwb.errors import NotFoundError
 from agiwb.runtimes.runtime import open_runtime
 from agiwb.tensorflow_quietly import import_tensorflow
+from tests.conformance.runtime import RuntimeConformance
 
 
 class TestSavedModel(RuntimeConformance):

@@ -1,6 +1,6 @@
 """The models that the conformance cases are put to, and the ModelServerConfig that serves them.
 
-As a script, ``PYTHONPATH=tests python -m serving.conformance_models FOLDER`` writes all of them.
+As a script, ``python -m tests.serving.conformance_models FOLDER`` writes all of them.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
-from serving.saved_models import write_saved_half_plus_two
+from tests.serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
+from tests.serving.saved_models import write_saved_half_plus_two
 
 _ENTRY = 'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" {more} }}'
 _TWO_VERSIONS = """model_version_policy { specific { versions: 123 versions: 124 } }

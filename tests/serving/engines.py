@@ -10,14 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.onnx_models import (
-    write_convolution,
-    write_echo,
-    write_lookup,
-    write_mlp,
-    write_two_by_two,
-)
-
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.errors import InputError
 from agiwb.runtimes.runtime import Tensors
@@ -31,6 +23,13 @@ from agiwb.serving.servables.loader import load_servable
 from agiwb.serving.servables.policy import All
 from agiwb.serving.servables.servable import Servable
 from agiwb.serving.versions import Version
+from tests.serving.onnx_models import (
+    write_convolution,
+    write_echo,
+    write_lookup,
+    write_mlp,
+    write_two_by_two,
+)
 
 _numbers = itertools.count()
 

@@ -8,18 +8,18 @@ import threading
 import time
 
 import pytest
-from serving.engines import wait_for
-from serving.onnx_models import (
+
+from agiwb.errors import ConfigError, InputError
+from agiwb.serving.assembly import Server
+from agiwb.serving.settings import ServerSettings
+from tests.serving.engines import wait_for
+from tests.serving.onnx_models import (
     write_convolution,
     write_half_plus_two,
     write_one_at_a_time,
     write_two_by_two,
 )
-from serving.served import asking, request
-
-from agiwb.errors import ConfigError, InputError
-from agiwb.serving.assembly import Server
-from agiwb.serving.settings import ServerSettings
+from tests.serving.served import asking, request
 
 PREDICT = "/v1/models/m:predict"
 

@@ -7,11 +7,11 @@ import threading
 import time
 
 import pytest
-from serving.loaded_server import serving
 
 from agiwb.errors import InputError, ServingError
 from agiwb.serving import client as client_module
 from agiwb.serving.client import Client
+from tests.serving.loaded_server import serving
 
 
 @pytest.fixture

@@ -7,15 +7,6 @@ import json
 import numpy as np
 import pytest
 import yaml
-from serving.conformance_cases import (
-    DTYPES,
-    FOLDER,
-    body_of,
-    is_like,
-    read_cases,
-    read_deviations,
-    tensor_of,
-)
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import AgiwbError
@@ -27,6 +18,15 @@ from agiwb.serving.rest_json.examples_json import (
 from agiwb.serving.rest_json.predict_json import decode_request, encode_response
 from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.status import http_status_of
+from tests.serving.conformance_cases import (
+    DTYPES,
+    FOLDER,
+    body_of,
+    is_like,
+    read_cases,
+    read_deviations,
+    tensor_of,
+)
 
 _KINDS = {bytes: "bytes", float: "float", int: "int64"}
 

@@ -19,8 +19,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from serving.conformance_cases import body_of, is_like, read_cases
-from serving.conformance_models import write_config, write_onnx_models, write_tensorflow_models
+
+from tests.serving.conformance_cases import body_of, is_like, read_cases
+from tests.serving.conformance_models import (
+    write_config,
+    write_onnx_models,
+    write_tensorflow_models,
+)
 
 ADDRESS = os.environ.get("AGIWB_CONFORMANCE_ADDRESS")
 START_S = 60

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving.onnx_models import make_artifact
 
 from agiwb.errors import InputError, NotFoundError, ServingError
 from agiwb.serving.detached import DetachedServer, find_server, list_servers, serve_detached
 from agiwb.serving.live import figures, read_metrics
 from agiwb.serving.serve import ServeConfig
+from tests.serving.onnx_models import make_artifact
 
 pytestmark = pytest.mark.slow
 

@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import psutil
 import pytest
-from serving.onnx_models import write_half_plus_two, write_mlp, write_two_by_two
 
 from agiwb.errors import InputError, ServingError
 from agiwb.runtimes.onnx import OnnxRuntime
 from agiwb.serving.launch import start_server
 from agiwb.serving.prediction_log import read_predictions
 from agiwb.serving.serve import ServeConfig, serve
+from tests.serving.onnx_models import write_half_plus_two, write_mlp, write_two_by_two
 
 pytestmark = pytest.mark.slow
 

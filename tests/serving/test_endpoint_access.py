@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 import trustme
-from serving.onnx_models import write_half_plus_two
 
 from agiwb.errors import InputError
 from agiwb.serving.access.keys import add_key
 from agiwb.serving.client_needs import needs_of_clients
 from agiwb.serving.serve import ServeConfig, serve
+from tests.serving.onnx_models import write_half_plus_two
 
 AUTHORITY = trustme.CA()
 

@@ -6,10 +6,10 @@ import json
 import time
 
 import pytest
-from serving.onnx_models import make_artifact
 
 from agiwb.errors import InputError
 from agiwb.serving.serve import ServeConfig, serve
+from tests.serving.onnx_models import make_artifact
 
 pytestmark = pytest.mark.slow
 

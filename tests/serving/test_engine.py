@@ -13,15 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving.engines import Watched, ask, ask_now, caller, engine_of, load, load_composite, wait_for
-from serving.onnx_models import (
-    write_centred,
-    write_convolution,
-    write_half_plus_two,
-    write_mlp,
-    write_pair_sum,
-    write_two_by_two,
-)
 
 from agiwb.errors import AgiwbError, InputError, ServingError
 from agiwb.serving.access.gate import Gate
@@ -32,6 +23,24 @@ from agiwb.serving.http.listener import serve_http
 from agiwb.serving.prediction_log import LogPolicy, PredictionLog, iterate_predictions
 from agiwb.serving.rest.application import RestApplication
 from agiwb.serving.status import Code, Refusal, code_of
+from tests.serving.engines import (
+    Watched,
+    ask,
+    ask_now,
+    caller,
+    engine_of,
+    load,
+    load_composite,
+    wait_for,
+)
+from tests.serving.onnx_models import (
+    write_centred,
+    write_convolution,
+    write_half_plus_two,
+    write_mlp,
+    write_pair_sum,
+    write_two_by_two,
+)
 
 HALVES = np.float32([1, 2])
 

@@ -8,9 +8,6 @@ import json
 import numpy as np
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from serving.engines import Watched, ask, ask_now, engine_of, load
-from serving.onnx_models import write_half_plus_two
-from serving.served import asking, request
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.serving.access.gate import Gate
@@ -22,6 +19,9 @@ from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.rest.application import RestApplication
 from agiwb.serving.servables.servable import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
 from agiwb.serving.servables.warm_up import write_warm_up
+from tests.serving.engines import Watched, ask, ask_now, engine_of, load
+from tests.serving.onnx_models import write_half_plus_two
+from tests.serving.served import asking, request
 
 BATCHING = BatchingParameters(max_batch_size=2, batch_timeout_micros=1000)
 

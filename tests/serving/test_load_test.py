@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from serving.loaded_server import serving
 
 from agiwb.errors import InputError, ServingError
 from agiwb.serving.load_test import LoadTest, load_test
+from tests.serving.loaded_server import serving
 
 QUICK = {"seconds": 1.0, "warm_up_s": 0.0, "timeout_s": 3.0}
 

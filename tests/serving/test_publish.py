@@ -4,12 +4,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from serving.onnx_models import make_artifact, write_half_plus_two
 
 from agiwb.artifacts.manifest import read_artifact
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.serving.publish import publish
 from agiwb.serving.versions import Version
+from tests.serving.onnx_models import make_artifact, write_half_plus_two
 
 
 def artifact(folder, addend=2.0):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from onnx import TensorProto
-from serving.engines import load, load_composite
-from serving.onnx_models import (
+
+from agiwb.serving.row_wise import Prepared, find_row_wise, may_merge, merge_key
+from tests.serving.engines import load, load_composite
+from tests.serving.onnx_models import (
     write_centred,
     write_convolution,
     write_echo,
@@ -18,8 +20,6 @@ from serving.onnx_models import (
     write_pair_sum,
     write_two_by_two,
 )
-
-from agiwb.serving.row_wise import Prepared, find_row_wise, may_merge, merge_key
 
 
 @pytest.mark.parametrize(

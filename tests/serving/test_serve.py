@@ -11,7 +11,6 @@ import urllib.request
 
 import psutil
 import pytest
-from serving.onnx_models import make_artifact, write_half_plus_two
 
 from agiwb.errors import ConfigError, InputError, NotFoundError, ServingError, WorkspaceError
 from agiwb.serving import server
@@ -19,6 +18,7 @@ from agiwb.serving.address import is_loopback
 from agiwb.serving.grpc_port import take_grpc_port
 from agiwb.serving.serve import ServeConfig, serve
 from agiwb.serving.settings import DEFAULT_GRPC_PORT, ServerSettings
+from tests.serving.onnx_models import make_artifact, write_half_plus_two
 
 
 def test_tensorflow_servings_own_command_line_is_understood(capsys):

@@ -16,12 +16,12 @@ import grpc
 import numpy as np
 import psutil
 import pytest
-from serving.onnx_models import write_half_plus_two, write_loop
 
 from agiwb.serving.prediction_log import read_predictions
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.protobuf.tensor_proto import write_tensor
 from agiwb.serving.stop_limits import PROCESS_S, SERVER_S, WORKERS_S
+from tests.serving.onnx_models import write_half_plus_two, write_loop
 
 pytestmark = pytest.mark.slow
 

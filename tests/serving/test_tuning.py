@@ -11,8 +11,6 @@ import time
 
 import numpy as np
 import pytest
-from serving.loaded_server import serving
-from serving.onnx_models import write_centred, write_half_plus_two, write_mlp, write_one_at_a_time
 
 from agiwb.errors import ConfigError, InputError
 from agiwb.serving.batching import BatchingParameters, read_batching_parameters
@@ -23,6 +21,13 @@ from agiwb.serving.serve import ServeConfig
 from agiwb.serving.settings import ServerSettings
 from agiwb.serving.tuning import BatchTiming, Trial, candidates, time_batches, tune
 from agiwb.serving.versions import Version
+from tests.serving.loaded_server import serving
+from tests.serving.onnx_models import (
+    write_centred,
+    write_half_plus_two,
+    write_mlp,
+    write_one_at_a_time,
+)
 
 PLAIN_TIMINGS = (BatchTiming(1, 1.0), BatchTiming(8, 2.0), BatchTiming(32, 8.0))
 

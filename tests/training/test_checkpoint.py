@@ -21,7 +21,7 @@ def test_a_damaged_checkpoint_counts_for_nothing(content: bytes, tmp_path: Path)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
-    from tiny_data import made_up
+    from tests.training.tiny_data import made_up
 
     data, path = made_up("classification"), tmp_path / "epoch.npz"
     open_trial(TrainConfig(architecture="mlp", epochs=1, units=8), data).fit(checkpoint=path)

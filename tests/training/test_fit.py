@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_data import made_up
 
 from agiwb.training.config import TrainConfig
 from agiwb.training.fit import Trial, open_trial
+from tests.training.tiny_data import made_up
 
 pytestmark = pytest.mark.slow
 

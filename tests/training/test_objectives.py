@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tiny_data import made_up
 
 from agiwb.datasets.dataset import Task
 from agiwb.datasets.main_metric import main_metric
 from agiwb.errors import ConfigError
 from agiwb.training.config import TrainConfig
 from agiwb.training.fit import Trial, open_trial
+from tests.training.tiny_data import made_up
 
 pytestmark = pytest.mark.slow
 

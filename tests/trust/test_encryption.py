@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving.onnx_models import make_artifact
 
 from agiwb.artifacts.manifest import read_artifact
 from agiwb.artifacts.resolve import resolve_artifact
@@ -26,6 +25,7 @@ from agiwb.trust.encryption import (
     read_encrypted,
 )
 from agiwb.trust.key_files import make_encryption_key
+from tests.serving.onnx_models import make_artifact
 
 CHUNK = (1 << 20) + 16
 HEADER = 66

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving.onnx_models import make_artifact
 
 from agiwb.artifacts.resolve import resolve_artifact
 from agiwb.errors import InputError, NotFoundError, WorkError
 from agiwb.runs.store import open_store
 from agiwb.trust.key_files import make_signing_keys
 from agiwb.trust.signing import SIGNATURE_FILE, sign_folder, verify_folder
+from tests.serving.onnx_models import make_artifact
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from compression.made_up import MEASURED
-from reporting.sweeps import sweep_of
 
 from agiwb.compression.candidate import Candidate
 from agiwb.statistics import Interval
+from tests.compression.made_up import MEASURED
+from tests.reporting.sweeps import sweep_of
 from widgets.guard import STRICT
 from widgets.tradeoff import TradeoffState, TradeoffView
 from widgets.tradeoff.marks import size_front, size_marks, speed_marks

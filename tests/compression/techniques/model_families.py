@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from compression.techniques.trained_digits import fitted
+from tests.compression.techniques.trained_digits import fitted
 
 FAMILIES = ("residual", "lstm", "tokens")
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import (
+
+from agiwb.compression.techniques.distillation import Distillation
+from agiwb.compression.techniques.jitter import shifted
+from agiwb.compression.techniques.teaching import Softening, distillation_loss, soften
+from agiwb.errors import ConfigError, WorkError
+from tests.compression.techniques.trained_digits import (
     accuracy,
     bench,
     same_weights,
     trained,
     with_nested_parts,
 )
-
-from agiwb.compression.techniques.distillation import Distillation
-from agiwb.compression.techniques.jitter import shifted
-from agiwb.compression.techniques.teaching import Softening, distillation_loss, soften
-from agiwb.errors import ConfigError, WorkError
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
 

@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import (
+
+from agiwb.compression.techniques.factors import ranks
+from agiwb.compression.techniques.low_rank import LowRank
+from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
+from agiwb.errors import WorkError
+from tests.compression.techniques.trained_digits import (
     accuracy,
     answers,
     bench,
@@ -15,11 +20,6 @@ from compression.techniques.trained_digits import (
     trained,
     with_nested_parts,
 )
-
-from agiwb.compression.techniques.factors import ranks
-from agiwb.compression.techniques.low_rank import LowRank
-from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
-from agiwb.errors import WorkError
 
 VALUES = np.array([4.0, 2.0, 1.0, 1.0])
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import (
+
+from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
+from agiwb.errors import ConfigError
+from tests.compression.techniques.trained_digits import (
     accuracy,
     bench,
     kernels,
     same_weights,
     trained,
 )
-
-from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
-from agiwb.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 

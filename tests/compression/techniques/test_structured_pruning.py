@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import (
+
+from agiwb.compression.techniques.structured_pruning import StructuredPruning
+from agiwb.errors import ConfigError, WorkError
+from tests.compression.techniques.trained_digits import (
     accuracy,
     answers,
     bench,
@@ -15,9 +18,6 @@ from compression.techniques.trained_digits import (
     trained,
     with_nested_parts,
 )
-
-from agiwb.compression.techniques.structured_pruning import StructuredPruning
-from agiwb.errors import ConfigError, WorkError
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import bench
 
 from agiwb.compression.techniques.clustering import Cluster
 from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
@@ -15,6 +14,7 @@ from agiwb.compression.techniques.support import WITH_WEIGHTS
 from agiwb.compression.techniques.technique import Technique
 from agiwb.compression.techniques.two_four import TwoFour
 from agiwb.errors import WorkError
+from tests.compression.techniques.trained_digits import bench
 
 SEQUENCE, IMAGE, VIDEO, TOKENS = (6, 5), (6, 6, 5), (4, 6, 6, 5), (6,)
 MADE: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {

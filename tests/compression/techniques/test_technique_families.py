@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.model_families import FAMILIES, model_of
-from compression.techniques.trained_digits import bench
 
 from agiwb.compression.techniques.clustering import Cluster
 from agiwb.compression.techniques.distillation import Distillation
@@ -19,6 +17,8 @@ from agiwb.compression.techniques.order import TECHNIQUES
 from agiwb.compression.techniques.structured_pruning import StructuredPruning
 from agiwb.compression.techniques.technique import Technique
 from agiwb.compression.techniques.two_four import TwoFour
+from tests.compression.techniques.model_families import FAMILIES, model_of
+from tests.compression.techniques.trained_digits import bench
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import accuracy, bench, kernels, same_weights, trained
 
 from agiwb.compression.techniques.two_four import TwoFour, two_four_mask
 from agiwb.errors import WorkError
+from tests.compression.techniques.trained_digits import (
+    accuracy,
+    bench,
+    kernels,
+    same_weights,
+    trained,
+)
 
 
 def groups(kernel: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compression.techniques.trained_digits import accuracy, bench, kernels, trained
 
 from agiwb.compression.pruning import magnitude_mask, polynomial_sparsity
 from agiwb.compression.techniques.clustering import Cluster
@@ -16,6 +15,7 @@ from agiwb.compression.techniques.fake_quantization import QuantizationAware
 from agiwb.compression.techniques.integer_file import convert_trained
 from agiwb.compression.techniques.magnitude_pruning import MagnitudePruning
 from agiwb.errors import WorkError
+from tests.compression.techniques.trained_digits import accuracy, bench, kernels, trained
 
 # Not by importing it, which would turn `tf.keras` into Keras 2 before the loader can prevent that.
 INSTALLED = importlib.util.find_spec("tensorflow_model_optimization") is not None
@@ -122,9 +122,8 @@ def test_what_the_toolkit_cannot_do_is_said(toolkit: Any):
 
 @pytest.mark.parametrize("family", ["residual", "lstm", "tokens"])
 def test_twins_of_other_families_answer_alike(family: str, toolkit: Any):
-    from compression.techniques.model_families import model_of
-
     from agiwb.compression.tfmot.twin import twin_of
+    from tests.compression.techniques.model_families import model_of
 
     model, examples = model_of(family), bench()
     twin = twin_of(model, examples)

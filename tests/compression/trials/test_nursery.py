@@ -148,15 +148,15 @@ def test_closing_leaves_no_process(tmp_path: Path):
 
 def test_a_killed_owner_leaves_no_process(tmp_path: Path):
     code = (
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
+        "import sys, pathlib\n"
         "from agiwb.compression.trials.nursery import Nursery\n"
-        "from test_nursery import begin_and_hang, first_said\n"
-        "nursery = Nursery(pathlib.Path(sys.argv[2]))\n"
+        "from tests.compression.trials.test_nursery import begin_and_hang, first_said\n"
+        "nursery = Nursery(pathlib.Path(sys.argv[1]))\n"
         "nursery.start(1, begin_and_hang, 0)\n"
         "print(*first_said(nursery), nursery._process.pid, flush=True)\n"
         "nursery.wait(600)\n"
     )
-    words = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
+    words = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         child, grandchild, process = map(int, owner.stdout.readline().split())

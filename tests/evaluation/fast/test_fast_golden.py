@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from golden_cases import CONFIGS
-from tfma_reference import differences, read_results, stored
 
 from agiwb.evaluation.tfma_engine import import_tfma, run_pipeline
+from tests.evaluation.fast.golden_cases import CONFIGS
+from tests.evaluation.fast.tfma_reference import differences, read_results, stored
 
 pytestmark = pytest.mark.slow
 

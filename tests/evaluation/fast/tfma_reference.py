@@ -1,7 +1,7 @@
 """TFMA itself on the golden cases, run through Beam, and its results as plain values to compare.
 
 As a program it stores what TFMA writes, in minutes: after a new TFMA or a change of the cases run
-``python tests/evaluation/fast/tfma_reference.py``.
+``python -m tests.evaluation.fast.tfma_reference``.
 """
 
 from __future__ import annotations
@@ -124,10 +124,10 @@ def stored():
 
 def store():
     """Run TFMA on every golden case and store what it writes."""
-    from golden_cases import CONFIGS, make_columns
     from google.protobuf import text_format
 
     from agiwb.evaluation.tfma_engine import import_tfma
+    from tests.evaluation.fast.golden_cases import CONFIGS, make_columns
 
     version = import_tfma().__version__
     from tensorflow_model_analysis.proto import config_pb2

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from logged_predictions import prediction, write
 
 from agiwb.cli import main
 from agiwb.errors import InputError, NotFoundError
 from agiwb.monitoring.log import add_labels, join_labels, label_history, read_predictions
 from agiwb.serving.prediction_log.compaction import compact
+from tests.serving.prediction_log.logged_predictions import prediction, write
 
 
 @pytest.fixture

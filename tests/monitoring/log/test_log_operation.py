@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from logged_predictions import prediction, write
-
 from agiwb.monitoring.log import read_latencies, roll
 from agiwb.monitoring.operation import check_operation
 from agiwb.monitoring.window import Chosen, read_window
 from agiwb.serving.prediction_log.compaction import compact
+from tests.serving.prediction_log.logged_predictions import prediction, write
 
 HOUR = 3600
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from logged_predictions import prediction, write
 
 from agiwb.errors import ConfigError, NotFoundError
 from agiwb.monitoring.log import read_predictions, read_rollups, roll
@@ -21,6 +18,7 @@ from agiwb.monitoring.log.upkeep import main as keep_up
 from agiwb.monitoring.sketches import NumericSketch
 from agiwb.serving.prediction_log.compaction import compact
 from agiwb.serving.prediction_log.places import parts_in
+from tests.serving.prediction_log.logged_predictions import prediction, write
 
 HOUR, DAY = 3600, 86_400
 
@@ -196,7 +194,7 @@ KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
 import pyarrow.parquet
-from logged_predictions import prediction, write
+from tests.serving.prediction_log.logged_predictions import prediction, write
 from agiwb.monitoring.log import rolling
 from agiwb.monitoring.log.rolling import roll
 from agiwb.serving.prediction_log.compaction import compact
@@ -226,14 +224,12 @@ for last in range(1, 99):
 
 @pytest.mark.slow
 def test_a_killed_roller_neither_loses_nor_doubles_a_row(tmp_path):
-    paths = [str(Path(__file__).parents[2] / "serving" / "prediction_log"), *sys.path]
     run = subprocess.run(
         [sys.executable, "-c", KILLED, tmp_path],
         check=True,
         capture_output=True,
         text=True,
         timeout=300,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )
     steps = run.stdout.splitlines()
     assert {"draft on the disk", "named", "deleted"} <= set(steps)

@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-from serving.onnx_models import write_echo, write_half_plus_two, write_mlp, write_two_by_two
 
 from agiwb.serving.launch import start_server, stop_server
+from tests.serving.onnx_models import write_echo, write_half_plus_two, write_mlp, write_two_by_two
 
 MODELS = {
     "half": write_half_plus_two,

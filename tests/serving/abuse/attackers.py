@@ -8,9 +8,10 @@ import socket
 from typing import Any, Self
 
 import grpc
-from serving.abuse.abused_server import Abused, Reply, read_reply
-from serving.abuse.hostile_messages import HostileCall
-from serving.abuse.hostile_requests import HostileRequest
+
+from tests.serving.abuse.abused_server import Abused, Reply, read_reply
+from tests.serving.abuse.hostile_messages import HostileCall
+from tests.serving.abuse.hostile_requests import HostileRequest
 
 SERVERS_RIGHT = {501, 503, 504, 505}
 """Statuses above 500 that tell what is so: not offered here, too busy, too late, another HTTP."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
-from serving.grpc.grpc_client import HEALTH, INFERENCE, MODEL, PREDICTION, predict_request
 
 from agiwb.serving.protobuf.messages import message_class
+from tests.serving.grpc.grpc_client import HEALTH, INFERENCE, MODEL, PREDICTION, predict_request
 
 _ODD_INTEGERS = (0, 1, -1, 2, 7, 23, 99, 2**31 - 1, -(2**31), 2**62, 2**63 - 1, -(2**63))
 _ODD_TEXTS = (

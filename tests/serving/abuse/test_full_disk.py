@@ -9,7 +9,8 @@ import subprocess
 
 import psutil
 import pytest
-from serving.abuse.abused_server import abused
+
+from tests.serving.abuse.abused_server import abused
 
 pytestmark = pytest.mark.slow
 WIDE = b'{"instances":[' + b"1," * 299 + b"1]}"

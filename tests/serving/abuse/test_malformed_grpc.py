@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving.abuse.abused_server import abused
-from serving.abuse.attackers import GrpcAttacker
-from serving.abuse.hostile_messages import VALID_CALLS, HostileCall, draw_call
-from serving.grpc.grpc_client import INFERENCE, PREDICTION, predict_request
 
 from agiwb.serving.protobuf.messages import message_class
+from tests.serving.abuse.abused_server import abused
+from tests.serving.abuse.attackers import GrpcAttacker
+from tests.serving.abuse.hostile_messages import VALID_CALLS, HostileCall, draw_call
+from tests.serving.grpc.grpc_client import INFERENCE, PREDICTION, predict_request
 
 pytestmark = pytest.mark.slow
 PREDICT = f"/{PREDICTION}/Predict"

@@ -7,9 +7,10 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving.abuse.abused_server import abused, error_of
-from serving.abuse.attackers import HttpAttacker
-from serving.abuse.hostile_requests import VALID, HostileRequest, binary_headers, draw_request
+
+from tests.serving.abuse.abused_server import abused, error_of
+from tests.serving.abuse.attackers import HttpAttacker
+from tests.serving.abuse.hostile_requests import VALID, HostileRequest, binary_headers, draw_request
 
 pytestmark = pytest.mark.slow
 

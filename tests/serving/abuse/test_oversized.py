@@ -9,7 +9,8 @@ import threading
 import time
 
 import pytest
-from serving.abuse.abused_server import abused, error_of, read_reply
+
+from tests.serving.abuse.abused_server import abused, error_of, read_reply
 
 pytestmark = pytest.mark.slow
 GIGABYTE = 1 << 30

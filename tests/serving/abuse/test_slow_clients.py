@@ -6,7 +6,8 @@ import contextlib
 import time
 
 import pytest
-from serving.abuse.abused_server import HALF, abused, read_reply, request_bytes
+
+from tests.serving.abuse.abused_server import HALF, abused, read_reply, request_bytes
 
 pytestmark = pytest.mark.slow
 CLIENTS = 300

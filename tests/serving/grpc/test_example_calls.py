@@ -3,11 +3,11 @@ from __future__ import annotations
 import grpc
 import numpy as np
 import pytest
-from serving.grpc.grpc_client import PREDICTION, ModelConfig, serving
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.servables.servable import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
+from tests.serving.grpc.grpc_client import PREDICTION, ModelConfig, serving
 
 EXAMPLES = TensorSpec(name="inputs", dtype="object", shape=(None,))
 Example = message_class("tensorflow.Example")

@@ -10,16 +10,6 @@ import grpc
 import numpy as np
 import pytest
 import trustme
-from serving.grpc.grpc_client import (
-    HEALTH,
-    INFERENCE,
-    PREDICTION,
-    model,
-    outputs_of,
-    predict_request,
-    serving,
-)
-from serving.onnx_models import write_half_plus_two
 
 from agiwb.errors import ServingError
 from agiwb.serving.access.gate import ANY_CERTIFICATE, Gate
@@ -29,6 +19,16 @@ from agiwb.serving.grpc.server import start_grpc
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.servables.loader import load_servable
 from agiwb.serving.status import Code, Refusal
+from tests.serving.grpc.grpc_client import (
+    HEALTH,
+    INFERENCE,
+    PREDICTION,
+    model,
+    outputs_of,
+    predict_request,
+    serving,
+)
+from tests.serving.onnx_models import write_half_plus_two
 
 REQUEST = predict_request("half", x=np.float32([1]))
 

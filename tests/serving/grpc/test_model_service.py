@@ -7,12 +7,19 @@ import time
 import grpc
 import numpy as np
 import pytest
-from serving.grpc.grpc_client import HEALTH, MODEL, model, outputs_of, predict_request, serving
-from serving.onnx_models import write_half_plus_two
 
 from agiwb.serving.access.gate import Gate
 from agiwb.serving.protobuf.messages import enum_numbers, message_class
 from agiwb.serving.servables.models_config import ModelsFile
+from tests.serving.grpc.grpc_client import (
+    HEALTH,
+    MODEL,
+    model,
+    outputs_of,
+    predict_request,
+    serving,
+)
+from tests.serving.onnx_models import write_half_plus_two
 
 STATES = enum_numbers("tensorflow.serving.ModelVersionStatus.State")
 SERVING_STATUS = enum_numbers("grpc.health.v1.HealthCheckResponse.ServingStatus")

@@ -10,12 +10,12 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from serving.client_environments import make_environment, told_by
-from serving.grpc.grpc_client import model, serving
-from serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
-from serving.protobuf.real_descriptors import fields_of, read_descriptors
 
 from agiwb.serving.protobuf.messages import pool
+from tests.serving.client_environments import make_environment, told_by
+from tests.serving.grpc.grpc_client import model, serving
+from tests.serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
+from tests.serving.protobuf.real_descriptors import fields_of, read_descriptors
 
 pytestmark = pytest.mark.slow
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import grpc
 import numpy as np
 import pytest
-from serving.grpc.grpc_client import INFERENCE, model, serving
-from serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
 
 from agiwb import __version__
 from agiwb.errors import InputError
 from agiwb.serving.grpc.infer_tensors import read_inputs, write_output
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.rest_json.oip_types import DATATYPES
+from tests.serving.grpc.grpc_client import INFERENCE, model, serving
+from tests.serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
 
 
 def message(kind, **fields):

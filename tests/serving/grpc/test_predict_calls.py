@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 import pytest
-from serving.grpc.grpc_client import PREDICTION, model, outputs_of, predict_request, serving
-from serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
 
 from agiwb.serving.batching import BatchingParameters
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.row_wise import Prepared
 from agiwb.serving.servables.loader import load_servable
+from tests.serving.grpc.grpc_client import PREDICTION, model, outputs_of, predict_request, serving
+from tests.serving.onnx_models import write_echo, write_half_plus_two, write_two_by_two
 
 F4 = np.float32
 

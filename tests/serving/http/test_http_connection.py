@@ -13,11 +13,18 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from answering_server import Running, echo, echo_late, read_all, serving, statuses
 
 from agiwb.serving.http.limits import Limits
 from agiwb.serving.http.messages import Request, Response
 from agiwb.serving.status import Code, Refusal
+from tests.serving.http.answering_server import (
+    Running,
+    echo,
+    echo_late,
+    read_all,
+    serving,
+    statuses,
+)
 
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
-from answering_server import Running, echo, echo_late, serving, statuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agiwb.serving.http.limits import Limits
 from agiwb.serving.http.messages import Request, Response
+from tests.serving.http.answering_server import Running, echo, echo_late, serving, statuses
 
 HOST = b"Host: a\r\n"
 LIMITS = Limits(

@@ -12,13 +12,13 @@ import time
 
 import pytest
 import trustme
-from answering_server import echo, read_all, serving, statuses
 
 from agiwb.errors import InputError
 from agiwb.serving.access.tls import TlsConfig, http_context
 from agiwb.serving.address import listen
 from agiwb.serving.http.listener import new_event_loop, serve_http
 from agiwb.serving.http.messages import Request, Response
+from tests.serving.http.answering_server import echo, read_all, serving, statuses
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 

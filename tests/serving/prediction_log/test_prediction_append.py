@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from logged_predictions import prediction, write
 
 from agiwb.errors import ConfigError, ServingError
 from agiwb.serving.prediction_log import (
@@ -22,11 +21,12 @@ from agiwb.serving.prediction_log import (
 )
 from agiwb.serving.prediction_log import log as log_module
 from agiwb.serving.prediction_log.compaction import compact
+from tests.serving.prediction_log.logged_predictions import prediction, write
 
 WRITER = """
 import os, sys
 from pathlib import Path
-from logged_predictions import prediction
+from tests.serving.prediction_log.logged_predictions import prediction
 from agiwb.serving.prediction_log import LogPolicy, PredictionLog
 log = PredictionLog(Path(sys.argv[1]), policy=LogPolicy(durability=sys.argv[2], segment_bytes=9999))
 for index in range(10**9):
@@ -321,7 +321,7 @@ def test_a_model_whose_disk_is_full_takes_no_other_with_it(small_disk, tmp_path,
 BUFFERED_FILE = """
 import resource, sys
 from pathlib import Path
-from logged_predictions import prediction
+from tests.serving.prediction_log.logged_predictions import prediction
 from agiwb.serving.prediction_log import LogPolicy, PredictionLog
 from agiwb.serving.prediction_log import log as log_module
 log_module._LOOK_S = 3600
@@ -336,9 +336,7 @@ assert log.logged["m"] == 1000
 
 
 def test_what_was_buffered_for_a_file_that_may_not_grow_goes_to_another(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-c", BUFFERED_FILE, tmp_path], env=environment(), check=False, timeout=60
-    )
+    run = subprocess.run([sys.executable, "-c", BUFFERED_FILE, tmp_path], check=False, timeout=60)
     assert run.returncode == 0
     assert times_in(tmp_path) == list(range(1000))
 
@@ -346,7 +344,7 @@ def test_what_was_buffered_for_a_file_that_may_not_grow_goes_to_another(tmp_path
 NO_DESCRIPTOR_LEFT = """
 import os, resource, sys, threading, time
 from pathlib import Path
-from logged_predictions import prediction
+from tests.serving.prediction_log.logged_predictions import prediction
 from agiwb.serving.prediction_log import PredictionLog
 from agiwb.serving.prediction_log import log as log_module
 log_module._LOOK_S = 0.02
@@ -371,7 +369,6 @@ assert not log._segments["m"].is_dirty
 def test_the_log_is_kept_though_there_is_no_descriptor_left(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", NO_DESCRIPTOR_LEFT, tmp_path],
-        env=environment(),
         check=False,
         timeout=60,
     )
@@ -395,7 +392,7 @@ def test_a_segment_that_fails_does_not_end_the_care_for_others(tmp_path, make, m
 FULL_FILE = """
 import resource, sys
 from pathlib import Path
-from logged_predictions import prediction
+from tests.serving.prediction_log.logged_predictions import prediction
 from agiwb.serving.prediction_log import PredictionLog
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 log = PredictionLog(Path(sys.argv[1]))
@@ -406,9 +403,7 @@ assert not log.lost
 
 
 def test_a_file_that_may_not_grow_is_followed_by_another(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-c", FULL_FILE, tmp_path], env=environment(), check=False, timeout=60
-    )
+    run = subprocess.run([sys.executable, "-c", FULL_FILE, tmp_path], check=False, timeout=60)
     assert run.returncode == 0
     assert times_in(tmp_path) == list(range(100))
 
@@ -421,7 +416,6 @@ def test_no_acknowledged_prediction_is_lost_to_kill_9(tmp_path, durability, capl
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, folder, durability],
             stdout=subprocess.PIPE,
-            env=environment(),
         ) as child:
             assert child.stdout is not None
             child.stdout.readline()
@@ -483,7 +477,3 @@ def wait_for(happened):
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def environment():
-    return os.environ | {"PYTHONPATH": os.path.dirname(__file__)}  # noqa: PTH120

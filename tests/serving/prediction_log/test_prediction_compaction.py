@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from logged_predictions import prediction, write
 
 from agiwb.errors import ServingError
 from agiwb.serving.prediction_log import (
@@ -24,6 +23,7 @@ from agiwb.serving.prediction_log import (
 )
 from agiwb.serving.prediction_log.compaction import compact, main
 from agiwb.serving.prediction_log.retention import retain
+from tests.serving.prediction_log.logged_predictions import prediction, write
 
 DAY = 86_400
 
@@ -31,7 +31,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import pyarrow.parquet
-from logged_predictions import prediction, write
+from tests.serving.prediction_log.logged_predictions import prediction, write
 from agiwb.serving.prediction_log.compaction import compact
 
 DAY = 86_400
@@ -138,7 +138,6 @@ def test_a_crash_at_any_step_neither_loses_nor_doubles_a_row(memory_disk):
         capture_output=True,
         text=True,
         timeout=120,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
     )
     steps = run.stdout.splitlines()
     for last in range(1, len(steps) + 1):

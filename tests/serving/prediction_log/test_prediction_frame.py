@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from logged_predictions import assert_same, prediction
 
 from agiwb.serving.prediction_log.frame import encode_frame, read_frames, read_frames_backwards
 from agiwb.serving.prediction_log.payload import decode_prediction, encode_prediction
+from tests.serving.prediction_log.logged_predictions import assert_same, prediction
 
 NUMBERS = [np.dtype(code) for code in "?bhilBHILefdFD"]
 NAMES = st.text(st.characters(codec="utf-8"), max_size=12)

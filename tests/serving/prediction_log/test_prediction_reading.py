@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pytest
-from logged_predictions import assert_same, prediction, write
 
 from agiwb.serving.prediction_log import (
     PredictionLog,
@@ -13,6 +12,7 @@ from agiwb.serving.prediction_log import (
     read_predictions,
 )
 from agiwb.serving.prediction_log.compaction import compact
+from tests.serving.prediction_log.logged_predictions import assert_same, prediction, write
 
 DAY = 86_400
 

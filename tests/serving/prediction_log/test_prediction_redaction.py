@@ -5,11 +5,11 @@ import hmac
 
 import numpy as np
 import pytest
-from logged_predictions import prediction, write
 
 from agiwb.errors import ConfigError
 from agiwb.serving.prediction_log import LogPolicy, PredictionLog, iterate_predictions
 from agiwb.serving.prediction_log.redaction import Redactor
+from tests.serving.prediction_log.logged_predictions import prediction, write
 
 KEY = b"0123456789abcdef0123456789abcdef"
 NAME, AGE, INCOME = "Ada Lovelace", np.float32(36.123456), np.float32(51234.567)

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from serving.protobuf.real_descriptors import fields_of, read_descriptors
 
 from agiwb.errors import ConfigError, InputError
 from agiwb.serving.protobuf import messages
@@ -15,6 +14,7 @@ from agiwb.serving.protobuf.messages import (
     parse_text,
     pool,
 )
+from tests.serving.protobuf.real_descriptors import fields_of, read_descriptors
 
 TENSORFLOW_MODULES = (
     "tensorflow.core.framework.tensor_pb2",

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from serving.onnx_models import make_artifact
 
 from agiwb.errors import AgiwbError
 from agiwb.serving.exchange import ModelSpec
@@ -22,6 +21,7 @@ from agiwb.serving.servables.loader import load_servable
 from agiwb.serving.servables.model_changes import ModelChanges
 from agiwb.serving.servables.models_config import ModelsFile
 from agiwb.serving.servables.policy import All, Specific
+from tests.serving.onnx_models import make_artifact
 
 
 class Served:

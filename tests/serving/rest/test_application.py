@@ -9,7 +9,12 @@ import threading
 
 import numpy as np
 import pytest
-from serving.onnx_models import (
+
+from agiwb.errors import InputError
+from agiwb.serving.access.keys import add_key
+from agiwb.serving.exchange import ModelSpec
+from agiwb.serving.prediction_log import read_predictions
+from tests.serving.onnx_models import (
     write_convolution,
     write_half_plus_two,
     write_lookup,
@@ -17,12 +22,7 @@ from serving.onnx_models import (
     write_one_at_a_time,
     write_two_by_two,
 )
-from serving.served import asking, request
-
-from agiwb.errors import InputError
-from agiwb.serving.access.keys import add_key
-from agiwb.serving.exchange import ModelSpec
-from agiwb.serving.prediction_log import read_predictions
+from tests.serving.served import asking, request
 
 PREDICT = "/v1/models/half:predict"
 

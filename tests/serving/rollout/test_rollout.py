@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pytest
-from versions_in_memory import VersionsInMemory, failing, inverted, scores
 
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.rollout.shadowing import MAX_WAITING
@@ -15,6 +14,7 @@ from agiwb.serving.rollout.split import LATEST, Choice
 from agiwb.serving.rollout.state import Guards
 from agiwb.serving.rollout.store import STATE_FILE
 from agiwb.serving.status import Code, Refusal
+from tests.serving.rollout.versions_in_memory import VersionsInMemory, failing, inverted, scores
 
 X = {"x": np.array([1.0, -1.0, 2.0, -2.0])}
 

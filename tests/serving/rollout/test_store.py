@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -90,10 +89,8 @@ def test_the_stamp_changes_with_the_state(tmp_path):
 
 
 _WRITER = """
-import sys
 from pathlib import Path
-sys.path.insert(0, {here!r})
-from test_store import following
+from tests.serving.rollout.test_store import following
 from agiwb.serving.rollout.store import RolloutStore
 store = RolloutStore(Path({folder!r}))
 print("ready", flush=True)
@@ -104,7 +101,7 @@ while True:
 
 
 def test_kill_9_loses_neither_state_nor_ledger(tmp_path):
-    code = _WRITER.format(here=str(Path(__file__).parent), folder=str(tmp_path))
+    code = _WRITER.format(folder=str(tmp_path))
     for pause in (0.05, 0.11, 0.23):
         writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         assert writer.stdout.readline() == b"ready\n"

@@ -5,15 +5,6 @@ import threading
 import time
 
 import pytest
-from serving.onnx_models import make_artifact, write_half_plus_two
-from serving.servables.watched import (
-    WatchedLoader,
-    add_version,
-    answer,
-    eventually,
-    running,
-    states,
-)
 
 from agiwb.artifacts.manifest import read_artifact, write_artifact
 from agiwb.errors import InputError
@@ -22,6 +13,15 @@ from agiwb.serving.servables.catalogue import Catalogue, ModelConfig, State
 from agiwb.serving.servables.loader import load_servable
 from agiwb.serving.servables.policy import All, Latest, Specific, preserve_resources
 from agiwb.serving.status import Code, Refusal
+from tests.serving.onnx_models import make_artifact, write_half_plus_two
+from tests.serving.servables.watched import (
+    WatchedLoader,
+    add_version,
+    answer,
+    eventually,
+    running,
+    states,
+)
 
 LATEST = ModelSpec("m")
 

@@ -6,7 +6,13 @@ import shutil
 from collections import defaultdict
 
 import pytest
-from serving.servables.watched import (
+
+from agiwb.errors import ServingError
+from agiwb.serving.exchange import ModelSpec
+from agiwb.serving.servables.catalogue import ModelConfig, State
+from agiwb.serving.servables.policy import All
+from agiwb.serving.status import Refusal
+from tests.serving.servables.watched import (
     WatchedLoader,
     add_version,
     answer,
@@ -14,12 +20,6 @@ from serving.servables.watched import (
     running,
     states,
 )
-
-from agiwb.errors import ServingError
-from agiwb.serving.exchange import ModelSpec
-from agiwb.serving.servables.catalogue import ModelConfig, State
-from agiwb.serving.servables.policy import All
-from agiwb.serving.status import Refusal
 
 LATEST = ModelSpec("m")
 

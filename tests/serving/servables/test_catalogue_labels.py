@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from serving.servables.watched import WatchedLoader, add_version, answer, eventually, running
 
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.catalogue import ModelConfig
 from agiwb.serving.servables.policy import All, Latest
 from agiwb.serving.status import Code, Refusal
+from tests.serving.servables.watched import WatchedLoader, add_version, answer, eventually, running
 
 
 @pytest.fixture

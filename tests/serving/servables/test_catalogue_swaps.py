@@ -5,7 +5,12 @@ import sys
 import threading
 
 import pytest
-from serving.servables.watched import (
+
+from agiwb.serving.exchange import ModelSpec
+from agiwb.serving.servables.catalogue import ModelConfig, State
+from agiwb.serving.servables.harness import Harness, Lease, LoadedVersion
+from agiwb.serving.versions import Version
+from tests.serving.servables.watched import (
     WatchedLoader,
     add_version,
     answer,
@@ -13,11 +18,6 @@ from serving.servables.watched import (
     running,
     states,
 )
-
-from agiwb.serving.exchange import ModelSpec
-from agiwb.serving.servables.catalogue import ModelConfig, State
-from agiwb.serving.servables.harness import Harness, Lease, LoadedVersion
-from agiwb.serving.versions import Version
 
 SWAPS = 20
 

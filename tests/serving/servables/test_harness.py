@@ -4,13 +4,13 @@ import sys
 import threading
 
 import pytest
-from serving.servables.watched import WatchedServable, eventually, write_half_plus_two
 
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.harness import Harness, Lease, LoadedVersion
 from agiwb.serving.servables.states import FINISHED, FOLLOWERS, STATES, Stage, State
 from agiwb.serving.status import Code
 from agiwb.serving.versions import Version
+from tests.serving.servables.watched import WatchedServable, eventually, write_half_plus_two
 
 
 @pytest.fixture

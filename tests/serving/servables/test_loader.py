@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from serving.onnx_models import make_artifact, write_half_plus_two, write_sequence, write_two_by_two
 
 from agiwb.artifacts.manifest import MANIFEST_FILE
 from agiwb.errors import InputError, NotFoundError
@@ -17,6 +16,12 @@ from agiwb.serving.servables.loader import load_servable
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
 from agiwb.tensorflow_quietly import import_tensorflow
+from tests.serving.onnx_models import (
+    make_artifact,
+    write_half_plus_two,
+    write_sequence,
+    write_two_by_two,
+)
 
 X = {"x": np.array([1.0, 2.0], np.float32)}
 

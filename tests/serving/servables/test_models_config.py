@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import pytest
-from serving.servables.watched import WatchedLoader, add_version, answer, eventually, running
 
 from agiwb.errors import ConfigError
 from agiwb.serving.exchange import ModelSpec
@@ -17,6 +16,7 @@ from agiwb.serving.servables.models_config import (
 from agiwb.serving.servables.models_message import fill_entry, models_of
 from agiwb.serving.servables.policy import All, Latest, Specific
 from agiwb.serving.status import Refusal
+from tests.serving.servables.watched import WatchedLoader, add_version, answer, eventually, running
 
 TEXT = """\
 # config { name: "a comment" }

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving.onnx_models import make_artifact
 
 from agiwb.artifacts.manifest import read_artifact
 from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact
@@ -20,6 +19,7 @@ from agiwb.serving.versions import Version
 from agiwb.trust.encryption import ENCRYPTED_FILE, encrypt_folder
 from agiwb.trust.key_files import make_encryption_key, make_signing_keys
 from agiwb.trust.signing import SIGNATURE_FILE, sign_folder
+from tests.serving.onnx_models import make_artifact
 
 
 @pytest.fixture

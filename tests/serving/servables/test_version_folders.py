@@ -5,12 +5,12 @@ import shutil
 import time
 
 import pytest
-from serving.onnx_models import make_artifact, write_half_plus_two
 
 from agiwb.errors import InputError
 from agiwb.serving.servables.folders import Settling, verify
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
+from tests.serving.onnx_models import make_artifact, write_half_plus_two
 
 
 def test_without_a_manifest_a_folder_is_complete_once_its_files_are_still(tmp_path):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving.onnx_models import write_convolution, write_half_plus_two, write_two_by_two
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
@@ -17,6 +16,7 @@ from agiwb.serving.servables.servable import CLASSIFY_METHOD, ServedSignature
 from agiwb.serving.servables.tf_record import write_records
 from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up, write_warm_up
 from agiwb.serving.versions import Version
+from tests.serving.onnx_models import write_convolution, write_half_plus_two, write_two_by_two
 
 
 class Recorder:

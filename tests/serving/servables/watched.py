@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from serving.onnx_models import write_half_plus_two
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.onnx import OnnxRuntime
@@ -17,6 +16,7 @@ from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig, State
 from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.status import Refusal
+from tests.serving.onnx_models import write_half_plus_two
 
 
 class WatchedServable:

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 
 import pytest
-from serving.abuse.abused_server import abused
+
+from tests.serving.abuse.abused_server import abused
 
 pytestmark = [
     pytest.mark.slow,

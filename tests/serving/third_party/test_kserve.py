@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from serving.abuse.abused_server import abused
-from serving.client_environments import make_environment, told_by
+
+from tests.serving.abuse.abused_server import abused
+from tests.serving.client_environments import make_environment, told_by
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,9 @@ import json
 import subprocess
 
 import pytest
-from serving.abuse.abused_server import abused
-from serving.client_environments import make_environment
+
+from tests.serving.abuse.abused_server import abused
+from tests.serving.client_environments import make_environment
 
 pytestmark = pytest.mark.slow
 CHECKS = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from serving.abuse.abused_server import abused
-from serving.client_environments import make_environment, told_by
 
 from agiwb.runtimes.onnx import OnnxRuntime
+from tests.serving.abuse.abused_server import abused
+from tests.serving.client_environments import make_environment, told_by
 
 pytestmark = pytest.mark.slow
 

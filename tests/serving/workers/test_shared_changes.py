@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from serving.servables.watched import WatchedLoader, add_version, running
-from serving.served import asking
 
 from agiwb.serving.access.rate import RateLimiter
 from agiwb.serving.exchange import ModelSpec
@@ -15,6 +13,8 @@ from agiwb.serving.servables.policy import All, Latest, Specific
 from agiwb.serving.status import Refusal
 from agiwb.serving.workers.changes import FOLLOW_ROLLOUTS, SharedCatalogue, carry_out
 from agiwb.serving.workers.journal import Journal
+from tests.serving.servables.watched import WatchedLoader, add_version, running
+from tests.serving.served import asking
 
 
 class Told:

@@ -13,10 +13,10 @@ from functools import partial
 
 import psutil
 import pytest
-from serving.onnx_models import write_half_plus_two
-from serving.workers.crewed_server import crewed, eventually
 
 from agiwb.serving.serve import ServeConfig, serve
+from tests.serving.onnx_models import write_half_plus_two
+from tests.serving.workers.crewed_server import crewed, eventually
 
 pytestmark = pytest.mark.slow
 

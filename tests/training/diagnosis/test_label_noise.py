@@ -64,9 +64,8 @@ def test_shapes_must_fit() -> None:
 
 @pytest.mark.slow
 def test_the_training_split_is_judged_by_models_that_did_not_see_it() -> None:
-    from watched import with_labels
-
     from agiwb.training.diagnosis.cross_validation import cross_validated_label_noise
+    from tests.training.diagnosis.watched import with_labels
 
     data = load_dataset("digits")
     rows = np.random.default_rng(0).permutation(len(data.train))[:100]
@@ -82,9 +81,8 @@ def test_the_training_split_is_judged_by_models_that_did_not_see_it() -> None:
 
 
 def test_a_class_that_is_too_rare_for_the_folds_is_told() -> None:
-    from watched import numbers
-
     from agiwb.training.diagnosis.cross_validation import cross_validated_label_noise
+    from tests.training.diagnosis.watched import numbers
 
     data = numbers(np.zeros((100, 2)), np.arange(100) == 1)
     with pytest.raises(DatasetError, match="1 training examples, too few for 5 folds"):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from watched import builder, fit_watched, numbers
 
 from agiwb import TrainConfig, load_dataset
 from agiwb.datasets.dataset import Dataset, Split
 from agiwb.errors import WorkError
+from tests.training.diagnosis.watched import builder, fit_watched, numbers
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from watched import Heard, Watched, builder, fit_watched, numbers, with_labels
 
 from agiwb import TrainConfig, TrainRecord, load_dataset
 from agiwb.commands.step import summary
 from agiwb.datasets.dataset import Dataset, Split
+from tests.training.diagnosis.watched import (
+    Heard,
+    Watched,
+    builder,
+    fit_watched,
+    numbers,
+    with_labels,
+)
 
 pytestmark = pytest.mark.slow
 
