@@ -24,7 +24,7 @@ class FrozenGraphRuntime:
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        imported = _import_graph(path)
+        imported = import_graph(path)
         operations = imported.graph.get_operations()
         inputs = [op for op in operations if op.type == "Placeholder"]
         waited_for = {before for op in operations for before in op.control_inputs}
@@ -47,7 +47,7 @@ class FrozenGraphRuntime:
         return run_in_order(self._answer, self._signature, inputs)
 
 
-def _import_graph(path: Path) -> Any:
+def import_graph(path: Path) -> Any:
     """Return a function that holds the graph in ``path``; raise NotFoundError if it is none."""
     tf = import_tensorflow()
     definition = tf.compat.v1.GraphDef()

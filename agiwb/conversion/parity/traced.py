@@ -13,6 +13,7 @@ import numpy as np
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format, format_of
 from agiwb.artifacts.signature import SIGNATURE_NAME
+from agiwb.conversion.exported import frozen_function
 from agiwb.conversion.parity.asked import named_as_taken
 from agiwb.conversion.parity.tensor_file import read_cases, write_cases
 from agiwb.runtimes.runtime import Tensors, open_runtime
@@ -20,8 +21,8 @@ from agiwb.tensorflow_quietly import import_tensorflow
 
 TRACEABLE: frozenset[Format] = frozenset(
     {
-        *("keras", "h5", "onnx", "onnx_float16", "litert", "litert_float16"),
-        *("litert_dynamic", "litert_int8", "litert_int16x8"),
+        *("keras", "h5", "saved_model", "frozen_pb", "onnx", "onnx_float16"),
+        *("litert", "litert_float16", "litert_dynamic", "litert_int8", "litert_int16x8"),
     }
 )
 
@@ -44,7 +45,7 @@ def trace_file(folder: str, questions: str, answers: str) -> int:
     place = Path(folder)
     kind = format_of(place)
     path = place / MODEL_FILES[kind]
-    trace = _keras if kind in {"keras", "h5"} else _onnx if kind.startswith("onnx") else _litert
+    trace = _TRACES[kind.split("_")[0]]
     runtime = open_runtime(place)
     cases = {}
     for case, inputs in read_cases(Path(questions)).items():
@@ -141,6 +142,59 @@ def _keras(path: Path, inputs: Tensors) -> Tensors:
     answers = inner(given, training=False)
     return _floats({layer.name: np.asarray(keras.tree.flatten(answer)[0])
                     for layer, answer in zip(layers, answers, strict=True)})  # fmt: skip
+
+
+def _saved_model(path: Path, inputs: Tensors) -> Tensors:
+    function, _, _ = frozen_function(path.parent)
+    return _inside(function, inputs)
+
+
+def _frozen(path: Path, inputs: Tensors) -> Tensors:
+    from agiwb.runtimes.frozen_pb import import_graph
+
+    return _inside(import_graph(path), inputs)
+
+
+def _inside(function: Any, inputs: Tensors) -> Tensors:
+    """Return all float tensors of a frozen graph whose inputs bear the names of ``inputs``."""
+    tf = import_tensorflow()
+    operations = function.graph.get_operations()
+    looping = _looping(operations)
+    wanted = [
+        operation.outputs[0]
+        for operation in operations
+        if operation not in looping
+        and operation.type not in {"Const", "Placeholder"}
+        and operation.outputs
+        and operation.outputs[0].dtype.is_floating
+    ]
+    places = [function.graph.get_tensor_by_name(f"{name}:0") for name in inputs]
+    values = function.prune(places, wanted)(*(tf.constant(value) for value in inputs.values()))
+    names = [tensor.op.name for tensor in wanted]
+    return {name: value.numpy() for name, value in zip(names, values, strict=True)}
+
+
+def _looping(operations: list[Any]) -> set[Any]:
+    """Return the operations inside loops: they have a value in each turn, and none to ask for."""
+    found = {operation for operation in operations if operation.type == "Enter"}
+    ahead = list(found)
+    while ahead:
+        after = {user for tensor in ahead.pop().outputs for user in tensor.consumers()}
+        new = {operation for operation in after - found if operation.type != "Exit"}
+        found |= new
+        ahead.extend(new)
+    return found
+
+
+_TRACES = {
+    "keras": _keras,
+    "h5": _keras,
+    "onnx": _onnx,
+    "litert": _litert,
+    "saved": _saved_model,
+    "frozen": _frozen,
+}
+"""By the first word of the format."""
 
 
 def _floats(tensors: Tensors) -> Tensors:

@@ -72,7 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     questions.write(place / "questions.npz")
     folders: dict[Format, Path] = {}
     source = source_of(model, data.classes, "0" * 64)
-    for wanted in ("onnx", "litert"):
+    for wanted in ("onnx", "litert", "saved_model", "frozen_pb"):
         folders[wanted] = place / wanted
         folders[wanted].mkdir()
         load_converter(wanted)(source, folders[wanted])
@@ -104,7 +104,7 @@ def perturbed(trained: Trained, layer: str, folder: Path) -> Path:
 
 
 @slow
-@pytest.mark.parametrize("wanted", ["onnx", "litert"])
+@pytest.mark.parametrize("wanted", ["onnx", "litert", "saved_model", "frozen_pb"])
 def test_a_good_artifact_agrees_and_no_layer_of_it_differs(
     trained: Trained, wanted: Format
 ) -> None:
@@ -136,6 +136,22 @@ def test_the_layer_with_damaged_weights_is_named(
     )
     assert found.error > 0.01 > (found.error_before or 0)
     assert f"The first layer that differs is {layer} (" in explained.problems[-1]
+
+
+@slow
+@pytest.mark.parametrize("wanted", ["saved_model", "frozen_pb"])
+def test_it_is_named_in_a_graph_too(trained: Trained, tmp_path: Path, wanted: Format) -> None:
+    import keras
+
+    other = keras.models.clone_model(trained.model)
+    other.set_weights(trained.model.get_weights())
+    kernel, bias = other.get_layer("dense").get_weights()
+    other.get_layer("dense").set_weights([kernel + 0.5, bias])
+    data = load_dataset("digits")
+    load_converter(wanted)(source_of(other, data.classes, "0" * 64), tmp_path)
+    found = first_divergence(trained.model, tmp_path, wanted, trained.questions.real)
+    assert found is not None
+    assert (found.layer, found.layer_class) == ("dense", "Dense")
 
 
 @slow
