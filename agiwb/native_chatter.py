@@ -9,6 +9,8 @@ import tempfile
 import threading
 from collections.abc import Iterator
 
+from agiwb.errors import AgiwbError
+
 _STDERR = 2
 _in_turn = threading.RLock()
 """Two overlapping blocks could each put back what the other had put in place."""
@@ -16,7 +18,7 @@ _in_turn = threading.RLock()
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Keep what the block prints on file descriptor 2; show it only if the block raises.
+    """Keep what the block prints on file descriptor 2; show it only if the block fails unforeseen.
 
     C++ libraries write there whatever ``sys.stderr`` is, and some heed no log level. Without a
     usable descriptor the block runs as it is.
@@ -38,6 +40,8 @@ def held_back() -> Iterator[None]:
         os.dup2(kept.fileno(), _STDERR)
         try:
             yield
+        except AgiwbError:  # it says in a sentence what the library said at length
+            raise
         except BaseException:
             _flush()
             kept.seek(0)

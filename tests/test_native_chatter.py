@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from agiwb.errors import WorkError
 from agiwb.native_chatter import held_back
 
 
@@ -72,6 +73,12 @@ def test_a_process_without_stderr_works_all_the_same(ending):
 
 
 @held_back()
-def fail():
+def fail(error=None):
     os.write(2, b"native: why\n")
-    raise ValueError("why")
+    raise error or ValueError("why")
+
+
+def test_a_foreseen_error_has_said_it_already(capfd):
+    with pytest.raises(WorkError, match="why"):
+        fail(WorkError("why", "what to do"))
+    assert capfd.readouterr().err == ""

@@ -201,7 +201,10 @@ def _named(model: keras.Model, taken: Mapping[str, str], given: str = "") -> ker
         )
         for tensor in model.inputs
     }
-    answers = keras.tree.flatten(model(_packed(model, list(inputs.values()))))
+    inner = model
+    if model.name in inputs:  # one name for two operations is an error
+        inner = keras.Model(model.input, model.output, name=f"{model.name}_layers")
+    answers = keras.tree.flatten(inner(_packed(model, list(inputs.values()))))
     outputs = {given or name: answer for name, answer in zip(names, answers, strict=True)}
     return keras.Model(inputs, outputs, name=model.name)
 

@@ -48,7 +48,7 @@ def cut_preprocessing(model: keras.Model) -> tuple[keras.Model, keras.Model, Pre
         if hasattr(layer, "get_vocabulary"):
             vocabularies[name] = tuple(map(str, layer.get_vocabulary()))
     first = keras.Model({tensor.name: tensor for tensor in model.inputs}, named)
-    rest = keras.Model(list(named.values()), model.outputs, name=model.name)
+    rest = keras.Model(list(named.values()), model.outputs, name=f"{model.name}_after_strings")
     inputs = {
         name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
         for name, tensor in named.items()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.conversion.parity.asked import answer_batches
-from agiwb.conversion.parity.questions import by_input
+from agiwb.conversion.prepared import prepared_inputs
 from agiwb.datasets.dataset import Dataset, Split, SplitName
 from agiwb.errors import ConfigError, WorkError
 from agiwb.runtimes.runtime import Tensors, open_runtime
@@ -73,7 +73,7 @@ def ask_models(
 
 def _ask(found: ArtifactSource, data: Dataset, name: SplitName) -> Tensors:
     runtime = open_runtime(found.folder)
-    asked = by_input(data[name].features, runtime.signature, data.name)
+    asked = prepared_inputs(found, runtime.signature, data[name].features, data.name)
     outputs = {
         output: values[:, None] if values.ndim == 1 else values
         for output, values in answer_batches(runtime, asked).items()
