@@ -47,7 +47,7 @@ publish: setup
 
 test: setup-dev
 	sh tests/ensure_debian_packages.sh
-	$(BIN)/pytest -n logical --dist loadfile
+	$(BIN)/pytest -n logical --dist loadfile --no-loadscope-reorder
 
 test-fast: setup-dev
 	$(BIN)/pytest -m "not slow and not browser"

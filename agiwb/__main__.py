@@ -6,10 +6,12 @@ from typing import NoReturn
 
 from agiwb.cli import main
 from agiwb.leaving import leave
+from agiwb.tensorflow_quietly import leave_out_extras_of_keras
 
 
 def run() -> NoReturn:
     """Carry out the command line's words and end the process."""
+    leave_out_extras_of_keras()
     try:
         code = main()
     except BrokenPipeError:  # as in `agiwb jobs | head`

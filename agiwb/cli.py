@@ -24,6 +24,7 @@ _COMMANDS = {
         "Serve models over TensorFlow Serving's REST and gRPC APIs and Open Inference.",
     ),
     "sweep": ("sweep:run", "Compress a model in several ways and weigh them up."),
+    "matrix": ("matrix:run", "Run notebooks with many parameters, several at once."),
     "bundle": ("bundle:run", "Write a folder that deploys a model elsewhere, and check it."),
     "import": ("import_:run", "Take in a model made elsewhere, once it is found safe to load."),
     "servers": ("servers:run", "List the servers that were left running, or stop one."),
@@ -33,9 +34,13 @@ _COMMANDS = {
     "trust": ("trust:run", "Make keys; sign, verify, encrypt or decrypt an artifact."),
     "inspect": ("inspect:run", "Show what is in a model's file, or how two models differ."),
     "labels": ("labels:run", "Tell a model's prediction log what was right; show what it knows."),
+    "gate": ("gate:run", "Say whether a challenger may take the champion's place."),
+    "promote": ("promote:promote", "Make a version of a model its champion, and tell a server."),
+    "rollback": ("promote:rollback", "Have the champion before the last promotion answer again."),
+    "history": ("promote:history", "Show who decided what about a model, when and why."),
     "keys": ("keys:run", "Make, list and revoke the API keys of a server."),
     "lab": ("jupyter:lab", "Open JupyterLab on the notebooks."),
-    "publish": ("jupyter:publish", "Serve the reports to stakeholders with Voila."),
+    "publish": ("jupyter:publish", "Serve the reports with Voila, or write them: --static FOLDER."),
     "doctor": ("doctor:run", "Say what is installed, what is missing, and what to do about it."),
 }
 """Commands with a function of their own, ``module:function`` in ``agiwb.commands``."""
@@ -43,7 +48,8 @@ _COMMANDS = {
 _COMMAND_ORDER = (
     "demo", "datasets", "train", "range_test", "search", "explain", "import", "sweep", "convert",
     "inspect", "trust", "serve", "servers", "keys", "bundle", "evaluate", "score_texts", "labels",
-    "monitor", "run", "jobs", "runs", "lab", "publish", "doctor",
+    "monitor", "retrain", "gate", "promote", "rollback", "maintain", "history", "run", "matrix",
+    "jobs", "runs", "lab", "publish", "doctor",
 )  # fmt: skip
 
 

@@ -9,9 +9,14 @@ import contextlib
 import os
 import sys
 import warnings
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from agiwb.native_chatter import held_back
+
+_EXTRAS = frozenset({"IPython", "matplotlib", "sklearn"})
 
 
 def import_tensorflow() -> ModuleType:
@@ -28,3 +33,35 @@ def import_tensorflow() -> ModuleType:
         tf.get_logger().setLevel("ERROR")
     module: ModuleType = tf
     return module
+
+
+def leave_out_extras_of_keras() -> None:
+    """Let Keras start without what it imports for notebooks, plots and scikit-learn's interface.
+
+    It takes them if it finds them, which is a third of its start. For processes of our own, in
+    which nobody uses ``keras.visualization`` and ``keras.wrappers``; all else finds them as ever.
+    """
+    if not any(isinstance(finder, _WithoutExtras) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _WithoutExtras())
+
+
+class _WithoutExtras(MetaPathFinder):
+    """Finds no extra where Keras itself imports it, and leaves everything else to the others."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if fullname in _EXTRAS and _importer().startswith("keras."):
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
+
+
+def _importer() -> str:
+    """Return the name of the module whose import statement is being carried out."""
+    frame = sys._getframe(1)  # noqa: SLF001  there is no other way to ask
+    while frame.f_back and frame.f_globals["__name__"] in {__name__, "importlib._bootstrap"}:
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"])

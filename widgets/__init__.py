@@ -9,17 +9,21 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "AuditReport": "widgets.reports.audit",
     "CompressPanel": "widgets.compress",
     "ConfigForm": "widgets.form",
     "ConvertPanel": "widgets.convert",
     "DataPanel": "widgets.data",
+    "EvaluationReport": "widgets.reports.evaluation",
     "JobList": "widgets.job",
     "JobView": "widgets.job",
-    "ModelCard": "widgets.model_card",
+    "ModelCard": "widgets.reports.model_card",
+    "MonitoringReport": "widgets.reports.monitoring",
     "RunsPanel": "widgets.runs",
     "Selection": "widgets.selection",
     "ServePanel": "widgets.serve",
     "StepPanel": "widgets.step_panel",
+    "TradeoffReport": "widgets.reports.tradeoff",
     "TradeoffView": "widgets.tradeoff",
     "TrainPanel": "widgets.train",
     "Workbench": "widgets.workbench",

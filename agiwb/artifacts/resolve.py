@@ -1,8 +1,9 @@
 """Finding a model or an artifact by what a user calls it.
 
-A model is called by a registered name (``digits-cnn``, or ``digits-cnn/2`` for a version), by the
-id of the run that trained it, by ``<sweep run>:<candidate>``, by ``latest``, or by the path of a
-``.keras`` file, or of the folder of an artifact that is one.
+A model is called by a registered name (``digits-cnn``, or ``digits-cnn/2`` for a version, or
+``digits-cnn@champion`` for what was promoted), by the id of the run that trained it, by ``<sweep
+run>:<candidate>``, by ``latest``, or by the path of a ``.keras`` file, or of the folder of an
+artifact that is one.
 
 An encrypted artifact is read from a private copy. With AGIWB_REQUIRE_SIGNATURE, the path of a
 public key, artifacts that its owner has not signed are refused.
@@ -209,6 +210,9 @@ def _find_record(reference: str, store: RunStore) -> Record:
     names = store.registered_names()
     if name in names:
         return store.get(store.registered_run(name, version or None))
+    name, _, alias = reference.partition("@")
+    if alias and name in names:
+        return store.get(store.registered_run(name, store.aliased_version(name, alias)))
     raise NotFoundError(
         f"There is no model {reference!r}.",
         f"Registered: {', '.join(names) or 'none yet'}. `agiwb train` makes one; "

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from agiwb.batch.failed_cell import FailedCellError, digest
 from agiwb.batch.parameters import checked_parameters, read_notebook
 from agiwb.config import Config, NamedValues
-from agiwb.errors import NotebookError
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
@@ -62,12 +62,13 @@ def run_notebook(config: RunConfig, context: Context) -> RunRecord:
 
     Raises:
         ConfigError: A parameter does not exist, or does not fit; no kernel was started.
-        NotebookError: A cell failed. The notebook as far as it came is kept in the run's folder.
+        FailedCellError: A cell failed. The notebook as far as it came is kept in the run's folder.
     """
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from agiwb.batch.papermill_engine import execute_notebook
+    from agiwb.batch.provenance_cell import add_provenance
     from agiwb.batch.static_html import write_html
 
     notebook = read_notebook(config.notebook)
@@ -76,38 +77,28 @@ def run_notebook(config: RunConfig, context: Context) -> RunRecord:
         "AGIWB_WORKSPACE": str(Settings().workspace_path),
         "AGIWB_PARENT_RUN": context.run.id,
     }
+    about = functools.partial(digest, config.notebook, config.parameters, executed)
     try:
         parameters = checked_parameters(notebook, config.parameters)
         execute_notebook(notebook, executed, parameters, config, context, environment)
     except PapermillExecutionError as error:
-        raise _failed_cell(config, error, executed) from None
+        cell = about(error.ename, error.evalue, error.traceback)
+        raise FailedCellError.of(cell, executed, cell.sentence()) from None
     except CellTimeoutError as error:
-        raise NotebookError(
-            f"A cell of {config.notebook.name} hung for {config.cell_timeout_s} s.",
-            f"The notebook as far as it came is {executed}. Give it more `cell_timeout_s`.",
-        ) from error
+        said = f"A cell of {config.notebook.name} hung for {config.cell_timeout_s} s."
+        cell = about("CellTimeoutError", f"It hung for {config.cell_timeout_s} s.")
+        more = "Give it more `cell_timeout_s`. "
+        raise FailedCellError.of(cell, executed, said, more) from error
     except DeadKernelError as error:
-        raise NotebookError(
-            f"The kernel of {config.notebook.name} died, perhaps for want of memory.",
-            f"What it said is in {context.store.folder(context.run.id).log}.",
-        ) from error
+        said = f"The kernel of {config.notebook.name} died, perhaps for want of memory."
+        cell = about("DeadKernelError", "The kernel died, perhaps for want of memory.")
+        more = f"What it said is in {context.store.folder(context.run.id).log}. "
+        raise FailedCellError.of(cell, executed, said, more) from error
     finally:
         if executed.is_file():
+            add_provenance(executed, context.run, config, context.store)
             write_html(executed, context.files / HTML_FILE)
     results = context.store.folder(context.run.id).results()
     gates = [context.store.get(results[name]) for name in _GATES if name in results]
     problems = tuple(problem for gate in gates for problem in gate.problems)
     return RunRecord(run=context.run, config=config, results=results, problems=problems)
-
-
-def _failed_cell(config: RunConfig, error: Any, executed: Path) -> NotebookError:
-    first_line = error.source.strip().splitlines()[0]
-    parameters = "".join(
-        f" -p {name} {shlex.quote(str(value))}" for name, value in config.parameters.items()
-    )
-    return NotebookError(
-        f"Cell {error.exec_count} of {config.notebook.name} failed "
-        f"(`{first_line}`): {error.ename}: {' '.join(error.evalue.split())}",
-        f"The notebook as far as it came is {executed}. "
-        f"Once mended: `agiwb run {config.notebook}{parameters}`.",
-    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +33,12 @@ class LocalKernelManager(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._sockets: Path | None = None
         if sys.platform != "win32":
+            # Else they lie in the current folder, under the same names for all kernels; and a
+            # runtime folder's path may be longer than a socket's may be.
+            self._sockets = Path(tempfile.mkdtemp(prefix="agiwb-kernel-"))
+            self.connection_file = str(self._sockets / "kernel.json")
             self.transport = "ipc"
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
@@ -39,6 +46,12 @@ class LocalKernelManager(AsyncKernelManager):
         environment = {**os.environ, **self.environment}
         with self.output.open("ab") as output:
             await super().start_kernel(env=environment, stdout=output, stderr=output, **options)
+
+    def cleanup_ipc_files(self) -> None:
+        """Remove the sockets and their folder."""
+        super().cleanup_ipc_files()
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 class ReportingEngine(NBClientEngine):  # type: ignore[misc]  # papermill is untyped

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import agiwb
+from agiwb.batch.nbformat_quickly import import_nbformat
+from agiwb.batch.provenance_cell import drop_provenance
 from agiwb.config import Config
 from agiwb.errors import ConfigError, InputError, did_you_mean
 
 PARAMETERS_TAG = "parameters"
+_LEFT_BEHIND = {"injected-parameters", "papermill-error-cell-tag"}
 UNKNOWN = object()
 """The value of a parameter whose default is computed, not written down."""
 
@@ -29,8 +32,7 @@ def read_notebook(path: Path) -> Any:
     Raises:
         InputError: There is no such file, or it is no notebook.
     """
-    import nbformat
-
+    nbformat = import_nbformat()
     try:
         notebook = nbformat.read(path, as_version=4)
     except FileNotFoundError:
@@ -41,7 +43,8 @@ def read_notebook(path: Path) -> Any:
         ) from None
     notebook.metadata.pop("papermill", None)
     notebook.metadata.pop("widgets", None)
-    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in _tags(cell)]
+    notebook.cells = [cell for cell in notebook.cells if not _LEFT_BEHIND.intersection(_tags(cell))]
+    drop_provenance(notebook)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":

@@ -11,7 +11,7 @@ _LIVE_FORMS = ("application/vnd.jupyter.widget-view+json", "application/javascri
 _LOADED_SCRIPT = re.compile(r"<script\b[^>]*\bsrc=.*?</script\s*>", re.IGNORECASE | re.DOTALL)
 
 
-def write_html(executed: Path, destination: Path) -> None:
+def write_html(executed: Path, destination: Path, *, with_code: bool = True) -> None:
     """Write the notebook at ``executed`` as HTML that loads no script from anywhere.
 
     Widgets are dead without a kernel, and nbconvert would load their code from the network; some
@@ -33,6 +33,7 @@ def write_html(executed: Path, destination: Path) -> None:
         if cell.cell_type == "code":
             cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("data", True)]
     exporter = HTMLExporter(
+        exclude_input=not with_code,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         embed_images=True,

@@ -62,10 +62,12 @@ def train(model: keras.Model, examples: Split, tuning: FineTuning, count: BatchC
     import keras
 
     from agiwb.training.objectives import compile_classifier
+    from agiwb.training.single_trace import make_variables
 
     if not tuning.epochs:
         return
     compile_classifier(model, "adam", tuning.learning_rate)
+    make_variables(model, examples.features[:1], examples.labels[:1])
     model.fit(
         examples.features,
         examples.labels,

@@ -8,7 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from agiwb.compression.recipe import BASELINE, Engine, RecipeText
 from agiwb.config import Config
+from agiwb.crews.fields import SchedulerAddress, Workers
 from agiwb.datasets.registry import DatasetName
+from agiwb.training.search.storage import StorageUrl
 
 _USUAL_TRIALS = 20
 
@@ -48,7 +50,7 @@ class SweepConfig(Config):
         description="Recipes that a search draws, by default 20, or that are drawn from a grid, by "
         "default all.",
     )
-    storage: str | None = Field(
+    storage: StorageUrl = Field(
         None,
         description="URL of the database that keeps a search: postgresql://USER@HOST/DATABASE, "
         "without its password; by default AGIWB_OPTUNA_STORAGE, or SQLite in the workspace.",
@@ -56,10 +58,8 @@ class SweepConfig(Config):
     engine: Engine = Field(
         "keras", description="Who prunes, clusters and trains with quantization."
     )
-    workers: int | None = Field(
+    workers: Workers = Field(
         None,
-        ge=1,
-        le=1024,
         description="Candidates made at once: by local processes, by default 1; by a Dask "
         "cluster, by default as many as it has workers.",
     )
@@ -70,9 +70,8 @@ class SweepConfig(Config):
         description="Threads with which a candidate trains, which decide how its sums round; by "
         "default this machine's cores shared by the workers, 1 in a Dask cluster.",
     )
-    scheduler: str | None = Field(
+    scheduler: SchedulerAddress = Field(
         None,
-        pattern=r"^[a-z]+://\S+$",
         description="Address of a Dask scheduler whose workers make the candidates: "
         "tcp://HOST:8786.",
     )
@@ -126,15 +125,6 @@ class SweepConfig(Config):
     def _baseline_first(cls, recipes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the recipes in their plain notation, each once, the baseline first."""
         return tuple(dict.fromkeys([BASELINE, *recipes]))
-
-    @field_validator("storage")
-    @classmethod
-    def _without_password(cls, storage: str | None) -> str | None:
-        if storage is None:
-            return None
-        from agiwb.training.search.storage import storage_without_password
-
-        return storage_without_password(storage)
 
     @model_validator(mode="after")
     def _searchable(self) -> SweepConfig:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agiwb.datasets.dataset import SplitName
+from agiwb.evaluation.asked import Thresholds, eval_config, with_views
 from agiwb.evaluation.confusion import macro_scores
 from agiwb.evaluation.engines import run_engine
 from agiwb.evaluation.record import SLICES_FILE, EvaluateConfig, SliceMetrics, Verdict
@@ -15,8 +16,6 @@ from agiwb.evaluation.tfma_engine import (
     Scores,
     SliceKey,
     TfmaResult,
-    Thresholds,
-    eval_config,
     read_tfma,
 )
 from agiwb.runs.context import Context
@@ -28,6 +27,8 @@ def classification_figures(
 ) -> dict[str, Any]:
     """Return the record's fields for classes; TFMA's files are written into ``folder``."""
     wanted = eval_config(predictions, _thresholds(config))
+    if config.engine == "fast":  # Beam would take minutes for it
+        wanted = with_views(wanted, predictions)
     left_out = run_engine(config.engine, predictions.columns(), wanted, folder)
     result = read_tfma(folder, predictions.probabilities.shape[1])
     slices = tuple(_slice_metrics(config, key, result) for key in result.slices)

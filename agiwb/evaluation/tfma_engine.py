@@ -92,15 +92,6 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """Least accuracy overall and in each slice of at least ``min_slice_size`` examples."""
-
-    min_accuracy: float
-    min_slice_accuracy: float
-    min_slice_size: int
-
-
-@dataclass(frozen=True)
 class Scores:
     """TFMA's figures for one set of examples; ``loss`` is the mean cross-entropy in nats."""
 
@@ -209,29 +200,6 @@ def _evaluator(config: Any) -> Any:
     return home.MetricsPlotsAndValidationsEvaluator(eval_config=config)
 
 
-def eval_config(predictions: Predictions, thresholds: Thresholds) -> Any:
-    """Return the ``tfma.EvalConfig``: metrics, slices, and a threshold for each that is judged."""
-    from tensorflow_model_analysis.proto import config_pb2 as tfma
-
-    accuracy = tfma.MetricConfig(class_name="SparseCategoricalAccuracy")
-    _add_threshold(accuracy, {}, thresholds.min_accuracy)
-    for (column, value), size in predictions.slice_sizes().items():
-        if size >= thresholds.min_slice_size:
-            _add_threshold(accuracy, {column: value}, thresholds.min_slice_accuracy)
-    metrics = [
-        tfma.MetricConfig(class_name="ExampleCount"),
-        tfma.MetricConfig(class_name="SparseCategoricalCrossentropy"),
-        # At -1 the most probable class always counts as predicted.
-        tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config='"thresholds": [-1]'),
-        accuracy,
-    ]
-    return tfma.EvalConfig(
-        model_specs=predictions.model_specs(),
-        slicing_specs=predictions.slicing_specs(),
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
-    )
-
-
 def read_tfma(folder: Path, classes: int) -> TfmaResult:
     """Return what TFMA's files in ``folder`` say about a model of ``classes`` classes."""
     tfma = import_tfma()
@@ -246,13 +214,6 @@ def read_tfma(folder: Path, classes: int) -> TfmaResult:
         overall_failed=None in failed,
         failed=frozenset(key for key in failed if key is not None),
     )
-
-
-def _add_threshold(metric: Any, values: dict[str, str], least: float) -> None:
-    added = metric.per_slice_thresholds.add()
-    added.slicing_specs.add(feature_values=values)
-    # TFMA's accuracy is a float32: 9 right of 10 is 0.89999998, which must pass a limit of 0.9.
-    added.threshold.value_threshold.lower_bound.value = float(np.float32(least))
 
 
 def _record_batch(columns: Mapping[str, NDArray[Any]]) -> Any:
@@ -292,8 +253,12 @@ def _scores(entry: Any) -> Scores:
 
 def _confusion(plots: Iterator[Any], classes: int) -> NDArray[np.int64]:
     overall = next(entry for entry in plots if _key(entry.slice_key) is None)
-    (plot,) = (found for found in overall.plot_keys_and_values if is_candidate(found.key))
-    (matrix,) = plot.value.multi_class_confusion_matrix_at_thresholds.matrices
+    (matrix,) = (
+        matrix
+        for found in overall.plot_keys_and_values
+        if is_candidate(found.key)
+        for matrix in found.value.multi_class_confusion_matrix_at_thresholds.matrices
+    )
     confusion = np.zeros((classes, classes), np.int64)
     for cell in matrix.entries:
         confusion[cell.actual_class_id, cell.predicted_class_id] = round(cell.num_weighted_examples)

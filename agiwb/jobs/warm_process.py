@@ -134,9 +134,8 @@ def import_heavy_libraries() -> None:
 
 def unsafe_to_fork() -> str:
     """Return why this process must not be forked, or nothing if it may."""
-    from tensorflow.python.eager import context
-
-    runtime = context.context_safe()
+    context = sys.modules.get("tensorflow.python.eager.context")
+    runtime = None if context is None else context.context_safe()
     if runtime is not None and runtime._initialized:  # noqa: SLF001  nothing public tells
         return "the runtime of TensorFlow has been initialised"
     threads = len(list(Path("/proc/self/task").iterdir()))

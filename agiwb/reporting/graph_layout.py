@@ -26,19 +26,19 @@ def layered(nodes: Sequence[GraphNode]) -> dict[str, tuple[float, int]]:
     for name, taken in inputs.items():
         for one in taken:
             outputs[one].append(name)
+    places: dict[str, float] = {}
+    for row in rows.values():
+        places |= _places(row)
     for sweep in range(_SWEEPS):
         neighbours = outputs if sweep % 2 else inputs
         for layer in sorted(rows, reverse=bool(sweep % 2)):
-            places = _places(rows)
             rows[layer].sort(key=lambda name: _mean(places, neighbours[name], places[name]))
-    places = _places(rows)
+            places |= _places(rows[layer])
     return {name: (places[name], depth[name]) for name in depth}
 
 
-def _places(rows: dict[int, list[str]]) -> dict[str, float]:
-    return {
-        name: index - (len(row) - 1) / 2 for row in rows.values() for index, name in enumerate(row)
-    }
+def _places(row: Sequence[str]) -> dict[str, float]:
+    return {name: index - (len(row) - 1) / 2 for index, name in enumerate(row)}
 
 
 def _mean(places: dict[str, float], names: Sequence[str], own: float) -> float:

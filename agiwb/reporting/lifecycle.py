@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from agiwb.compression.sweep import SweepRecord
 from agiwb.conversion.convert import ConvertRecord
 from agiwb.evaluation.record import EvaluateRecord
+from agiwb.history.entries import HistoryEntry, read_history
+from agiwb.history.records import find_record, records_from
 from agiwb.monitoring.monitor import MonitorRecord
 from agiwb.reporting.compression import candidate_table, plot_tradeoff
 from agiwb.reporting.conversion import parity_table, plot_parity
@@ -23,9 +25,6 @@ from agiwb.runs.files import write_atomic
 from agiwb.runs.record import Record
 from agiwb.serving.prediction_log import PredictionWindow
 from agiwb.training.train import TrainRecord
-
-if TYPE_CHECKING:
-    from agiwb.runs.store import RunStore
 
 _SHOWN_PREDICTIONS = 8
 
@@ -64,17 +63,30 @@ class Section:
     """Further sentences, one a line."""
 
 
-def newest_life_cycle(train_run_id: str, store: RunStore) -> LifeCycle:
-    """Return the life cycle of a trained model: the newest run of each step that leads from it."""
-    found: list[Record | None] = [store.get(train_run_id)]
-    sweep = next(store.find("sweep", parent_model=train_run_id), None)
+def newest_life_cycle(
+    train_run_id: str, history: Sequence[HistoryEntry] | None = None
+) -> LifeCycle:
+    """Return the life cycle of a trained model: the newest run of each step that leads from it.
+
+    Args:
+        train_run_id: The training's.
+        history: What to look through; by default the workspace's history as it is now.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
+    entries = read_history() if history is None else history
+
+    def newest(step: str, parent: str, run_id: str) -> Record | None:
+        return next(records_from(step, parent, run_id, entries), None)
+
+    sweep = newest("sweep", "model", train_run_id)
     sources = [train_run_id, *([sweep.run.id] if sweep else [])]
-    conversions = [next(store.find("convert", parent_model=source), None) for source in sources]
+    conversions = [newest("convert", "model", source) for source in sources]
     convert = next((record for record in reversed(conversions) if record is not None), None)
-    found += [sweep, convert]
+    found: list[Record | None] = [find_record(train_run_id, entries), sweep, convert]
     if convert is not None:
-        for step in ("evaluate", "monitor"):
-            found += [next(store.find(step, parent_artifact=convert.run.id), None)]
+        found += [newest(step, "artifact", convert.run.id) for step in ("evaluate", "monitor")]
     return LifeCycle.of(record for record in found if record is not None)
 
 

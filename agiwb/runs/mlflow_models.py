@@ -57,6 +57,33 @@ class MlflowModels:
             )
         return versions[wanted]
 
+    def registered_versions(self, name: str) -> dict[int, str]:
+        """Return the run of each version of a registered model, the first version first."""
+        return dict(sorted(self._versions(name).items()))
+
+    def set_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Have ``name@alias`` mean a version of a registered model, or with None nothing."""
+        if version is None:
+            self._client.delete_registered_model_alias(name, alias)
+        else:
+            self._client.set_registered_model_alias(name, alias, str(version))
+
+    def aliased_version(self, name: str, alias: str) -> str:
+        """Return the number of the version that ``name@alias`` means.
+
+        Raises:
+            NotFoundError: There is no such alias.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_model_version_by_alias(name, alias).version)
+        except MlflowException:
+            raise NotFoundError(
+                f"No version of {name!r} is its {alias}.",
+                f"`agiwb history {name}` shows what was decided; `agiwb promote {name}` decides.",
+            ) from None
+
     def newest_model(self) -> str | None:
         """Return the id of the run whose model was registered last, under whatever name."""
         found = self._client.search_model_versions(order_by=["creation_timestamp DESC"])

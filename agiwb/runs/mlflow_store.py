@@ -10,22 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pydantic import ValidationError
-
 from agiwb.config import Config
-from agiwb.errors import AgiwbError, NotFoundError
+from agiwb.errors import NotFoundError
 from agiwb.runs.files import damaged_files, list_files, write_atomic
 from agiwb.runs.liveness import RunFolder, exit_code, job_folders, new_status
 from agiwb.runs.mlflow_client import first_line
 from agiwb.runs.mlflow_deletion import MlflowDeletion
 from agiwb.runs.provenance import Provenance
 from agiwb.runs.record import ENDED, MetricPoint, Record, RunInfo, RunState, RunSummary, title
+from agiwb.runs.record_file import RECORD_FILE, read_record
 from agiwb.runs.store import require_writable
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-RECORD_FILE = "record.json"
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 _LISTED_RUNS = 1000
 _MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
@@ -162,7 +160,7 @@ class MlflowStore(MlflowDeletion):
         if _RUN_ID.fullmatch(run_id):
             found = list(self.workspace.glob(f"artifacts/*/{run_id}*/artifacts/{RECORD_FILE}"))
             if len(found) == 1:
-                return _read_record(found[0])
+                return read_record(found[0])
         states = [run.state for run in self.summaries() if run.id.startswith(run_id)]
         raise NotFoundError(
             f"Run {run_id} has no record: it is {states[0]}."
@@ -197,7 +195,7 @@ class MlflowStore(MlflowDeletion):
         ]
         for run in self._search([step], " and ".join(conditions)):
             try:
-                record = _read_record(self._files(step, run.info.run_id) / RECORD_FILE)
+                record = read_record(self._files(step, run.info.run_id) / RECORD_FILE)
             except NotFoundError:
                 continue
             if not damaged_files(record.run.folder, record.run.files):
@@ -289,23 +287,3 @@ class MlflowStore(MlflowDeletion):
     def _index(self, cache_key: str) -> Path:
         """Return the file that names the last run under a cache key."""
         return self.workspace / "artifacts" / ".known" / cache_key
-
-
-def _read_record(path: Path) -> Record:
-    """Return the record stored at ``path``.
-
-    Raises:
-        NotFoundError: It cannot be read, perhaps because another version of agiwb wrote it.
-    """
-    from agiwb.runs.registry import load_step
-
-    step = path.parents[2].name
-    try:
-        record: Record = load_step(step).record_type.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError, AgiwbError) as error:
-        raise NotFoundError(
-            f"The record {path} cannot be read.",
-            "Another version of agiwb may have written it: run the step again.",
-        ) from error
-    # The workspace may have been moved since.
-    return record.model_copy(update={"run": record.run.model_copy(update={"folder": path.parent})})

@@ -59,8 +59,22 @@ STEPS = {
     "monitor": StepEntry(
         "agiwb.monitoring.monitor:monitor", "Compare served traffic with the training data."
     ),
+    "retrain": StepEntry(
+        "agiwb.maintenance.retrain:retrain",
+        "Train a challenger on fresh labelled data and the old.",
+    ),
+    "gate": StepEntry(
+        "agiwb.maintenance.gate:gate", "Say whether a challenger may take the champion's place."
+    ),
+    "maintain": StepEntry(
+        "agiwb.maintenance.maintain:maintain",
+        "Look after a served model: retrain, try and promote when the policy says so.",
+    ),
     "run": StepEntry(
         "agiwb.batch.notebook:run_notebook", "Run a notebook with checked parameters."
+    ),
+    "matrix": StepEntry(
+        "agiwb.batch.matrix:run_matrix", "Run notebooks with many parameters, several at once."
     ),
     "demo": StepEntry(
         "agiwb.batch.demo:demo", "Run the whole life cycle through the notebooks, with a report."

@@ -20,6 +20,7 @@ from typing import Any
 
 from agiwb.errors import AgiwbError, InputError
 from agiwb.leaving import end_with
+from agiwb.tensorflow_quietly import leave_out_extras_of_keras
 
 REQUEST_FILE = "request.json"
 REPLY_FILE = "reply.json"
@@ -50,6 +51,7 @@ def main(words: list[str]) -> None:
     request = json.loads((folder / REQUEST_FILE).read_bytes())
     if not request["tensorflow"]:
         sys.meta_path.insert(0, _WithoutTensorFlow())
+    leave_out_extras_of_keras()
     try:
         module, _, attribute = request["function"].partition(":")
         function = getattr(importlib.import_module(module), attribute)

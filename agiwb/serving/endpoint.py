@@ -208,8 +208,8 @@ class Endpoint:
             InputError: There is no such model, or it cannot be loaded.
             ServingError: The server is gone.
         """
-        number = self._load(model, format)
-        self._client.ask("PUT", f"{self._admin}/shadow", {"version": number, "share": share})
+        number = self.load(model, format=format)
+        self.administer("PUT", "shadow", {"version": number, "share": share})
         return number
 
     def canary(
@@ -239,9 +239,9 @@ class Endpoint:
             InputError: There is no such model or guard, or the model cannot be loaded.
             ServingError: The server is gone.
         """
-        number = self._load(model, format)
+        number = self.load(model, format=format)
         body = {"version": number, "share": share, "guards": dict(guards or {})}
-        self._client.ask("PUT", f"{self._admin}/canary", body)
+        self.administer("PUT", "canary", body)
         return number
 
     def promote(self, version: int | None = None) -> int:
@@ -252,7 +252,7 @@ class Endpoint:
             ServingError: The server is gone.
         """
         body = {} if version is None else {"version": version}
-        return int(self._client.ask("POST", f"{self._admin}/promote", body)["champion"])
+        return int(self.administer("POST", "promote", body)["champion"])
 
     def roll_back(self) -> None:
         """End the canary; without one, undo the last promotion.
@@ -261,7 +261,7 @@ class Endpoint:
             InputError: There is neither.
             ServingError: The server is gone.
         """
-        self._client.ask("POST", f"{self._admin}/rollback", {})
+        self.administer("POST", "rollback", {})
 
     def rollout(self) -> dict[str, Any]:
         """Return who answers, what is on trial, how it compares, and the ledger of changes.
@@ -269,8 +269,17 @@ class Endpoint:
         Raises:
             ServingError: The server is gone.
         """
-        described: dict[str, Any] = self._client.ask("GET", f"{self._admin}/rollout")
+        described: dict[str, Any] = self.administer("GET", "rollout")
         return described
+
+    def administer(self, method: str, action: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return what an admin route of the model answers; see ``agiwb.serving.rest.admin``.
+
+        Raises:
+            InputError: The server refuses it, and says why.
+            ServingError: The server is gone.
+        """
+        return self._client.ask(method, f"{self._admin}/{action}", body)
 
     def versions(self) -> dict[int, str]:
         """Return the state of each version that the server knows: ``{2: "AVAILABLE"}``."""
@@ -305,12 +314,21 @@ class Endpoint:
             return example_body(self.signature)
         return {"instances": np.ascontiguousarray(features)}
 
-    def _load(self, model: str | int, wanted: str | None) -> int:
-        """Return the number of a version that is available, loaded if need be."""
+    def load(self, model: str | int, *, format: str | None = None) -> int:  # noqa: A002  as above
+        """Return the number of a version that is available, loaded if need be; who answers stays.
+
+        Args:
+            model: See ``shadow``.
+            format: See ``shadow``.
+
+        Raises:
+            InputError: There is no such model, or it cannot be loaded.
+            ServingError: The server is gone.
+        """
         if isinstance(model, int):
             number = model
         elif self._find_version is not None:
-            number = self._find_version(model, wanted).number
+            number = self._find_version(model, format).number
         else:
             raise InputError("This endpoint cannot publish models.", "Give a version's number.")
         self._versions.load(number)

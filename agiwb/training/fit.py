@@ -19,6 +19,7 @@ from agiwb.training import optimization
 from agiwb.training.config import TrainConfig
 from agiwb.training.objectives import compile_model
 from agiwb.training.pipeline import evaluation_batches, steps_in_epoch, training_batches
+from agiwb.training.single_trace import make_variables
 from agiwb.training.strategy import make_strategy, ready_to_fit
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Trial:
             everyone.append(Checkpoint(checkpoint, everyone))
         batches = training_batches(data.train, config.batch_size, config.seed, range(done, epochs))
         with self.strategy.scope(), ready_to_fit(self.model, self.strategy, data.train):
+            make_variables(self.model, *next(iter(evaluation_batches(data.train.sample(2)))))
             self.model.fit(
                 batches,
                 steps_per_epoch=steps_in_epoch(data.train, config.batch_size),

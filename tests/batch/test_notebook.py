@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from agiwb import RunConfig, run_notebook
@@ -18,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_notebook(path: Path, *cells: str) -> Path:
+    import nbformat
+
     sources = [nbformat.v4.new_code_cell(source) for source in cells]
     sources[0].metadata["tags"] = ["parameters"]
     nbformat.write(nbformat.v4.new_notebook(cells=sources), path)
@@ -27,6 +28,8 @@ def write_notebook(path: Path, *cells: str) -> Path:
 def test_a_run_keeps_the_notebook_its_html_and_its_parameters(
     workspace: Path, tmp_path: Path
 ) -> None:
+    import nbformat
+
     path = write_notebook(
         tmp_path / "n.ipynb",
         "word = 'default'",
@@ -72,7 +75,8 @@ def test_a_failing_cell_is_named_and_the_rest_is_kept(
     )
     assert main(["run", str(path), "-p", "a", "2"]) == 1
     message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "of n.ipynb failed (`b = a / 0`): ZeroDivisionError: division by zero" in message
+    assert "of n.ipynb, line 1, failed (`b = a / 0`)" in message
+    assert "ZeroDivisionError: division by zero" in message
     assert f"agiwb run {path} -p a 2" in message
     kept = Path(message.partition("as far as it came is ")[2].partition(" Once")[0].rstrip("."))
     assert "so far" in kept.read_text()

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
 
 import agiwb
@@ -14,6 +14,9 @@ from agiwb.batch.parameters import (
     read_notebook,
 )
 from agiwb.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    import nbformat
 
 # 00_tour shows the workbench, whose forms take the place of parameters.
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("0[1-9]_*.ipynb"))
@@ -33,6 +36,8 @@ def test_every_parameters_cell_makes_the_notebooks_config(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_is_short_clean_and_explained(path: Path) -> None:
+    import nbformat
+
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(code) <= 12
@@ -43,6 +48,8 @@ def test_every_notebook_is_short_clean_and_explained(path: Path) -> None:
 
 
 def notebook_with(parameters: str, config: str | None = "TrainConfig") -> nbformat.NotebookNode:
+    import nbformat
+
     cell = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
     metadata = {"agiwb": {"config": config}} if config else {}
     return nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
@@ -130,6 +137,8 @@ def test_a_config_that_does_not_exist_is_named() -> None:
 
 
 def test_what_a_former_run_left_is_dropped(tmp_path: Path) -> None:
+    import nbformat
+
     notebook = notebook_with("epochs = 3")
     injected = nbformat.v4.new_code_cell("epochs = 9", metadata={"tags": ["injected-parameters"]})
     notebook.cells.insert(1, injected)
@@ -150,5 +159,7 @@ def test_a_file_that_is_no_notebook_is_named(tmp_path: Path, content: str) -> No
 
 
 def test_every_declared_config_is_public() -> None:
+    import nbformat
+
     for path in NOTEBOOKS:
         assert nbformat.read(path, as_version=4).metadata.agiwb.config in agiwb.__all__

@@ -1,46 +1,219 @@
-"""What stakeholders see: the Voila reports, opened in a browser."""
+"""What stakeholders see: the reports, served by Voila or as files, opened in a browser."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from agiwb import ConvertConfig, SweepConfig, TrainConfig, convert, sweep, train
+from agiwb import TrainRecord
+from agiwb.batch.reports import write_reports
+from tests.browser.conftest import PICTURES
 from tests.browser.servers import running
+from tests.reported_workspace import Reported, fill_workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-
-def test_the_model_card_shows_the_model_chosen(page: Page, workspace: Path) -> None:
-    older = train(TrainConfig(architecture="cnn", units=16, epochs=3))
-    convert(ConvertConfig(model=older.run.id, formats=("onnx", "keras")))
-    recipes = ("baseline", "float16")
-    sweep(SweepConfig(model=older.run.id, recipes=recipes, latency_blocks=5))
-    newer = train(TrainConfig(architecture="mlp", units=8, epochs=1))
-    with running("/", lambda port: ["publish", "--no-browser", f"--port={port}"]) as address:
-        page.goto(f"{address}/voila/render/model_card.ipynb")
-        card = page.locator(".agiwb-page")
-        expect(card.locator("#train")).to_contain_text("is a mlp", timeout=90_000)
-        expect(card.locator("section")).to_have_count(1)
-        menu = page.get_by_role("combobox", name="Model")
-        labels = menu.locator("option").all_inner_texts()
-        assert [newer.run.id[:8] in labels[0], older.run.id[:8] in labels[1]] == [True, True]
-
-        menu.select_option(label=labels[1])
-        accuracy = f"accuracy on 360 test examples is {older.metrics['test_accuracy']:.1%}"
-        expect(card.locator("#train")).to_contain_text(accuracy, timeout=30_000)
-        expect(card.locator("#convert")).to_contain_text("2 of 2 formats")
-        expect(card.locator("#compress")).to_contain_text("float16")
-        curves = card.get_by_alt_text(f"Training curves of {older.model_name}")
-        assert curves.evaluate("image => image.naturalWidth") > 500
-        assert "ModelCard()" not in page.content()  # the source stays hidden
+TOKEN = "for-the-tests-only"  # noqa: S105
+NAMES = ("audit", "evaluation", "model_card", "monitoring", "tradeoff")
+FIRST_WORDS = {
+    "audit": "runs led to this model",
+    "evaluation": "examples of the test split of digits",
+    "model_card": "examples is",
+    "monitoring": "windows judged in this time",
+    "tradeoff": "forms are usable",
+}
+"""What each report says once it is read."""
+_PATIENCE_MS = 240_000
+_STOP_SOON = [  # but not before a page that is slow to open has found its kernel
+    "--MappingKernelManager.cull_idle_timeout=30",
+    "--MappingKernelManager.cull_interval=2",
+]
 
 
-def test_an_empty_workspace_says_what_to_expect(page: Page, workspace: Path) -> None:
-    with running("/", lambda port: ["publish", "--no-browser", f"--port={port}"]) as address:
-        page.goto(f"{address}/voila/render/model_card.ipynb")
-        expect(page.locator(".agiwb-page")).to_contain_text(
-            "No model has been trained in this workspace yet", timeout=90_000
-        )
+@pytest.fixture(scope="module")
+def reported(digits_run: TrainRecord, digits_cnn_run: TrainRecord) -> Reported:
+    return fill_workspace(digits_cnn_run, digits_run)
+
+
+@pytest.fixture(scope="module")
+def voila(reported: Reported) -> Iterator[str]:
+    """The address of the reports, as ``agiwb publish`` serves them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_TOKEN", TOKEN)
+        with running("/", _publish) as address:
+            yield address
+
+
+@pytest.fixture(scope="module")
+def site(reported: Reported, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports as files."""
+    folder = tmp_path_factory.mktemp("site")
+    assert [path.stem for path in write_reports(folder)] == list(NAMES)
+    return folder
+
+
+def _publish(port: int) -> list[str]:
+    return ["publish", "--no-browser", f"--port={port}", *_STOP_SOON]
+
+
+def open_report(page: Page, address: str, name: str, width: int = 1280) -> list[str]:
+    """Open a report, wait until it is read, and return what was asked of others meanwhile."""
+    asked: list[str] = []
+    ours = (address, address.replace("http", "ws", 1), "data:", "blob:")
+    page.on("request", lambda it: None if it.url.startswith(ours) else asked.append(it.url))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{address}/voila/render/{name}.ipynb?token={TOKEN}", timeout=_PATIENCE_MS)
+    menu = page.get_by_role("combobox").first  # the page is alive, not its picture alone
+    expect(menu).to_be_visible(timeout=_PATIENCE_MS)
+    expect(page.locator(".agiwb-page").first).to_contain_text(
+        FIRST_WORDS[name], timeout=_PATIENCE_MS
+    )
+    return asked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_report_is_whole_on_a_desk_and_on_a_phone(page: Page, voila: str, name: str) -> None:
+    for width in (1280, 390):
+        assert open_report(page, voila, name, width) == []
+        expect(page.locator(".agiwb-about")).to_contain_text("As of 20")
+        digest = page.locator(".agiwb-about code").first.inner_text()
+        assert re.fullmatch("[0-9a-f]{12}", digest)
+        page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
+        assert "from widgets import" not in page.content()  # the source stays hidden
+        broken = "[...document.images].filter(one => one.complete && !one.naturalWidth).length"
+        assert page.evaluate(broken) == 0
+        page.screenshot(path=PICTURES / f"report-{name}-{width}.png", full_page=True)
+
+
+def test_the_threshold_is_moved_by_keyboard(page: Page, voila: str, reported: Reported) -> None:
+    open_report(page, voila, "evaluation")
+    page.get_by_role("combobox", name="Class").select_option("3")
+    threshold = page.get_by_role("spinbutton", name="Threshold")
+    threshold.fill("0")
+    threshold.press("Enter")
+    count = sum(reported.evaluated.confusion[3])
+    expect(page.get_by_text(f"360 examples are named and {count} of them rightly")).to_be_visible()
+    slider = page.locator(".noUi-handle")
+    slider.focus()
+    slider.press("End")
+    expect(page.get_by_text("above 1.00, 0 examples are named")).to_be_visible()
+    page.get_by_role("combobox", name="Compare with").select_option(index=1)
+    expect(page.get_by_text("as if both had been asked other examples")).to_be_visible()
+
+
+def test_time_and_version_are_chosen(page: Page, voila: str) -> None:
+    open_report(page, voila, "monitoring")
+    page.get_by_role("combobox", name="Time").select_option("All")
+    expect(page.get_by_text("240 examples were asked")).to_be_visible()
+    page.get_by_role("combobox", name="Version").select_option("2")
+    expect(page.get_by_text("120 examples were asked")).to_be_visible()
+    page.get_by_role("combobox", name="Time").select_option("Between two times")
+    since = page.get_by_role("textbox", name="From (UTC)")
+    since.fill("<b>yesterday</b>")
+    since.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("is no time of ISO 8601")
+
+
+def test_the_model_card_shows_the_model_chosen(
+    page: Page, voila: str, digits_run: TrainRecord
+) -> None:
+    open_report(page, voila, "model_card")
+    menu = page.get_by_role("combobox", name="Model")
+    labels = menu.locator("option").all_inner_texts()
+    menu.select_option(label=next(one for one in labels if digits_run.run.id[:8] in one))
+    card = page.locator(".agiwb-page")
+    expect(card.locator("#train")).to_contain_text("is a mlp")
+    curves = card.get_by_alt_text(f"Training curves of {digits_run.model_name}")
+    assert curves.evaluate("image => image.naturalWidth") > 500
+
+
+def test_who_has_no_token_sees_nothing(browser: Browser, voila: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    for path in ("", "voila/render/audit.ipynb", "voila/tree"):
+        page.goto(f"{voila}/{path}")
+        assert "/login" in page.url
+    context.close()
+
+
+def test_a_viewer_reads_no_source_and_runs_no_code(page: Page, voila: str, tmp_path: Path) -> None:
+    open_report(page, voila, "audit")
+    for path in ("voila/files/audit.ipynb", "api/contents", "api/kernels", "api/sessions"):
+        answer = page.request.get(f"{voila}/{path}")
+        assert answer.status in {403, 404}, path
+    mark = tmp_path / "written-by-a-viewer"
+    kernel = page.evaluate(
+        "JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
+    )
+    message = {
+        "header": {"msg_id": "1", "msg_type": "execute_request", "session": "s", "username": "",
+                   "version": "5.3", "date": ""},
+        "parent_header": {}, "metadata": {}, "channel": "shell", "buffers": [],
+        "content": {"code": f"open({str(mark)!r}, 'w')", "silent": False, "allow_stdin": False,
+                    "store_history": False, "user_expressions": {}, "stop_on_error": True},
+    }  # fmt: skip
+    address = f"{voila.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels?session_id=s"
+    opened = page.evaluate(
+        """([address, message]) => new Promise(done => {
+          const socket = new WebSocket(address);
+          socket.onopen = () => { socket.send(message); setTimeout(() => done(true), 4000); };
+          socket.onerror = () => done(false);
+        })""",
+        [address, json.dumps(message)],
+    )
+    assert opened
+    assert not mark.exists()
+
+
+def test_kernels_return_to_the_number_that_wait(browser: Browser, voila: str) -> None:
+    assert wait_for_kernels(len(NAMES)) == len(NAMES)
+    pages = [browser.new_page() for _ in range(2)]
+    for page in pages:
+        open_report(page, voila, "audit")
+    assert wait_for_kernels(len(NAMES) + 2) == len(NAMES) + 2
+    for page in pages:
+        page.close()
+    assert wait_for_kernels(len(NAMES)) == len(NAMES)
+
+
+def wait_for_kernels(count: int) -> int:
+    """Return how many kernels this process's servers have, once it is ``count`` or time is up."""
+    deadline = time.monotonic() + 180
+    while True:
+        found = len(list(kernels_of(psutil.Process(os.getpid()))))
+        if found == count or time.monotonic() > deadline:
+            return found
+        time.sleep(0.5)
+
+
+def kernels_of(process: psutil.Process) -> Iterator[psutil.Process]:
+    for child in process.children(recursive=True):
+        try:
+            if any("ipykernel_launcher" in word for word in child.cmdline()):
+                yield child
+        except psutil.Error:  # ended meanwhile
+            continue
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_file_needs_nothing_but_a_browser(page: Page, site: Path, name: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda it: asked.append(it.url))
+    address = (site / f"{name}.html").as_uri()
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(address)
+        expect(page.locator(".agiwb-page").first).to_contain_text(FIRST_WORDS[name])
+        expect(page.locator(".agiwb-about")).to_contain_text("As of 20")
+        page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
+        page.screenshot(path=PICTURES / f"file-{name}-{width}.png", full_page=True)
+    assert {url for url in asked if not url.startswith("data:")} == {address}
+    assert "from widgets import" not in page.content()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from agiwb.evaluation.confusion import macro_scores
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_macro_scores_are_those_of_scikit_learn(seed):
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 6, 80)
     predicted = np.where(rng.random(80) < 0.6, labels, rng.integers(0, 6, 80))

@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agiwb.evaluation.asked import Thresholds, eval_config
 from agiwb.evaluation.engines import run_engine
-from agiwb.evaluation.tfma_engine import (
-    Predictions,
-    Thresholds,
-    eval_config,
-    import_tfma,
-    read_tfma,
-)
+from agiwb.evaluation.tfma_engine import Predictions, import_tfma, read_tfma
 
 pytestmark = pytest.mark.slow
 

@@ -132,6 +132,7 @@ class Lesson:
             self._learning_rate, epochs * self._per_epoch
         )
         model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss)
+        model.optimizer.build(model.trainable_variables)  # or the train step would be traced twice
         for features, targets, times in lessons:
             model.fit(
                 features,

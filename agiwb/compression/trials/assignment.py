@@ -18,8 +18,8 @@ from agiwb.datasets.dataset import Dataset
 from agiwb.runs.provenance import PACKAGE_FOLDER, package_versions
 
 _DECISIVE_CODE = (
-    "artifacts", "compression", "conversion", "datasets", "models", "native_chatter.py", "runtimes",
-    "statistics.py", "tensorflow_quietly.py", "training",
+    "artifacts", "compression", "conversion", "crews", "datasets", "models", "native_chatter.py",
+    "runtimes", "statistics.py", "tensorflow_quietly.py", "training",
 )  # fmt: skip
 """Whatever else changes in agiwb cannot change a candidate."""
 

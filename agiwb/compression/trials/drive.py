@@ -15,12 +15,16 @@ from agiwb.compression.sensitivity import LayerSensitivity
 from agiwb.compression.sizes import FileSize, ModelSize
 from agiwb.compression.trials.assignment import Assignment
 from agiwb.compression.trials.cache import Found
-from agiwb.compression.trials.crew import Crew
-from agiwb.compression.trials.making import OtherVersionError, Progress, UnusableModelError
-from agiwb.compression.trials.nursery import Died, Raised, Report, Returned, Said
+from agiwb.compression.trials.making import (
+    OtherVersionError,
+    Progress,
+    UnusableModelError,
+    make,
+)
 from agiwb.compression.trials.plan import Plan
 from agiwb.compression.trials.study import Score
 from agiwb.compression.trials.told import not_made, tell_made
+from agiwb.crews.crew import Crew, Died, Ending, Raised, Returned
 from agiwb.runs.context import Context
 
 _PHASE = "make candidates"
@@ -100,9 +104,8 @@ class _Round:
             if not self._running:
                 products = [self._products[recipe] for recipe in self._asked]
                 return Outcome(products, self._worked_s / self._crew.size())
-            for report in self._crew.wait():
-                self._hear(report)
-            self._context.stop_if_cancelled()
+            for ending in self._crew.wait(self._told, self._context.stop_if_cancelled):
+                self._hear(ending)
 
     def _hand_out(self) -> None:
         """Give the crew all that it can begin now; take what is known, or is bound to fail."""
@@ -119,7 +122,7 @@ class _Round:
                 self._take(job, broken[0] if broken else known)  # type: ignore[arg-type]  # one is
                 continue
             number = next(self._numbers)
-            self._crew.start(number, job)
+            self._crew.start(number, make, job)
             self._running[number] = (job, time.monotonic())
 
     def _next_ready(self) -> Assignment | None:
@@ -144,23 +147,22 @@ class _Round:
             self._waiting += [self._driver.assign(recipe, seed) for seed in seeds]
         return True
 
-    def _hear(self, report: Report) -> None:
-        if isinstance(report, Said):
-            said = report.what
-            if isinstance(said, Progress) and self._crew.size() == 1:
-                self._context.progress(said.phase, said.done, said.total)
-            return
-        job, began = self._running.pop(report.number)
+    def _told(self, _number: int, said: object) -> None:
+        if isinstance(said, Progress) and self._crew.size() == 1:
+            self._context.progress(said.phase, said.done, said.total)
+
+    def _hear(self, ending: Ending) -> None:
+        job, began = self._running.pop(ending.number)
         passed = time.monotonic() - began
-        self._worked_s += report.value if isinstance(report, Returned) else passed
-        if isinstance(report, Died):
-            self._fail(job, Failure(report.reason))
-        elif isinstance(report, Raised):
-            if isinstance(report.error, UnusableModelError):
-                raise report.error.error
-            if isinstance(report.error, OSError | OtherVersionError):
-                raise report.error
-            self._fail(job, Failure(reason_of(report.error)))
+        self._worked_s += ending.value if isinstance(ending, Returned) else passed
+        if isinstance(ending, Died):
+            self._fail(job, Failure(ending.reason))
+        elif isinstance(ending, Raised):
+            if isinstance(ending.error, UnusableModelError):
+                raise ending.error.error
+            if isinstance(ending.error, OSError | OtherVersionError):
+                raise ending.error
+            self._fail(job, Failure(reason_of(ending.error)))
         else:
             self._durations_s.append(passed)
             found = job.cache.find(job.key)

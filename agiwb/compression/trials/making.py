@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.compression.recipe import Recipe
-from agiwb.compression.trials.assignment import Assignment, candidate_code
+from agiwb.compression.trials.assignment import Assignment, candidate_code, decisive_packages
 from agiwb.compression.trials.shared_data import cast_features, open_shared
+from agiwb.crews.crew import Line
+from agiwb.crews.threads import limit_threads
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import InputError, WorkError
 from agiwb.runs.events import Pace
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
     import keras
 
 _STAGE_FILE = "stage.keras"
+_IMPORTED = (
+    "keras",
+    "tensorflow.lite.python.lite",
+    "ai_edge_litert.interpreter",
+    "threadpoolctl",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,18 @@ class UnusableModelError(Exception):
         self.error = error
 
 
-def make(job: Assignment, tell: Callable[[Any], None]) -> float:
+def get_ready() -> None:
+    """Import what making candidates needs."""
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    candidate_code()  # of what is imported next, not of what lies there once there is work
+    decisive_packages()
+    import_tensorflow()
+    for name in _IMPORTED:
+        importlib.import_module(name)
+
+
+def make(job: Assignment, line: Line) -> float:
     """Return the seconds that the candidate took here, which is kept under ``job.key``.
 
     Its files are ``model.keras``, the deployable file and ``answers.npz``.
@@ -72,15 +92,14 @@ def make(job: Assignment, tell: Callable[[Any], None]) -> float:
     if job.cache.find(job.key) is None:
         _prepare(job.material.threads)
         data = open_shared(job.material.data, job.arrays)
-        model, facts = _train(job, data, _paced(tell))
+        model, facts = _train(job, data, _paced(line.tell))
         taken = cast_features(data, str(model.inputs[0].dtype))
-        _write(job, taken, model, facts, _paced(tell))
+        _write(job, taken, model, facts, _paced(line.tell))
     return time.monotonic() - began
 
 
 def _prepare(threads: int) -> None:
     from agiwb.tensorflow_quietly import import_tensorflow
-    from agiwb.training.search.crew import limit_threads
 
     limit_threads(threads)
     import_tensorflow().config.experimental.enable_op_determinism()

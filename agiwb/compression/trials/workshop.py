@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +18,15 @@ from agiwb.compression.pruning import FineTuning
 from agiwb.compression.recipe import Recipe, parse_recipe
 from agiwb.compression.trials.assignment import Assignment, Material, candidate_code
 from agiwb.compression.trials.cache import FOLDER, Cache
-from agiwb.compression.trials.crew import Crew, LocalProcesses
 from agiwb.compression.trials.drive import Driver, Outcome
+from agiwb.compression.trials.making import get_ready
 from agiwb.compression.trials.plan import InTurn, Listed, Plan
 from agiwb.compression.trials.recipe_file import write_recipe_file
 from agiwb.compression.trials.scoring import scored_on
 from agiwb.compression.trials.shared_data import share
 from agiwb.compression.trials.space import RecipeSpace, make_space
+from agiwb.crews.crew import Crew
+from agiwb.crews.threads import share_of_cores
 from agiwb.datasets.dataset import Dataset, Split
 from agiwb.runs.context import Context
 from agiwb.settings import Settings
@@ -114,17 +116,21 @@ def grid_of(config: SweepConfig) -> list[Recipe]:
 
 def _crew(config: SweepConfig, dataset: str, logs: Path) -> Crew:
     if config.scheduler is None:
-        return LocalProcesses(config.workers or 1, logs, config.timeout_s)
-    from agiwb.compression.trials.dask_crew import DaskWorkers
+        from agiwb.crews.nursery import LocalProcesses, Nursery
 
-    return DaskWorkers(config.scheduler, config.workers, dataset, config.timeout_s)
+        return LocalProcesses(config.workers or 1, Nursery(get_ready, logs, config.timeout_s))
+    from agiwb.compression.trials.luggage import CandidateLuggage
+    from agiwb.crews.dask_crew import DaskCluster
+
+    pack = functools.partial(CandidateLuggage.of, dataset=dataset)
+    return DaskCluster(config.scheduler, config.workers, get_ready, pack, config.timeout_s)
 
 
 def _material(
     config: SweepConfig, source: ModelSource, bare: Dataset, context: Context, at_once: int
 ) -> Material:
     # A cluster's workers have their own cores; those of this machine are shared.
-    here = len(os.sched_getaffinity(0)) // at_once if config.scheduler is None else 1
+    here = share_of_cores(at_once) if config.scheduler is None else 1
     return Material(
         model=source.path.resolve(),
         model_sha256=source.fingerprint,
@@ -135,7 +141,7 @@ def _material(
         ),
         calibration_samples=config.calibration_samples,
         calibration_seed=config.seed,
-        threads=config.threads or max(1, here),
+        threads=config.threads or here,
     )
 
 

@@ -21,6 +21,7 @@ from agiwb.leaving import end_with
 from agiwb.runtimes.child.frames import Header, receive, send
 from agiwb.runtimes.child.functions import Functions, load_functions
 from agiwb.runtimes.runtime import Tensors
+from agiwb.tensorflow_quietly import leave_out_extras_of_keras
 
 _AT_ONCE = 8
 """Requests that run side by side; what they compute shares TensorFlow's threads."""
@@ -31,6 +32,7 @@ def main(words: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
     descriptor, parent, kind, path, threads = words
     end_with(int(parent))
+    leave_out_extras_of_keras()
     connection = socket.socket(fileno=int(descriptor))
     sending = threading.Lock()
     try:

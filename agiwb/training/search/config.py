@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from agiwb.crews.fields import SchedulerAddress, Workers
 from agiwb.training.config import TrainConfig
 from agiwb.training.search.space import (
     Range,
@@ -18,6 +19,7 @@ from agiwb.training.search.space import (
     parse_range,
     space_texts,
 )
+from agiwb.training.search.storage import StorageUrl
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["none", "median", "asha", "hyperband"]
@@ -68,33 +70,21 @@ class SearchConfig(TrainConfig):
         description="Validation metric to compare by, as in `auc` or `loss`; by default the "
         "task's main one.",
     )
-    workers: int | None = Field(
+    workers: Workers = Field(
         None,
-        ge=1,
-        le=1024,
         description="Trials at once: local processes, by default 1; of a Dask cluster, by default "
         "as many as it has workers.",
     )
-    scheduler: str | None = Field(
+    scheduler: SchedulerAddress = Field(
         None,
-        pattern=r"^[a-z]+://\S+$",
         description="Address of a Dask scheduler whose workers carry out the trials: "
         "tcp://HOST:8786.",
     )
-    storage: str | None = Field(
+    storage: StorageUrl = Field(
         None,
         description="URL of the database that keeps the study: postgresql://USER@HOST/DATABASE, "
         "without its password; by default AGIWB_OPTUNA_STORAGE, or SQLite in the workspace.",
     )
-
-    @field_validator("storage")
-    @classmethod
-    def _without_password(cls, storage: str | None) -> str | None:
-        if storage is None:
-            return None
-        from agiwb.training.search.storage import storage_without_password
-
-        return storage_without_password(storage)
 
     @field_validator("metric")
     @classmethod

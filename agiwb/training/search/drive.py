@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from statistics import fmean, stdev
 
+from agiwb.crews.crew import Crew, Died, Ending, Raised
 from agiwb.errors import ConfigError
 from agiwb.runs.context import Context
-from agiwb.training.search.crew import Crew
-from agiwb.training.search.objective import Assignment, Outcome, Report
+from agiwb.training.search.objective import Assignment, Outcome, Report, run_trial
 from agiwb.training.search.space import Value
 from agiwb.training.search.study import Study
 
@@ -49,8 +49,8 @@ class Driver:
             self._hand_out()
             if not self._params:
                 return
-            for outcome in self._crew.wait(self._told, self._tick):
-                self._take_in(outcome)
+            for ending in self._crew.wait(self._told, self._tick):
+                self._take_in(_outcome(ending))
 
     def _hand_out(self) -> None:
         limit = self._study.config.timeout_s
@@ -69,9 +69,10 @@ class Driver:
             if (known := self._study.known(number)) is not None:
                 self._take_in(known)
                 continue
-            self._crew.start(dataclasses.replace(self._job, number=number, config=config))
+            job = dataclasses.replace(self._job, number=number, config=config)
+            self._crew.start(number, run_trial, job)
 
-    def _told(self, report: Report) -> bool:
+    def _told(self, _number: int, report: Report) -> bool:
         shall_end = self._study.should_end(report)
         if self._crew.size() == 1:
             folds, epochs = self._job.folds, self._study.config.longest_epochs
@@ -125,6 +126,17 @@ class Driver:
             seconds = fmean(self._durations_s) * left / self._crew.size()
             line += f"; about {_duration(seconds)} left"
         return line
+
+
+def _outcome(ending: Ending) -> Outcome:
+    """Return the outcome of a trial; one whose process died has failed."""
+    if isinstance(ending, Raised):
+        raise ending.error
+    if isinstance(ending, Died):
+        advice = "Try a smaller `batch_size`, or fewer `workers`."
+        return Outcome(ending.number, "failed", reason=f"{ending.reason} {advice}")
+    outcome: Outcome = ending.value
+    return outcome
 
 
 def standard_error(values: tuple[float, ...]) -> float | None:

@@ -5,14 +5,19 @@ What travels between processes is plain: a ``Assignment`` there, ``Report`` and 
 
 from __future__ import annotations
 
+import dataclasses
 import gc
+import importlib
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
+from agiwb.crews.crew import Line
+from agiwb.crews.dask_crew import Luggage
+from agiwb.crews.threads import limit_threads
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import AgiwbError, CancelledError, ConfigError, WorkError, did_you_mean
 from agiwb.runs.provenance import code_digest
@@ -39,6 +44,19 @@ class Assignment:
     """Fingerprint of the data set."""
     code: str
     """Digest of agiwb's own code."""
+    threads: int | None = None
+    """Of TensorFlow; None for as many as it would take."""
+
+
+@dataclass(frozen=True)
+class TrialLuggage(Luggage):
+    """A trial on its way to a worker of another machine, which has threads of its own."""
+
+    argument: Assignment
+
+    def arrive(self, folder: Path, threads: int) -> Assignment:
+        """Return the assignment with the worker's threads."""
+        return dataclasses.replace(self.argument, threads=threads)
 
 
 @dataclass(frozen=True)
@@ -84,10 +102,6 @@ class Outcome:
     unfit: bool = False
 
 
-Told = Callable[[Report], bool]
-"""Takes a report; True means that the trial shall end here."""
-
-
 class UnknownMetricError(ConfigError):
     """The task has no such metric, whatever the trial."""
 
@@ -96,19 +110,29 @@ class _PrunedError(Exception):
     """The trial was told to end."""
 
 
-def run_trial(job: Assignment, told: Told, tick: Callable[[], None] = lambda: None) -> Outcome:
+def get_ready() -> None:
+    """Import what trials need."""
+    import_tensorflow()
+    for name in ("keras", "threadpoolctl", "agiwb.training.fit"):
+        importlib.import_module(name)
+    code_digest()  # of what is imported, not of what lies there once there is work
+
+
+def run_trial(job: Assignment, line: Line) -> Outcome:
     """Return how the trial ended; whatever goes wrong in it is an outcome as well.
 
     Args:
         job: The trial.
-        told: Called after each epoch and fold.
-        tick: Called after each batch; what it raises ends the trial and is passed on.
+        line: It is asked after each epoch and fold whether the trial shall end here, and ticked
+            after each batch.
 
     Raises:
         UnknownMetricError: The metric does not exist.
         WorkError: This machine has other data or other code than the search was started on.
-        CancelledError: ``tick`` or ``told`` said so.
+        CancelledError: The line said so.
     """
+    if job.threads is not None:
+        limit_threads(job.threads)
     data = load_dataset(job.config.dataset)
     _require_same("data set", job.dataset, data.fingerprint)
     _require_same("code of agiwb", job.code, code_digest())
@@ -118,7 +142,7 @@ def run_trial(job: Assignment, told: Told, tick: Callable[[], None] = lambda: No
     reason, unfit = "", False
     try:
         for fold, part in enumerate(fold_data(data, job.folds, job.fold_seed), start=1):
-            _run_fold(job, fold, part, done, told, tick)
+            _run_fold(job, fold, part, done, line)
     except (UnknownMetricError, CancelledError):
         raise
     except _PrunedError as pruned:
@@ -150,9 +174,7 @@ class _Done:
         self.rates: list[tuple[float, ...]] = []
 
 
-def _run_fold(
-    job: Assignment, fold: int, data: Any, done: _Done, told: Told, tick: Callable[[], None]
-) -> None:
+def _run_fold(job: Assignment, fold: int, data: Any, done: _Done, line: Line) -> None:
     import_tensorflow()
     from agiwb.training.fit import open_trial
     from agiwb.training.progress import EpochSpy
@@ -160,7 +182,7 @@ def _run_fold(
 
     def tell(report: Report) -> None:
         is_last = job.folds == 1 and report.epoch == job.config.epochs
-        if told(report) and not is_last:
+        if line.ask(report) and not is_last:
             raise _PrunedError(f"Pruned after epoch {report.epoch} of fold {report.fold}.")
 
     def after_epoch(epoch: int, values: dict[str, float]) -> None:
@@ -168,7 +190,7 @@ def _run_fold(
         tell(Report(job.number, fold, epoch, value, step=epoch if fold == 1 else None))
 
     watch = EpochSpy(after_epoch)
-    open_trial(job.config, data).fit([watch, BatchWatch(tick)])
+    open_trial(job.config, data).fit([watch, BatchWatch(line.tick)])
     kept = kept_epoch(watch.curves, early_stopping=job.config.early_stopping is not None)
     done.values.append(_metric(kept.metrics, job.metric))
     done.epochs.append(kept.epoch)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agiwb.crews.crew import ThisProcess
+from agiwb.crews.threads import share_of_cores
 from agiwb.datasets.main_metric import main_metric
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import ConfigError, InputError, WorkError
@@ -15,7 +18,7 @@ from agiwb.training.objectives import LOWER_IS_BETTER
 from agiwb.training.search.config import SearchConfig
 from agiwb.training.search.drive import Driver, standard_error
 from agiwb.training.search.folds import require_folds
-from agiwb.training.search.objective import Assignment
+from agiwb.training.search.objective import Assignment, TrialLuggage, get_ready
 from agiwb.training.search.record import SearchRecord, TrialResult, flags
 from agiwb.training.search.space import Choices
 from agiwb.training.train import fields_of_fitted
@@ -23,8 +26,8 @@ from agiwb.training.train import fields_of_fitted
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from agiwb.crews.crew import Crew
     from agiwb.runs.store import RunStore
-    from agiwb.training.search.crew import Crew
     from agiwb.training.search.refit import Refit
     from agiwb.training.search.study import Study
 
@@ -86,11 +89,12 @@ def search(config: SearchConfig, context: Context) -> SearchRecord:
         longest_epochs=config.longest_epochs,
         dataset=data.fingerprint,
         code=provenance.code_sha256,
+        threads=share_of_cores(config.workers or 1) if _is_shared(config) else None,
     )
     with study.carried(anew=anew):
         if known := sum(trial.state.is_finished() for trial in study.trials()):
             context.say(f"{known} trials of study {study.name} are known and kept.")
-        crew = _crew(config)
+        crew = _crew(config, context.checkpoint / "logs")
         try:
             Driver(study, crew, context, job).run()
         except InputError:
@@ -113,15 +117,21 @@ def search(config: SearchConfig, context: Context) -> SearchRecord:
         return _record(study, best, fitted, metric, context)
 
 
-def _crew(config: SearchConfig) -> Crew:
-    from agiwb.training.search.crew import LocalProcesses, ThisProcess
-
+def _crew(config: SearchConfig, logs: Path) -> Crew:
     if config.scheduler is not None:
-        from agiwb.training.search.dask_crew import DaskCluster
+        from agiwb.crews.dask_crew import DaskCluster
 
-        return DaskCluster(config.scheduler, config.workers)
-    count = config.workers or 1
-    return LocalProcesses(count) if count > 1 else ThisProcess()
+        return DaskCluster(config.scheduler, config.workers, get_ready, TrialLuggage)
+    if not _is_shared(config):
+        return ThisProcess()
+    from agiwb.crews.nursery import LocalProcesses, Nursery
+
+    return LocalProcesses(config.workers or 1, Nursery(get_ready, logs))
+
+
+def _is_shared(config: SearchConfig) -> bool:
+    """Return whether several trials share this machine."""
+    return config.scheduler is None and (config.workers or 1) > 1
 
 
 def _best_trial(study: Study) -> FrozenTrial:

@@ -7,7 +7,9 @@ one; it is used, and never shown.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator
 
 from agiwb.errors import ConfigError, WorkspaceError
 from agiwb.settings import Settings
@@ -45,6 +47,10 @@ def storage_without_password(storage: str | None) -> str | None:
             "environment variable AGIWB_OPTUNA_STORAGE instead."
         )
     return url.render_as_string(hide_password=False)
+
+
+StorageUrl = Annotated[str | None, AfterValidator(storage_without_password)]
+"""A config's field for the URL of a database."""
 
 
 def storage_url(storage: str | None, workspace: Path, study: str) -> URL:

@@ -236,7 +236,7 @@ def test_workers_carry_out_all_trials_even_if_one_of_them_dies(
     states = {trial.params["units"]: trial.state for trial in record.trials}
     assert states == {4: "complete", 13: "failed", 6: "complete"}
     (dead,) = (trial for trial in record.trials if trial.state == "failed")
-    assert "signal 9, perhaps for lack of memory" in dead.reason
+    assert "signal 9 (SIGKILL), perhaps for lack of memory. Try a smaller" in dead.reason
     assert sorted(built(counting)[:-1]) == ["13", "4", "6"]
 
 

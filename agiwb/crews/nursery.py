@@ -1,0 +1,255 @@
+"""Pieces of work, each in a process of its own that starts in milliseconds; see the nursery's."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from agiwb.crews.crew import Asked, Died, Ending, Raised, Report, Returned, Said, Told, Work
+from agiwb.crews.nursery_process import Upbringing, end_family
+from agiwb.errors import WorkError
+from agiwb.jobs.warm import QUIET_POOLS
+from agiwb.runs.provenance import PACKAGE_FOLDER
+
+_PROMPT_S = 5.0
+_LOOK_S = 0.1
+_LONGEST_WORDS = 200
+
+
+@dataclass
+class Child:
+    """A process that carries out one piece of work."""
+
+    number: int
+    pid: int
+    connection: Connection
+    log: Path
+    timeout_s: float | None
+    began: float
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its time is up."""
+        return self.timeout_s is not None and time.monotonic() > self.began + self.timeout_s
+
+
+class Nursery:
+    """Forks a process for each piece of work, and kills it if it takes too long.
+
+    Thread safety: one thread uses it. Ownership: whoever makes a nursery closes it; that kills
+    all that still runs, with all that it has started. So does the end of this very process.
+    """
+
+    def __init__(
+        self,
+        ready: Callable[[], None],
+        logs: Path,
+        timeout_s: float | None = None,
+        grace_s: float = 0.0,
+    ) -> None:
+        """Start the nursery.
+
+        Args:
+            ready: A function of a module, called once before any fork: it imports what all work
+                needs.
+            logs: Folder for what the work prints.
+            timeout_s: Seconds after which a piece of work is killed.
+            grace_s: Seconds that work has to end by itself, once it is told to by SIGTERM.
+        """
+        self._ready = f"{ready.__module__}:{ready.__qualname__}"
+        self._logs = logs
+        self.timeout_s = timeout_s
+        self.grace_s = grace_s
+        self._children: dict[int, Child] = {}
+        self._exit_codes: dict[int, int] = {}
+        self._hire()
+
+    def start(self, number: int, work: Work, argument: Any) -> None:
+        """Begin ``work(argument, line)`` in a process of its own, known by ``number``.
+
+        Raises:
+            WorkError: No process can be forked.
+        """
+        if self._process.poll() is not None:
+            self._dismiss()
+            self._hire()
+        ours, theirs = multiprocessing.Pipe()
+        try:
+            socket.send_fds(self._requests, [b"f"], [theirs.fileno()])
+            pid = self._begun()
+        except OSError as error:
+            raise WorkError(f"The process that forks others has ended: {error}.") from None
+        finally:
+            theirs.close()
+        log = self._logs / f"{number}.log"
+        self._children[number] = Child(number, pid, ours, log, self.timeout_s, time.monotonic())
+        with contextlib.suppress(OSError):  # if it has died already, the next look tells
+            ours.send(Upbringing(dict(os.environ), str(Path.cwd()), sys.path, log))
+            ours.send_bytes(pickle.dumps((work, argument)))
+
+    def answer(self, number: int, value: Any) -> None:
+        """Answer what a child has asked."""
+        with contextlib.suppress(OSError, KeyError):  # if it is gone, that is told elsewhere
+            self._children[number].connection.send(value)
+
+    def wait(self, longest_s: float) -> list[Report]:
+        """Return what the children have told since, after at most ``longest_s`` seconds."""
+        connections = {child.connection: child for child in self._children.values()}
+        ready = wait(list(connections), longest_s) if connections else []
+        reports = [self._hear(connections[each]) for each in ready]  # type: ignore[index]  # given
+        for child in [each for each in self._children.values() if each.is_late]:
+            end_family(child.pid)
+            reason = f"It was not finished after {child.timeout_s:g} s, and was ended."
+            reports.append(Died(child.number, reason))
+            self._forget(child)
+        return reports
+
+    def close(self) -> None:
+        """Kill all that runs, and the nursery."""
+        self.kill()
+        self._dismiss()
+
+    def kill(self) -> None:
+        """End all that runs: those at once that do not end by themselves in time."""
+        if self.grace_s and self._children:
+            self._ask_to_end()
+        for child in list(self._children.values()):
+            end_family(child.pid)
+            self._forget(child)
+
+    def _ask_to_end(self) -> None:
+        for child in self._children.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
+        until = time.monotonic() + self.grace_s
+        while self._children and time.monotonic() < until:
+            self.wait(_LOOK_S)
+
+    def _hear(self, child: Child) -> Report:
+        try:
+            kind, what = child.connection.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            died = Died(child.number, self._autopsy(child))
+            self._forget(child)
+            return died
+        if kind in {"said", "asked"}:
+            return (Said if kind == "said" else Asked)(child.number, what)
+        self._forget(child)
+        end_family(child.pid)  # what it may have left running
+        return Returned(child.number, what) if kind == "done" else Raised(child.number, what)
+
+    def _autopsy(self, child: Child) -> str:
+        """Return how the process ended, with the last that it printed."""
+        end_family(child.pid)
+        until = time.monotonic() + _PROMPT_S
+        with contextlib.suppress(OSError):  # the nursery may have died with it
+            while child.pid not in self._exit_codes and self._reports.poll(
+                max(0.0, until - time.monotonic())
+            ):
+                self._receive()
+        code = self._exit_codes.get(child.pid, -signal.SIGKILL)
+        if code >= 0:
+            return _with_last_words(f"Its process ended with exit code {code}", child.log)
+        reason = f"Its process was ended by signal {-code} ({signal.Signals(-code).name})"
+        if -code == signal.SIGKILL:
+            return f"{reason}, perhaps for lack of memory."
+        return _with_last_words(reason, child.log)
+
+    def _begun(self) -> int:
+        """Return the id of the process that was asked for."""
+        while True:
+            kind, what, *_ = self._receive()
+            if kind == "begun":
+                return int(what)
+            if kind == "refused":
+                raise WorkError(f"No process could be forked: {what}.")
+
+    def _receive(self) -> tuple[Any, ...]:
+        try:
+            report: tuple[Any, ...] = self._reports.recv()
+        except EOFError:
+            raise OSError("its pipe was closed") from None
+        if report[0] == "ended":
+            self._exit_codes[report[1]] = report[2]
+        return report
+
+    def _forget(self, child: Child) -> None:
+        child.connection.close()
+        del self._children[child.number]
+
+    def _hire(self) -> None:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._requests, theirs = socket.socketpair()
+        self._reports, writer = multiprocessing.Pipe(duplex=False)
+        with theirs, writer:
+            passed = (theirs.fileno(), writer.fileno())
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"{__name__}_process", self._ready, *map(str, passed)],
+                # From the folder of the package, which need not be installed.
+                cwd=PACKAGE_FOLDER.parent,
+                env={**os.environ, **QUIET_POOLS},
+                stdin=subprocess.DEVNULL,
+                pass_fds=passed,
+                start_new_session=True,
+            )
+
+    def _dismiss(self) -> None:
+        self._requests.close()
+        self._reports.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class LocalProcesses:
+    """A crew of processes of this machine, forked by a nursery that it owns."""
+
+    def __init__(self, count: int, nursery: Nursery) -> None:
+        self._count = count
+        self._nursery = nursery
+
+    def size(self) -> int:
+        return self._count
+
+    def start(self, number: int, work: Work, argument: Any) -> None:
+        self._nursery.start(number, work, argument)
+
+    def wait(self, told: Told, tick: Callable[[], None]) -> list[Ending]:
+        tick()
+        return hear(self._nursery, told, _LOOK_S)
+
+    def close(self) -> None:
+        self._nursery.close()
+
+
+def hear(nursery: Nursery, told: Told, longest_s: float) -> list[Ending]:
+    """Return how work has ended within ``longest_s`` seconds; ``told`` hears all else."""
+    endings: list[Ending] = []
+    for report in nursery.wait(longest_s):
+        if isinstance(report, Said):
+            told(report.number, report.what)
+        elif isinstance(report, Asked):
+            nursery.answer(report.number, told(report.number, report.what))
+        else:
+            endings.append(report)
+    return endings
+
+
+def _with_last_words(reason: str, log: Path) -> str:
+    """Return ``reason`` with the last line of ``log``, if there is one."""
+    try:
+        lines = log.read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return f"{reason}: {lines[-1].strip()[:_LONGEST_WORDS]}" if lines else f"{reason}."

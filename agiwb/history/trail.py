@@ -1,0 +1,82 @@
+"""The trail of a model: the runs that led to it or from it, and whether their files are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agiwb.errors import NotFoundError
+from agiwb.history.entries import HistoryEntry
+from agiwb.history.lineage import lineage
+from agiwb.history.records import record_of
+from agiwb.runs.files import damaged_files
+from agiwb.runs.record import Record
+
+ORIGINS = ("train", "import_model")
+"""Steps that bring a model into the workspace."""
+_MOST_BYTES = 2 << 30
+"""Files of a run beyond this size are not read again."""
+
+
+@dataclass(frozen=True)
+class TrailEntry:
+    """One run of a trail.
+
+    Attributes:
+        entry: Its line in the history.
+        record: What came of it; None if it did not finish or cannot be read.
+        damaged: Its files that are missing or changed since; None if that was not looked at.
+    """
+
+    entry: HistoryEntry
+    record: Record | None
+    damaged: tuple[str, ...] | None
+
+
+def model_names(history: Sequence[HistoryEntry]) -> list[str]:
+    """Return the names of the models that were trained or imported, the newest first."""
+    found = sorted(_origins(history), key=lambda one: one[0].started_at, reverse=True)
+    return list(dict.fromkeys(name for _, name in found))
+
+
+def trail_of(model: str, history: Sequence[HistoryEntry]) -> list[TrailEntry]:
+    """Return the runs that led to a model and from it, the oldest first.
+
+    Args:
+        model: Its name.
+        history: The workspace's.
+    """
+    entries: dict[str, HistoryEntry] = {}
+    for origin, name in _origins(history):
+        if name == model:
+            entries |= lineage(origin.id, history).entries
+    return [_looked_at(entry) for entry in sorted(entries.values(), key=lambda one: one.started_at)]
+
+
+def _origins(history: Sequence[HistoryEntry]) -> list[tuple[HistoryEntry, str]]:
+    found = []
+    for entry in history:
+        if entry.step in ORIGINS and entry.state == "finished":
+            record = _record(entry)
+            if name := getattr(record, "model_name", None):
+                found.append((entry, name))
+    return found
+
+
+def _record(entry: HistoryEntry) -> Record | None:
+    if entry.state != "finished":
+        return None
+    try:
+        return record_of(entry)
+    except NotFoundError:  # of another version of agiwb
+        return None
+
+
+def _looked_at(entry: HistoryEntry) -> TrailEntry:
+    record = _record(entry)
+    if record is None:
+        return TrailEntry(entry, None, None)
+    run = record.run
+    if sum(file.size_bytes for file in run.files) > _MOST_BYTES:
+        return TrailEntry(entry, record, None)
+    return TrailEntry(entry, record, tuple(damaged_files(run.folder, run.files)))

@@ -1,0 +1,104 @@
+"""Requests that were served and have got a label since, as rows of a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agiwb.datasets.dataset import Dataset, Split
+from agiwb.errors import ConfigError
+from agiwb.monitoring.log import join_labels, prediction_folder
+
+ORIGIN = "origin"
+"""The slice column that tells where a row is from."""
+FRESH = "fresh"
+"""Of rows that were served, or given to a retraining as new."""
+NOT_KNOWN = "not known"
+"""What a served row has in the data set's own slice columns."""
+
+
+@dataclass(frozen=True)
+class ServedRows:
+    """Labelled rows in order of time, each request's features once.
+
+    Attributes:
+        split: Features, labels (indices of the data set's classes) and no slices.
+        times: float64 ``(rows,)``: when each was served, Unix time in seconds.
+        unknown: Rows left out since their label names no class.
+    """
+
+    split: Split
+    times: NDArray[np.float64]
+    unknown: int = 0
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def take(self, index: NDArray[np.intp]) -> ServedRows:
+        """Return the rows at ``index``."""
+        return ServedRows(self.split.take(index), self.times[index], self.unknown)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of features, labels and times."""
+        whole = hashlib.sha256(self.split.digest().encode())
+        whole.update(np.ascontiguousarray(self.times).tobytes())
+        return whole.hexdigest()
+
+
+def served_rows(
+    name: str, data: Dataset, since: float = -math.inf, until: float = math.inf
+) -> ServedRows:
+    """Return the labelled rows that were served under ``name``, whichever version answered.
+
+    Args:
+        name: The served model's.
+        data: What the model was trained on; it says the classes and what an example is.
+        since: The first Unix time in seconds, of the requests.
+        until: The last.
+
+    Raises:
+        ConfigError: What was served does not fit the data set.
+    """
+    folder = prediction_folder(name)
+    if not folder.is_dir():
+        nothing = Split(data.train.features[:0], data.train.labels[:0])
+        return ServedRows(nothing, np.zeros(0))
+    found = join_labels(folder, since, until)
+    features, labels = found.window.features, found.classes(data.classes)
+    if len(found) and features.shape[1:] != data.feature_shape:
+        raise ConfigError(
+            f"`dataset`: what was served as {name!r} does not fit {data.name}: its examples have "
+            f"shape {features.shape[1:]}, not {data.feature_shape}.",
+            "Give the data set that the served model was trained on.",
+        )
+    if not len(found):
+        features = data.train.features[:0]
+    known = labels >= 0
+    return ServedRows(
+        split=Split(features[known], labels[known]),
+        times=found.window.times[known],
+        unknown=int((~known).sum()),
+    )
+
+
+def joined(data: Split, served: Split) -> Split:
+    """Return the rows of a split with served ones behind them, ``fresh`` by their origin."""
+    if not len(served):
+        return data
+    rows, more = len(data), len(served)
+    columns = {
+        name: np.concatenate([column, np.full(more, NOT_KNOWN)])
+        for name, column in data.slices.items()
+        if name != ORIGIN
+    }
+    own = data.slices.get(ORIGIN, np.full(rows, "data set"))
+    columns[ORIGIN] = np.concatenate([own, np.full(more, FRESH)])
+    return Split(
+        np.concatenate([data.features, served.features.astype(data.features.dtype)]),
+        np.concatenate([data.labels, served.labels]),
+        columns,
+    )

@@ -1,0 +1,86 @@
+"""A workspace in which there is something to report: evaluated, compressed, served, promoted."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from agiwb import (
+    ConvertConfig,
+    EvaluateConfig,
+    EvaluateRecord,
+    MonitorConfig,
+    MonitorRecord,
+    SweepConfig,
+    TrainRecord,
+    convert,
+    evaluate,
+    monitor,
+    sweep,
+)
+from agiwb.datasets.registry import load_dataset
+from agiwb.maintenance.decision import ModelVersion
+from agiwb.maintenance.ledger import ledger_of
+from agiwb.monitoring.log import roll
+from agiwb.runtimes.runtime import open_runtime
+from agiwb.serving.prediction_log import Prediction, PredictionLog
+from agiwb.serving.prediction_log.compaction import compact
+
+SERVED = "served-digits"
+START = 1_790_000_000.0
+"""Unix time of the first request, seconds."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What was made."""
+
+    evaluated: EvaluateRecord
+    baseline: EvaluateRecord
+    monitored: MonitorRecord
+    model: str
+
+
+def fill_workspace(model: TrainRecord, other: TrainRecord) -> Reported:
+    """Return what was made of two models of digits: all that the reports show."""
+    converted, theirs = (
+        convert(ConvertConfig(model=one.run.id, formats=("onnx",))) for one in (model, other)
+    )
+    baseline = evaluate(EvaluateConfig(model=theirs.run.id))
+    evaluated = evaluate(EvaluateConfig(model=converted.run.id, baseline=theirs.run.id))
+    recipes = ("baseline", "float16")
+    sweep(SweepConfig(model=model.run.id, recipes=recipes, latency_blocks=5, sensitivity=False))
+    data = load_dataset("digits")
+    answers = open_runtime(converted.file("onnx")).run({"features": data.test.features})
+    log = PredictionLog(Path(os.environ["AGIWB_WORKSPACE"]) / "predictions")
+    for version, start in ((1, START), (2, START + 30_000)):
+        for index, (row, answer) in enumerate(
+            zip(data.test.features[:120], answers["probabilities"][:120], strict=True)
+        ):
+            log.append(
+                Prediction(
+                    request_id=f"{version}-{index}",
+                    time=start + 60 * index,
+                    model=SERVED,
+                    version=version,
+                    inputs={"features": row[None] if version == 1 else 0.5 * row[None]},
+                    outputs={"probabilities": answer[None]},
+                    latency_ms=2.0 * version,
+                )
+            )
+    log.close()
+    folder = Path(os.environ["AGIWB_WORKSPACE"]) / "predictions" / SERVED
+    compact(folder)
+    roll(folder)
+    monitored = monitor(MonitorConfig(model=converted.run.id, model_name=SERVED))
+    promoted = ModelVersion(version=1, run_id=model.run.id)
+    ledger_of(model.model_name).decide(
+        "promote",
+        promoted,
+        lambda _: {"champion": promoted},
+        who="ada",
+        why="better on <every> slice",
+        evidence=("e" * 64, evaluated.run.id),
+    )
+    return Reported(evaluated, baseline, monitored, model.model_name)
