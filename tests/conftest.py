@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,19 @@ import pytest
 
 from agiwb.runs.record import Record
 
+_BROWSER_WEIGHT = 50
+"""A test in the browser takes as long as so many slow ones."""
+
 pytest.register_assert_rewrite("tests.conformance.runtime", "tests.conformance.model_family")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long first: of two workers none is left with one at the end."""
+    weight: Counter[Path] = Counter()
+    for item in items:
+        weight[item.path] += bool(item.get_closest_marker("slow"))
+        weight[item.path] += _BROWSER_WEIGHT * bool(item.get_closest_marker("browser"))
+    items.sort(key=lambda item: -weight[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from agiwb.compression.stages import Form
 from agiwb.compression.techniques.fake_quantization import QuantizationAware
 from agiwb.errors import InputError, WorkError
 from tests.compression.techniques.model_families import model_of
-from tests.compression.techniques.trained_digits import EXAMPLES, bench, trained
+from tests.compression.techniques.trained_digits import bench, examples, trained
 
 pytestmark = pytest.mark.slow
 
@@ -45,14 +45,14 @@ def answers(file: Path) -> Any:
     if file.suffix == ".onnx":
         from agiwb.compression.saturation import open_session
 
-        return open_session(file, optimised=True)(EXAMPLES)
+        return open_session(file, optimised=True)(examples())
     from agiwb.runtimes.litert import LiteRTRuntime
 
-    return LiteRTRuntime(file, 1).run({"features": EXAMPLES})["probabilities"]
+    return LiteRTRuntime(file, 1).run({"features": examples()})["probabilities"]
 
 
 def test_each_form_answers_as_the_model_does(files: dict[str, Path]):
-    expected = trained("cnn").predict(EXAMPLES, verbose=0)
+    expected = trained("cnn").predict(examples(), verbose=0)
     for form, file in files.items():
         given = answers(file)
         assert given.dtype == np.float32
@@ -72,7 +72,7 @@ def test_fewer_bits_make_smaller_files_of_either_runtime(files: dict[str, Path])
 def test_recurrent_layers_are_written_step_by_step(samples: Any, tmp_path: Path):
     model = model_of("lstm")
     file = write_deployable(model, parse_recipe("baseline"), samples, tmp_path, CLASSES)
-    assert np.abs(answers(file) - model.predict(EXAMPLES, verbose=0)).max() < 1e-5
+    assert np.abs(answers(file) - model.predict(examples(), verbose=0)).max() < 1e-5
 
 
 def test_a_loop_over_a_free_length_is_named(samples: Any, tmp_path: Path):
@@ -85,7 +85,7 @@ def test_a_loop_over_a_free_length_is_named(samples: Any, tmp_path: Path):
 
 def test_trained_ranges_reach_every_form(samples: Any, tmp_path: Path):
     quantized = QuantizationAware().apply(trained("mlp"), bench())
-    expected = np.asarray(quantized(EXAMPLES, training=False))
+    expected = np.asarray(quantized(examples(), training=False))
     for form in ("qat", "qat+int8", "qat+onnx", "qat+onnx_int8"):
         folder = tmp_path / form
         folder.mkdir()
@@ -101,5 +101,5 @@ def test_trained_ranges_reach_every_form(samples: Any, tmp_path: Path):
 def test_without_samples_nothing_is_calibrated_or_left_behind(form: str, tmp_path: Path):
     recipe: Recipe = parse_recipe(form)
     with pytest.raises(InputError, match="no samples"):
-        write_deployable(trained("mlp"), recipe, EXAMPLES[:0], tmp_path, CLASSES)
+        write_deployable(trained("mlp"), recipe, examples()[:0], tmp_path, CLASSES)
     assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ class TestKerasFile(RuntimeConformance):
 
 from __future__ import annotations
 
+import functools
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format
 from agiwb.artifacts.resolve import resolve_model
@@ -26,17 +28,23 @@ from agiwb.runs.store import open_store
 from agiwb.runtimes.runtime import Runtime, open_runtime
 
 TOLERANCE = 1e-5
-FEATURES = load_dataset("digits").test.features
+PAIR = np.zeros((2, 8, 8), np.float32)
 
 UNFIT = {
     "nothing": {},
-    "another name": {"pixels": FEATURES[:2]},
-    "one name too many": {"features": FEATURES[:2], "more": FEATURES[:2]},
-    "no batch dimension": {"features": FEATURES[0]},
-    "another size": {"features": FEATURES[:2, :7]},
+    "another name": {"pixels": PAIR},
+    "one name too many": {"features": PAIR, "more": PAIR},
+    "no batch dimension": {"features": PAIR[0]},
+    "another size": {"features": PAIR[:, :7]},
     "text": {"features": np.full((2, 8, 8), "1.0")},
-    "complex numbers": {"features": FEATURES[:2].astype(np.complex64)},
+    "complex numbers": {"features": PAIR.astype(np.complex64)},
 }
+
+
+@functools.cache
+def digits() -> NDArray[np.float32]:
+    """Return the images that the model is asked about, float32 ``(360, 8, 8)``."""
+    return load_dataset("digits").test.features
 
 
 @pytest.mark.slow
@@ -65,7 +73,7 @@ class RuntimeConformance:
     @pytest.fixture(scope="class")
     @classmethod
     def expected(cls, source: ConversionSource) -> np.ndarray:
-        return source.model.predict(FEATURES, verbose=0)
+        return source.model.predict(digits(), verbose=0)
 
     def test_the_signature_says_what_goes_in_and_out(self, runtime: Runtime) -> None:
         assert runtime.signature == Signature(
@@ -77,7 +85,7 @@ class RuntimeConformance:
         self, runtime: Runtime, expected: np.ndarray
     ) -> None:
         for size in (64, 1, 3, 64):  # in turn, as engines keep buffers between batches
-            answer = runtime.run({"features": FEATURES[:size]})
+            answer = runtime.run({"features": digits()[:size]})
             assert list(answer) == ["probabilities"]
             found = answer["probabilities"]
             assert found.dtype == np.float32
@@ -95,34 +103,34 @@ class RuntimeConformance:
     def test_other_numbers_are_cast(
         self, runtime: Runtime, expected: np.ndarray, dtype: str
     ) -> None:
-        answer = runtime.run({"features": FEATURES[:5].astype(dtype)})["probabilities"]
+        answer = runtime.run({"features": digits()[:5].astype(dtype)})["probabilities"]
         np.testing.assert_allclose(answer, expected[:5], rtol=0, atol=TOLERANCE)
 
     def test_the_memory_layout_does_not_matter(
         self, runtime: Runtime, expected: np.ndarray
     ) -> None:
-        every_second = FEATURES[:10:2]
+        every_second = digits()[:10:2]
         for features in (every_second, np.asfortranarray(every_second)):
             answer = runtime.run({"features": features})["probabilities"]
             np.testing.assert_allclose(answer, expected[:10:2], rtol=0, atol=TOLERANCE)
 
     def test_no_examples_give_no_answers(self, runtime: Runtime) -> None:
-        assert runtime.run({"features": FEATURES[:0]})["probabilities"].shape == (0, 10)
+        assert runtime.run({"features": digits()[:0]})["probabilities"].shape == (0, 10)
 
     def test_answers_belong_to_the_caller(self, runtime: Runtime) -> None:
-        given = FEATURES[:4].copy()
+        given = digits()[:4].copy()
         first = runtime.run({"features": given})["probabilities"]
         kept = first.copy()
-        runtime.run({"features": FEATURES[4:8]})
+        runtime.run({"features": digits()[4:8]})
         np.testing.assert_array_equal(first, kept)
-        np.testing.assert_array_equal(given, FEATURES[:4])
+        np.testing.assert_array_equal(given, digits()[:4])
         first[:] = -1
         np.testing.assert_array_equal(runtime.run({"features": given})["probabilities"], kept)
 
     def test_threads_get_their_own_answers(self, runtime: Runtime, expected: np.ndarray) -> None:
         def answer(index: int) -> np.ndarray:
             size = 1 + index % 4
-            return runtime.run({"features": FEATURES[index : index + size]})["probabilities"]
+            return runtime.run({"features": digits()[index : index + size]})["probabilities"]
 
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(answer, range(200)))

@@ -94,6 +94,7 @@ def _of_digits(body: Callable[[Any, Any], Any]) -> tuple[keras.Model, Dataset]:
     x = body(layers, layers.Rescaling(1 / 16)(pixels))
     model = keras.Model(pixels, layers.Dense(10, activation="softmax", name="digit")(x))
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)  # or the train step would be traced twice
     model.fit(data.train.features, data.train.labels, epochs=3, verbose=0)
     return model, data
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,6 +40,8 @@ def explained_digits(digits_run: Record) -> ExplainRecord:
 def test_the_attributions_of_images_sum_to_the_answers(
     digits_run: Record, explained_digits: ExplainRecord
 ) -> None:
+    import keras
+
     record, data = explained_digits, load_dataset("digits")
     stored = np.load(record.file("attributions.npz"))
     table = pd.read_parquet(record.file("examples.parquet"))
@@ -86,6 +87,8 @@ def test_pictures_of_images(explained_digits: ExplainRecord) -> None:
 
 
 def test_a_named_class_is_explained_in_all_examples(digits_run: Record) -> None:
+    import keras
+
     record = explain(ExplainConfig(model="digits-mlp", examples=6, target="3", steps=8))
     table = pd.read_parquet(record.file("examples.parquet"))
     assert set(table["target"]) == {"3"}
@@ -193,6 +196,8 @@ class Told(SimpleNamespace):
 
 
 def untrained(kind: Kind, task: Task, **config: object) -> tuple[Explanation, Dataset]:
+    import keras
+
     data = tiny_dataset(kind, task)
     keras.utils.set_random_seed(1)
     model = build_model(default_family(kind, task), ModelSpec.of(data, Size(units=8)))
@@ -236,6 +241,8 @@ def test_permutation_takes_the_tasks_own_metric(task: Task) -> None:
 
 
 def test_a_text_model_that_cannot_be_opened_is_refused() -> None:
+    import keras
+
     inputs = keras.Input((), dtype="string")
     index = keras.layers.StringLookup(vocabulary=["a"])(inputs)
     answer = keras.layers.Embedding(2, 2)(index)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.inspection import permutation_importance
-from sklearn.metrics import accuracy_score, roc_auc_score
 
 from agiwb.datasets.columns import as_structured
 from agiwb.datasets.dataset import Dataset, Split
@@ -64,6 +62,9 @@ def test_what_the_answer_rests_on_is_found() -> None:
 
 
 def test_against_sklearn() -> None:
+    from sklearn.inspection import permutation_importance
+    from sklearn.metrics import accuracy_score
+
     data, columns = made_up()
 
     class Fitted:
@@ -93,6 +94,8 @@ def test_each_group_is_scored_by_itself() -> None:
 
 
 def test_scores() -> None:
+    from sklearn.metrics import roc_auc_score
+
     labels = np.array([0, 1, 1, 0])
     answers = np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.3, 0.7]], np.float32)
     assert score("accuracy", labels, answers) == 0.5

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import ndcg_score
 
 from agiwb.errors import InputError
 from agiwb.metrics import ranking
@@ -42,6 +41,8 @@ def test_a_positive_that_was_seen_is_none() -> None:
 
 @pytest.mark.parametrize("at_once", [2_000_000, 50])
 def test_against_sklearn(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.metrics import ndcg_score
+
     monkeypatch.setattr(ranking, "_SCORES_AT_ONCE", at_once)
     random = np.random.default_rng(0)
     scores = random.random((12, 30))

@@ -11,7 +11,6 @@ import pytest
 
 from agiwb import ConvertConfig, TrainRecord, convert
 from agiwb.reporting.lifecycle import LifeCycle, newest_life_cycle, sections, write_report
-from agiwb.runs.store import open_store
 from agiwb.serving.prediction_log import PredictionWindow
 
 pytestmark = pytest.mark.slow
@@ -55,7 +54,7 @@ def test_what_a_user_named_is_escaped(cycle: LifeCycle, tmp_path: Path) -> None:
 def test_the_newest_life_cycle_follows_the_lineage(
     cycle: LifeCycle, digits_run: TrainRecord, digits_cnn_run: TrainRecord
 ) -> None:
-    found = newest_life_cycle(digits_run.run.id, open_store())
+    found = newest_life_cycle(digits_run.run.id)
     assert found.train == digits_run
     assert found.convert is not None
     assert found.convert.run.provenance.parents["model"] == digits_run.run.id

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -32,6 +31,8 @@ CONFIG = {"architecture": "two_tower", "epochs": 12, "units": 8, "learning_rate"
 
 
 def test_test_users_see_a_ranking_of_all_items(workspace: Path, tmp_path: Path) -> None:
+    import keras
+
     path = choices(tmp_path / "choices.csv")
     record = train(TrainConfig(dataset=path, **CONFIG))
     data, model = load_dataset(path), keras.models.load_model(record.file("model.keras"))

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from agiwb.errors import WorkError
-from agiwb.training.checkpoint import epochs_done
 from agiwb.training.config import TrainConfig
 from agiwb.training.fit import open_trial
 
@@ -14,6 +13,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"not an archive"])
 def test_a_damaged_checkpoint_counts_for_nothing(content: bytes, tmp_path: Path) -> None:
+    from agiwb.training.checkpoint import epochs_done
+
     path = tmp_path / "epoch.npz"
     path.write_bytes(content)
     assert epochs_done(path, 6) == 0

@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agiwb import TrainConfig, TrainRecord, list_jobs, train
 from agiwb.cli import main
 from agiwb.runs.store import open_store
-from agiwb.training.tensorboard import log_folder
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +56,10 @@ def killed_in_epoch_three(workspace: Path) -> str:
 def test_a_training_killed_in_epoch_three_ends_as_if_it_had_not_been(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from agiwb.training.tensorboard import log_folder
+
     monkeypatch.setenv("AGIWB_WARM", "0")
     run_id = killed_in_epoch_three(workspace)
     assert (workspace / "jobs" / run_id / "checkpoint" / "epoch.npz").is_file()

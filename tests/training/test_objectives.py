@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from tests.training.tiny_data import made_up
 pytestmark = pytest.mark.slow
 
 
+@functools.cache
 def fitted(task: Task, **fields: object) -> Trial:
+    """Return a fitted trial, to be asked and not to be trained on."""
     config = TrainConfig(architecture="mlp", epochs=8, learning_rate=0.02, dropout=0, **fields)
     trial = open_trial(config, made_up(task))
     trial.fit()

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agiwb import TrainRecord
-from agiwb.training.tensorboard import log_folder
 
 pytestmark = pytest.mark.slow
 
 
-def logged(record: TrainRecord, split: str) -> EventAccumulator:
+def logged(record: TrainRecord, split: str) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from agiwb.training.tensorboard import log_folder
+
     folder = log_folder(record.model_name, record.run.id) / split
     return EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
 

@@ -24,7 +24,7 @@ HEADER = 16
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def pruned_kernel(rows: int = 60, columns: int = 20) -> np.ndarray:
+def pruned_kernel(rows: int, columns: int) -> np.ndarray:
     """A kernel with some dead inputs, nine of ten weights zero and seven values."""
     rng = np.random.default_rng(0)
     values = rng.choice(np.linspace(-1, 1, 7).astype(np.float32), (rows, columns))
@@ -34,14 +34,18 @@ def pruned_kernel(rows: int = 60, columns: int = 20) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
+    """A small file, since it is read a thousand times, with a tensor of each kind of layout."""
     rng = np.random.default_rng(1)
     arrays = {
-        "kernel": pruned_kernel(),
+        "kernel": pruned_kernel(24, 10),
         "bias": rng.normal(size=20).astype(np.float32),
         "half": rng.normal(size=9).astype(np.float16).astype(np.float32),
         "zeros": np.zeros(30, np.float32),
     }
-    return pack_arrays(arrays, '{"class_name": "Sequential"}')
+    packed = pack_arrays(arrays, '{"class_name": "Sequential"}')
+    layouts = [tensor.layout for tensor in describe(packed).tensors]
+    assert layouts == ["codebook", "plain", "float16", "mask + plain"]
+    return packed
 
 
 def identical(left: np.ndarray, right: np.ndarray) -> bool:

@@ -17,6 +17,7 @@ from tests.compression.techniques.trained_digits import (
     bench,
     same_weights,
     trained,
+    untrained,
     with_nested_parts,
 )
 
@@ -62,12 +63,12 @@ def test_students_are_narrower_and_fit_together():
     from agiwb.compression.techniques.narrowing import narrowed
 
     for family in ("mlp", "cnn", "resnet", "lenet_5", "rnn"):
-        model = trained(family, 1) if family == "rnn" else trained(family)
+        model = untrained(family)
         student = narrowed(model, 50)
         assert student.output_shape == model.output_shape
         assert student.count_params() < 0.6 * model.count_params()
         assert [tensor.name for tensor in student.inputs] == ["features"]
-    resnet = narrowed(trained("resnet"), 25)
+    resnet = narrowed(untrained("resnet"), 25)
     assert resnet.get_layer("block_3_second_convolution").filters == 8
     assert narrowed(with_nested_parts(), 50).get_layer("side").units == 8
 

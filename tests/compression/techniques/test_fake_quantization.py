@@ -55,12 +55,13 @@ def trained(model: Any, epochs: int = 3) -> Any:
 
     from agiwb.compression.keras_model import rebuild
     from agiwb.training.objectives import compile_classifier
+    from agiwb.training.single_trace import make_variables
 
     keras.utils.set_random_seed(0)
     compile_classifier(model, "adam", 0.003)
-    model.fit(
-        digits().train.features, digits().train.labels, epochs=epochs, batch_size=32, verbose=0
-    )
+    data = digits().train
+    make_variables(model, data.features[:1], data.labels[:1])
+    model.fit(data.features, data.labels, epochs=epochs, batch_size=32, verbose=0)
     return rebuild(model)
 
 

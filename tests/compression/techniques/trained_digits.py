@@ -13,7 +13,11 @@ from agiwb.datasets.dataset import Split
 from agiwb.datasets.registry import load_dataset
 from agiwb.models.specification import ModelSpec, Size
 
-EXAMPLES = load_dataset("digits").test.features[:64]
+
+@functools.cache
+def examples() -> Any:
+    """Return the images that the techniques' models are asked about, float32 ``(64, 8, 8)``."""
+    return load_dataset("digits").test.features[:64]
 
 
 def bench(epochs: int = 0, examples: int | None = None) -> Bench:
@@ -27,6 +31,11 @@ def bench(epochs: int = 0, examples: int | None = None) -> Bench:
 @functools.cache
 def trained(family: str, epochs: int = 6) -> Any:
     """Return a model of ``family``, whose widths are 8 to 32."""
+    return fitted(untrained(family), epochs)
+
+
+def untrained(family: str) -> Any:
+    """Return such a model as it begins, for what only its layers decide."""
     from agiwb.models.registry import build_model
     from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -34,15 +43,17 @@ def trained(family: str, epochs: int = 6) -> Any:
     import keras
 
     keras.utils.set_random_seed(3)
-    return fitted(build_model(family, ModelSpec.of(load_dataset("digits"), Size(units=32))), epochs)
+    return build_model(family, ModelSpec.of(load_dataset("digits"), Size(units=32)))
 
 
 def fitted(model: Any, epochs: int) -> Any:
     """Return ``model`` trained on digits for some epochs."""
     from agiwb.training.objectives import compile_classifier
+    from agiwb.training.single_trace import make_variables
 
     data = load_dataset("digits").train
     compile_classifier(model, "adam", 0.005)
+    make_variables(model, data.features[:1], data.labels[:1])
     model.fit(data.features, data.labels, epochs=epochs, batch_size=64, verbose=0)
     return model
 
@@ -53,9 +64,9 @@ def accuracy(model: Any) -> float:
     return float(np.mean(np.argmax(answers(model, data.features), axis=1) == data.labels))
 
 
-def answers(model: Any, features: Any = EXAMPLES) -> Any:
+def answers(model: Any, features: Any = None) -> Any:
     """Return the probabilities that ``model`` gives, float32 ``(examples, 10)``."""
-    return np.asarray(model(features, training=False))
+    return np.asarray(model(examples() if features is None else features, training=False))
 
 
 def same_weights(one: Any, other: Any) -> bool:

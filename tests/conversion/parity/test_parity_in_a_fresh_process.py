@@ -64,6 +64,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         ]
     )
     model.compile("adam", "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)  # or the train step would be traced twice
     model.fit(data.train.features, data.train.labels, epochs=4, verbose=0)
     place = tmp_path_factory.mktemp("trained")
     model.save(place / "model.keras")

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression
-from sklearn.neighbors import KNeighborsClassifier
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.conversion.parity.errors import kl_divergence, meaning_of, refuse_nonfinite
@@ -262,6 +260,8 @@ def test_an_untrained_model_that_is_lucky_does_not_beat_chance(seed: int) -> Non
 
 
 def test_what_beats_chance_is_decided_on_the_validation_split() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
     data = load_dataset("digits")
     unlearnable = replace(data.test, labels=(data.test.labels + 1) % 10)
     questions = draw_questions(replace(data, test=unlearnable), PIXELS, 5, 0)
@@ -272,6 +272,8 @@ def test_what_beats_chance_is_decided_on_the_validation_split() -> None:
 
 
 def test_a_regression_must_beat_predicting_the_mean() -> None:
+    from sklearn.linear_model import LinearRegression
+
     data = load_dataset("diabetes")
     names = data.columns
     signature = Signature(

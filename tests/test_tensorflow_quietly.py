@@ -1,0 +1,30 @@
+"""The start of Keras without its extras, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import json, sys
+from agiwb.tensorflow_quietly import import_tensorflow, leave_out_extras_of_keras
+leave_out_extras_of_keras()
+leave_out_extras_of_keras()
+import_tensorflow()
+import keras
+left_out = sorted({"IPython", "matplotlib", "sklearn"} - set(sys.modules))
+import IPython, matplotlib.pyplot, sklearn.linear_model
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+finders = [type(finder).__name__ for finder in sys.meta_path].count("_WithoutExtras")
+print(json.dumps([left_out, finders, model.predict(keras.ops.ones((1, 2)), verbose=0).shape]))
+"""
+
+
+@pytest.mark.slow
+def test_keras_starts_without_its_extras_and_everyone_else_finds_them() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [["IPython", "matplotlib", "sklearn"], 1, [1, 1]]
