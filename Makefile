@@ -10,10 +10,10 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 # Bytecode is compiled once at install: importing TensorFlow without it takes three times as long.
 INSTALL := $(UV) --compile-bytecode
 
-.PHONY: help setup setup-dev demo lab publish test test-fast lint format notebooks-clean benchmarks pins protos clean
+.PHONY: help setup setup-dev demo lab publish test test-fast lint format notebooks-clean benchmarks docs screenshots pins protos clean
 
 help:
-	@echo "make demo | lab | publish | test | test-fast | lint | format | benchmarks | pins | clean"
+	@echo "make demo | lab | publish | test | test-fast | lint | format | benchmarks | docs | screenshots | pins | clean"
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -66,6 +66,16 @@ format: setup-dev
 
 benchmarks: setup-dev
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+# The site, in site/; a broken link, a missing page or a stale flag fails.
+docs: setup-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The documentation's pictures, taken anew by the browser tests that have them before their eyes.
+screenshots: setup-dev
+	$(BIN)/pytest tests/browser/test_compress_tab.py tests/browser/test_serve_tab.py \
+	  tests/browser/test_reports.py::test_the_threshold_is_moved_by_keyboard
+	cp test-results/docs/*.png docs/pictures/
 
 # Resolve the pins anew. The index's address never goes into the files.
 pins: | $(BIN)/uv

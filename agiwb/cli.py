@@ -34,6 +34,7 @@ _COMMANDS = {
     "trust": ("trust:run", "Make keys; sign, verify, encrypt or decrypt an artifact."),
     "inspect": ("inspect:run", "Show what is in a model's file, or how two models differ."),
     "labels": ("labels:run", "Tell a model's prediction log what was right; show what it knows."),
+    "alerts": ("alerts:run", "Show what was found about served models; tell it to Prometheus."),
     "gate": ("gate:run", "Say whether a challenger may take the champion's place."),
     "promote": ("promote:promote", "Make a version of a model its champion, and tell a server."),
     "rollback": ("promote:rollback", "Have the champion before the last promotion answer again."),
@@ -45,12 +46,13 @@ _COMMANDS = {
 }
 """Commands with a function of their own, ``module:function`` in ``agiwb.commands``."""
 
-_COMMAND_ORDER = (
+COMMAND_ORDER = (
     "demo", "datasets", "train", "range_test", "search", "explain", "import", "sweep", "convert",
     "inspect", "trust", "serve", "servers", "keys", "bundle", "evaluate", "score_texts", "labels",
-    "monitor", "retrain", "gate", "promote", "rollback", "maintain", "history", "run", "matrix",
-    "jobs", "runs", "lab", "publish", "doctor",
+    "monitor", "alerts", "retrain", "gate", "promote", "rollback", "maintain", "history", "run",
+    "matrix", "jobs", "runs", "lab", "publish", "doctor",
 )  # fmt: skip
+"""Every command a user can type, in the order of a model's life."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,6 +95,6 @@ def _overview() -> str:
     lines = ["usage: agiwb <command> [flags]        (agiwb <command> --help shows its flags)", ""]
     summaries = {name: entry.summary for name, entry in STEPS.items()}
     summaries |= {name: summary for name, (_, summary) in _COMMANDS.items()}
-    lines += [f"  {name:<11} {summaries[name]}" for name in _COMMAND_ORDER]
+    lines += [f"  {name:<11} {summaries[name]}" for name in COMMAND_ORDER]
     lines += ["", "Every run is kept in the workspace: AGIWB_WORKSPACE, by default ./workspace."]
     return "\n".join(lines)

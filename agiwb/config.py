@@ -153,10 +153,12 @@ def _bounds(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    default = field.get_default(call_default_factory=True)
+    if field.default_factory is not None:
+        return ""  # it may depend on who runs this, and where: the description says it
+    default = field.default
     if isinstance(default, (list, tuple)):
-        default = " ".join(str(value) for value in default) or None
-    return "" if default is None else f"default {default}"
+        default = " ".join(str(value) for value in default)
+    return "" if default in (None, "") else f"default {default}"
 
 
 def _config_error(config: type[Config], error: ValidationError) -> ConfigError:

@@ -4,7 +4,8 @@
 #   chromium      a real browser
 #   espeak-ng     speaks the words that audio models are trained on
 #   postgresql    a real database server
-#   prometheus    promtool, which checks metrics and alert rules
+#   prometheus    promtool, which checks metrics and alert rules; a real server that alerts
+#   prometheus-alertmanager  amtool, which checks its config; a real one that tells a webhook
 #   buildah       builds a bundle's image, without a daemon
 #   mmdebstrap    makes the base image of it
 #   docker-compose  checks a bundle's compose file
@@ -16,6 +17,7 @@ command -v espeak-ng >/dev/null || missing="$missing espeak-ng"
 # Debian keeps the server's programs off the PATH, in a folder for each version.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 command -v promtool >/dev/null || missing="$missing prometheus"
+command -v amtool >/dev/null || missing="$missing prometheus-alertmanager"
 for program in buildah mmdebstrap docker-compose; do
   command -v "$program" >/dev/null || missing="$missing $program"
 done

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agiwb.cli import _COMMAND_ORDER, _COMMANDS, main
+from agiwb.cli import _COMMANDS, COMMAND_ORDER, main
 from agiwb.runs.record import Record
 from agiwb.runs.registry import STEPS
 
@@ -34,7 +34,7 @@ def agiwb(*words: str, workspace: Path | str) -> subprocess.CompletedProcess[str
 
 def test_every_command_is_listed() -> None:
     reached_otherwise = {"add_dataset", "import_model"}  # `agiwb datasets add`, `agiwb import`
-    assert sorted(_COMMAND_ORDER) == sorted({*STEPS, *_COMMANDS} - reached_otherwise)
+    assert sorted(COMMAND_ORDER) == sorted({*STEPS, *_COMMANDS} - reached_otherwise)
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,23 @@ if TYPE_CHECKING:
 _ACTIONS = (
     "list", "show", "compare", "reproduce", "pin", "unpin", "note", "delete", "restore",
 )  # fmt: skip
+_USAGE = """agiwb runs [list] [--step STEP] [--deleted] [--json]
+       agiwb runs show ID
+       agiwb runs compare ID OTHER [--json]   what differs in config, data, code and results
+       agiwb runs reproduce ID [--json]       run it again; is the result the same?
+       agiwb runs pin|unpin|delete|restore ID
+       agiwb runs note ID TEXT"""
 
 
 def run(words: list[str], summary: str) -> int:
     """Carry out one of the actions; return 1 if a repeated run came out differently."""
-    parser = Parser(prog="agiwb runs", description=summary)
+    parser = Parser(prog="agiwb runs", description=summary, usage=_USAGE)
     parser.add_argument("action", nargs="?", choices=_ACTIONS, default="list")
     parser.add_argument("id", nargs="?", help="the run (its first letters will do)")
     parser.add_argument("other", nargs="?", help="the run to compare with, or the note's text")
-    parser.add_argument("--step", choices=sorted(STEPS), help="only runs of this step")
+    parser.add_argument(
+        "--step", choices=sorted(STEPS), metavar="STEP", help="only runs of this step"
+    )
     parser.add_argument("--deleted", action="store_true", help="list what can be restored")
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
     options = parser.parse_args(words)

@@ -14,6 +14,9 @@ from agiwb.runs.registry import STEPS, load_step
 if TYPE_CHECKING:
     from agiwb.runs.record import Record
 
+_REGISTER = {"train", "search", "import_model", "retrain"}
+"""Steps whose model is registered under the name that their record has."""
+
 
 def run_step(
     name: str,
@@ -63,11 +66,12 @@ def _detach(name: str, config: Config, *, reuse: bool, as_json: bool) -> int:
 
 def summary(record: Record) -> str:
     """Return what a person wants to see of a finished run."""
-    lines = [
-        f"{record.run.step}: run {record.run.id[:8]}{' (used again)' if record.reused else ''}"
-    ]
-    lines += [f"  {name:<32} {value:.4g}" for name, value in record.metrics.items()]
-    if name := getattr(record, "model_name", None):
+    name = getattr(record, "model_name", None)
+    of = f" of {name}" if name and record.run.step not in _REGISTER else ""
+    again = " (used again)" if record.reused else ""
+    lines = [f"{record.run.step}: run {record.run.id[:8]}{of}{again}"]
+    lines += [f"  {metric:<32} {value:.4g}" for metric, value in record.metrics.items()]
+    if name and not of:
         lines.append(f"  registered as {name}")
     lines.append(f"  files in {record.run.folder}")
     lines += [f"  ! {problem}" for problem in record.problems]

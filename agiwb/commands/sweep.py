@@ -26,6 +26,8 @@ def text_of(record: SweepRecord) -> str:
     said = [record.choice_reason] if record.chosen else []  # else it is among the problems
     if picked:
         said.append(f"picks: {', '.join(picked)}")
+    if going_on := _going_on(record):
+        said.append(f"next: {going_on}")
     again = " (used again)" if record.reused else ""
     lines = [
         f"sweep: run {record.run.id[:8]} of {record.model_name}{again}",
@@ -34,6 +36,17 @@ def text_of(record: SweepRecord) -> str:
         *(f"  ! {problem}" for problem in record.problems),
     ]
     return "\n".join(lines)
+
+
+def _going_on(record: SweepRecord) -> str:
+    """Return the command that converts what was chosen; empty if no conversion writes it."""
+    from agiwb.compression.artifact_format import artifact_format
+    from agiwb.compression.recipe import parse_recipe
+
+    wanted = artifact_format(parse_recipe(record.chosen)) if record.chosen else None
+    if wanted is None:
+        return ""
+    return f"agiwb convert --model {record.run.id[:8]}:{record.chosen} --formats {wanted}"
 
 
 def _row(candidate: Candidate, width: int) -> str:

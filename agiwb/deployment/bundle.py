@@ -58,6 +58,20 @@ class BundleConfig(Config):
     shadow_disagreement: float = Field(
         0.05, gt=0, lt=1, description="Share of answers a shadow may give otherwise, else an alert."
     )
+    accuracy_drop: float = Field(
+        0.05, gt=0, lt=1, description="Accuracy that may be lost, or expected to be, else an alert."
+    )
+    unusable_share: float = Field(
+        0.05, ge=0, lt=1, description="Share of rows with NaN or infinity that alerts."
+    )
+    check_hours: float = Field(
+        24, gt=0, le=8_760, description="Hours without `agiwb monitor` that alert."
+    )
+    webhook: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="URL that Alertmanager posts alerts to; by default nobody is told.",
+    )
     wheels: bool = Field(
         False, description="Include the server's packages: hashed, and built without an index."
     )
@@ -189,7 +203,11 @@ def bundle(config: BundleConfig, context: Context) -> BundleRecord:
             "p99_s": config.p99_ms / 1000,
             "error_rate": config.error_rate,
             "shadow_disagreement": config.shadow_disagreement,
+            "accuracy_drop": config.accuracy_drop,
+            "unusable_share": config.unusable_share,
+            "check_hours": config.check_hours,
         },
+        webhook=config.webhook,
     )
     context.progress("golden requests", 0, len(versions))
     _write_golden(plan, config, dataset, context.files)

@@ -138,6 +138,52 @@ _PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "bytes",
         (("{{instance}}", 'process_resident_memory_bytes{job="agiwb"}'),),
     ),
+    (
+        "Accuracy: by labels, expected without, and on the validation split",
+        "percentunit",
+        tuple(
+            (
+                f"{words} {{{{model}}}}/{{{{version}}}}",
+                f"max by (model, version) (agiwb_monitor_{name}_accuracy{_MODEL})",
+            )
+            for words, name in (
+                ("labelled", "labelled"),
+                ("expected", "estimated"),
+                ("validation", "reference"),
+            )
+        ),
+    ),
+    (
+        "Drift: share of the features, and the largest effect",
+        "percentunit",
+        (
+            (
+                "features {{model}}/{{version}}",
+                f"max by (model, version) (agiwb_monitor_drifted_features_ratio{_MODEL})",
+            ),
+            (
+                "effect {{model}}/{{version}}",
+                f"max by (model, version) (agiwb_monitor_worst_feature_effect{_MODEL})",
+            ),
+        ),
+    ),
+    (
+        "Rows without numbers, and hours since the last look",
+        "short",
+        (
+            (
+                "share of rows {{model}}/{{version}}",
+                f"max by (model, version) (agiwb_monitor_unusable_rows_ratio{_MODEL})",
+            ),
+            (
+                "hours {{model}}",
+                (
+                    "(time() - max by (model) "
+                    f"(agiwb_monitor_last_check_timestamp_seconds{_MODEL})) / 3600"
+                ),
+            ),
+        ),
+    ),
 )
 
 

@@ -41,6 +41,8 @@ _ALWAYS = (
     "MODEL_CARD.md",
     "prometheus/prometheus.yml",
     "prometheus/rules.yml",
+    "prometheus/monitor_targets.yml",
+    "prometheus/alertmanager.yml",
     "kubernetes/namespace.yaml",
     "kubernetes/configmap.yaml",
     "kubernetes/deployment.yaml",
@@ -68,7 +70,8 @@ _ALWAYS = (
 class Plan:
     """What the templates are filled with.
 
-    ``metrics`` are what training measured; ``alerts`` the thresholds of the alert rules.
+    ``metrics`` are what training measured; ``alerts`` the thresholds of the alert rules, and
+    ``webhook`` the URL that alerts are posted to, if any.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Plan:
     run: RunInfo
     metrics: Mapping[str, float]
     alerts: Mapping[str, float]
+    webhook: str | None
 
     @property
     def served(self) -> tuple[BundledVersion, ...]:
@@ -161,6 +165,7 @@ def _values(plan: Plan, pins: Sequence[Pin]) -> dict[str, Any]:
         "classes": first.classes,
         "signature": first.signature,
         "metrics": plan.metrics,
+        "webhook": plan.webhook,
         "git_commit": provenance.git_commit,
         "parents": sorted(set(provenance.parents.values())),
         "packages": provenance.packages,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from agiwb.artifacts.manifest import SERVED_NAME
+from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat
 from agiwb.config import Config
 from agiwb.datasets.registry import DatasetName
 
@@ -43,8 +43,10 @@ class MonitorConfig(Config):
     model: str = Field(
         "latest", description="Model: a registered name, a run's id, latest, or an artifact folder."
     )
-    format: Literal["onnx", "litert"] = Field(
-        "onnx", description="Which of the model's artifacts answers for the validation split."
+    format: StandaloneFormat = Field(
+        "onnx",
+        description="Which of the model's artifacts answers for the validation split: the one that "
+        "is served, since fewer bits change its scores.",
     )
     dataset: DatasetName | None = Field(
         None, description="Data set to compare with; by default the one the model was trained on."

@@ -12,6 +12,7 @@ from agiwb.artifacts.manifest import check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.registry import load_arrays_of_classes
+from agiwb.monitoring.alerts import publish_findings
 from agiwb.monitoring.anomalies import Anomaly
 from agiwb.monitoring.categories import DriftedCodes
 from agiwb.monitoring.changes import Change
@@ -69,6 +70,8 @@ class MonitorRecord(Record):
     window_end: datetime
     versions: tuple[int, ...]
     """Versions of the model that answered; only the rows of the newest row's are compared."""
+    compared_version: int = 0
+    """That one."""
     rows_left_out: int = 0
     """Rows that other versions answered; ``rows`` and all that follows is without them."""
     judged: bool
@@ -132,11 +135,12 @@ def _inputs(config: MonitorConfig, store: RunStore) -> dict[str, Input]:
     return inputs
 
 
-@step("monitor", inputs=_inputs)
+@step("monitor", inputs=_inputs, publish=publish_findings)
 def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
     """Return the record of a window of served traffic: drift, quality, accuracy, operation.
 
-    An alarm is listed among the record's problems (exit code 1).
+    An alarm is listed among the record's problems (exit code 1), and `agiwb alerts` tells it to
+    Prometheus.
 
     Raises:
         ConfigError: The data set is not known, or what was served does not fit it.
@@ -174,6 +178,7 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
         window_start=datetime.fromtimestamp(window.times.min(), UTC),
         window_end=datetime.fromtimestamp(window.times.max(), UTC),
         versions=tuple(np.unique(served.rows.versions).tolist()),
+        compared_version=int(window.versions[-1]),
         rows_left_out=left_out,
         judged=len(window) >= SMALLEST_WINDOW,
         alarm=False,

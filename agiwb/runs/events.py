@@ -105,12 +105,18 @@ class Pace:
         return True
 
 
+def _in_a_kernel() -> bool:
+    """Return whether this process is a notebook's kernel, and not one that talks to kernels."""
+    kernels = sys.modules.get("ipykernel.kernelapp")
+    return kernels is not None and bool(kernels.IPKernelApp.initialized())
+
+
 class Console:
     """Shows events on a terminal as one moving line, elsewhere as one line for each phase."""
 
     def __init__(self, stream: Any = None) -> None:
         # In a notebook standard error is shown in red, as if something were wrong.
-        self._stream = stream or (sys.stdout if "ipykernel" in sys.modules else sys.stderr)
+        self._stream = stream or (sys.stdout if _in_a_kernel() else sys.stderr)
         self._bar: Any = None
 
     def __call__(self, event: Event) -> None:

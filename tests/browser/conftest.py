@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "test-results"
+PICTURES_FOR_DOCS = PICTURES / "docs"
+"""What `make screenshots` copies to the documentation."""
 
 expect.set_options(timeout=30_000)  # a kernel that shares its cores answers late
 
@@ -46,3 +48,9 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     page.screenshot(path=PICTURES / f"{request.node.name}.png", full_page=True)
     page.close()
     assert errors == []
+
+
+def picture_for_docs(page: Page, name: str, part: Locator | None = None) -> None:
+    """Keep a picture of the page, or of a part of it, under the name it has in docs/pictures."""
+    page.add_style_tag(content=".Toastify { display: none }")  # JupyterLab asking about its news
+    (page if part is None else part).screenshot(path=PICTURES_FOR_DOCS / f"{name}.png")

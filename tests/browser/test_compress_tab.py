@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from agiwb import TrainRecord
 from agiwb.runs.store import open_store
+from tests.browser.conftest import picture_for_docs
 from tests.browser.servers import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -85,6 +86,9 @@ def test_a_candidate_is_clicked_chosen_by_keyboard_and_converted(
         expect(panel.get_by_text("None would be chosen.")).to_be_visible()
         limit.press("End")
         expect(panel.get_by_text(re.compile("^Would be chosen"))).to_be_visible()
+
+        plot.evaluate("plot => plot.scrollIntoView({block: 'center'})")
+        picture_for_docs(page, "workbench-compress")
 
         panel.get_by_role("button", name="Convert this").click()
         panel = panel_with(page, "Convert")  # the tab opens by itself

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from agiwb import TrainRecord
 from agiwb.batch.reports import write_reports
-from tests.browser.conftest import PICTURES
+from tests.browser.conftest import PICTURES, picture_for_docs
 from tests.browser.servers import running
 from tests.reported_workspace import Reported, fill_workspace
 
@@ -95,6 +95,7 @@ def test_each_report_is_whole_on_a_desk_and_on_a_phone(page: Page, voila: str, n
 
 def test_the_threshold_is_moved_by_keyboard(page: Page, voila: str, reported: Reported) -> None:
     open_report(page, voila, "evaluation")
+    picture_for_docs(page, "report-evaluation")
     page.get_by_role("combobox", name="Class").select_option("3")
     threshold = page.get_by_role("spinbutton", name="Threshold")
     threshold.fill("0")

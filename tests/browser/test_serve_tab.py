@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from agiwb import ConvertConfig, ServeConfig, TrainRecord, convert
 from agiwb.serving.detached import serve_detached
-from tests.browser.conftest import PICTURES
+from tests.browser.conftest import PICTURES, picture_for_docs
 from tests.browser.servers import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -63,6 +63,8 @@ def test_a_drawn_digit_is_answered(
             expect(page.get_by_text("curl -d")).to_be_visible()
             PICTURES.mkdir(exist_ok=True)
             page.screenshot(path=PICTURES / "serve-light.png")
+            page.get_by_label("Drawing pad").scroll_into_view_if_needed()
+            picture_for_docs(page, "workbench-serve")
             page.evaluate(_DARK)
             page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
             page.screenshot(path=PICTURES / "serve-dark.png")

@@ -28,6 +28,7 @@ def test_each_candidate_is_a_line_and_the_choice_is_said():
     assert lines[3].endswith("90      1.00  not usable")
     assert "`int8` is the smallest of them" in lines[4]
     assert lines[5].startswith("  picks: quality: ")
+    assert lines[6] == "  next: agiwb convert --model 0:int8 --formats litert_int8"
 
 
 def test_that_none_qualifies_is_a_problem():

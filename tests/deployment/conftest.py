@@ -22,7 +22,13 @@ def bundled(empty_history: Path, tmp_path_factory: pytest.TempPathFactory) -> Bu
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGIWB_WORKSPACE", str(workspace))
         return bundle(
-            BundleConfig(model=str(models[0]), later=(str(models[1]),), samples=4, replicas=3)
+            BundleConfig(
+                model=str(models[0]),
+                later=(str(models[1]),),
+                samples=4,
+                replicas=3,
+                webhook="https://alerts.example/hook?a=1&b=2",
+            )
         )
 
 

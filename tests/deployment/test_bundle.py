@@ -18,6 +18,7 @@ from agiwb.commands.bundle import run as run_command
 from agiwb.datasets.registry import load_dataset
 from agiwb.deployment.bundle import BundleConfig, BundleRecord, bundle
 from agiwb.deployment.files import object_name
+from agiwb.deployment.rendering import render
 from agiwb.errors import ConfigError, InputError, NotFoundError
 from agiwb.runs.store import open_store
 from agiwb.runtimes.onnx import OnnxRuntime
@@ -87,6 +88,28 @@ def test_the_kubernetes_alerts_are_the_tested_ones(bundle_folder: Path) -> None:
     rules = yaml.safe_load((bundle_folder / "prometheus/rules.yml").read_text())
     resource = yaml.safe_load((bundle_folder / "kubernetes/prometheusrule.yaml").read_text())
     assert resource["spec"] == rules
+
+
+def test_alerts_reach_the_webhook_or_nobody(bundled: BundleRecord, bundle_folder: Path) -> None:
+    path = bundle_folder / "prometheus/alertmanager.yml"
+    (receiver,) = yaml.safe_load(path.read_text())["receivers"]
+    (told,) = receiver["webhook_configs"]
+    assert told == {"url": bundled.config.webhook, "send_resolved": True}
+    nobody = yaml.safe_load(render("prometheus/alertmanager.yml", webhook=None))
+    assert nobody["receivers"] == [{"name": nobody["route"]["receiver"]}]
+    with pytest.raises(ConfigError, match="webhook"):
+        BundleConfig(webhook="alerts.example")
+
+
+def test_prometheus_reads_targets_and_rules_of_the_bundle(bundle_folder: Path) -> None:
+    folder = bundle_folder / "prometheus"
+    config = yaml.safe_load((folder / "prometheus.yml").read_text())
+    jobs = {one["job_name"]: one for one in config["scrape_configs"]}
+    (targets,) = jobs["agiwb-monitor"]["file_sd_configs"][0]["files"]
+    assert yaml.safe_load((folder / targets).read_text()) == []
+    (place,) = config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    compose = yaml.safe_load((bundle_folder / "docker-compose.yaml").read_text())
+    assert place.split(":")[0] in compose["services"]
 
 
 def test_sagemaker_finds_numbered_folders(bundle_folder: Path) -> None:

@@ -25,7 +25,7 @@ Validator = Callable[[Path], Iterable[Check]]
 
 needs = {
     name: pytest.mark.skipif(find_program(name) is None, reason=f"{name} is not installed")
-    for name in ("hadolint", "docker-compose", "kubernetes-validate", "promtool")
+    for name in ("hadolint", "docker-compose", "kubernetes-validate", "promtool", "amtool")
 }
 
 
@@ -114,6 +114,34 @@ DAMAGES: dict[str, tuple[Validator, str, str, str, str]] = {
         "increase(agiwb_rollbacks_total",
         "increase(agiwb_rolbacks_total",
         "",
+    ),
+    "an alert on drift that never fires": (
+        check_prometheus,
+        "prometheus/rules.yml",
+        "(agiwb_monitor_alarm)",
+        "(agiwb_monitor_alarms)",
+        "AgiwbDrift",
+    ),
+    "an alert that does not say what changed": (
+        check_prometheus,
+        "prometheus/rules.yml",
+        "agiwb_monitor_changed{",
+        "agiwb_monitor_change{",
+        "answers; features; 25%",
+    ),
+    "an unknown key of Alertmanager": (
+        check_prometheus,
+        "prometheus/alertmanager.yml",
+        "group_wait",
+        "group_wiat",
+        "group_wiat",
+    ),
+    "alerts that reach nobody there is": (
+        check_prometheus,
+        "prometheus/alertmanager.yml",
+        "receiver: operators",
+        "receiver: operator",
+        "operator",
     ),
     "an alert on the wrong threshold": (
         check_prometheus,
@@ -235,6 +263,8 @@ DAMAGES: dict[str, tuple[Validator, str, str, str, str]] = {
 def test_every_damage_is_found(damage: str, damaged_copy: Path) -> None:
     validator, name, before, after, said = DAMAGES[damage]
     program = {check_kubernetes: "kubernetes-validate", check_prometheus: "promtool"}.get(validator)
+    if "alertmanager" in name:
+        program = "amtool"
     if validator is check_containers:
         program = "docker-compose" if "compose" in name else "hadolint"
     if program and find_program(program) is None:

@@ -33,43 +33,61 @@ def register_weights(
 ) -> Record:
     """Return the record of a new version of ``MODEL``: ``softmax(x @ weights + bias)``.
 
-    A ``breakable`` one fails on images whose first pixel, which is 0 in all digits, is above 10.
+    A ``breakable`` one is sabotaged.
     """
     nodes = [
         helper.make_node("Flatten", ["image"], ["flat"], axis=1),
         helper.make_node("MatMul", ["flat", "weights"], ["product"]),
         helper.make_node("Add", ["product", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     constants = {"weights": weights, "bias": bias}
-    integers: dict[str, NDArray[Any]] = {}
-    if breakable:
-        nodes += [
-            helper.make_node("Slice", ["flat", "from", "to", "axis"], ["corner"]),
-            helper.make_node("Sub", ["corner", "limit"], ["beyond"]),
-            helper.make_node("Relu", ["beyond"], ["excess"]),
-            helper.make_node("Cast", ["excess"], ["place"], to=TensorProto.INT64),
-            helper.make_node("Gather", ["only", "place"], ["factor"], axis=0),
-            helper.make_node("Mul", ["logits", "factor"], ["kept"]),
-        ]
-        constants |= {"limit": np.array([10.0]), "only": np.array([1.0])}
-        integers = {"from": np.array([0]), "to": np.array([1]), "axis": np.array([1])}
-    last = "kept" if breakable else "logits"
-    nodes.append(helper.make_node("Softmax", [last], ["probabilities"], axis=1))
     graph = helper.make_graph(
         nodes,
         "linear",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 8, 8])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 10])],
-        [
-            *(numpy_helper.from_array(a.astype(np.float32), name) for name, a in constants.items()),
-            *(numpy_helper.from_array(a.astype(np.int64), name) for name, a in integers.items()),
-        ],
+        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    if breakable:
+        sabotage(model)
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / "model.onnx")
     config = ImportConfig(path=folder / "model.onnx", model_name=MODEL, dataset="digits")
     return import_model(config)
+
+
+def sabotage(model: onnx.ModelProto) -> None:
+    """Have a classifier of images fail on those whose first pixel is above 10.
+
+    In all digits it is 0; for them the model answers as before.
+    """
+    graph = model.graph
+    asked, answered = graph.input[0].name, graph.output[0].name
+    for node in graph.node:
+        for place, name in enumerate(node.output):
+            if name == answered:
+                node.output[place] = "unbroken"
+    graph.node.extend(
+        [
+            helper.make_node("Flatten", [asked], ["pixels"], axis=1),
+            helper.make_node("Slice", ["pixels", "from", "to", "axis"], ["corner"]),
+            helper.make_node("Sub", ["corner", "limit"], ["beyond"]),
+            helper.make_node("Relu", ["beyond"], ["excess"]),
+            helper.make_node("Cast", ["excess"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["only", "place"], ["factor"], axis=0),
+            helper.make_node("Mul", ["unbroken", "factor"], [answered]),
+        ]
+    )
+    constants = {
+        "limit": np.array([10.0], np.float32),
+        "only": np.array([1.0], np.float32),
+        "from": np.array([0]),
+        "to": np.array([1]),
+        "axis": np.array([1]),
+    }
+    graph.initializer.extend(numpy_helper.from_array(its, name) for name, its in constants.items())
 
 
 def register_shares(folder: Path, *shares: float, breakable: bool = False) -> list[Record]:

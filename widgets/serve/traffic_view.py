@@ -13,6 +13,8 @@ from widgets.wording import problem_line, row, status_line
 
 _STYLE = {"description_width": "9rem"}
 _NARROW = {"width": "16rem"}
+_PART = "margin: 0; float: none; width: auto"
+"""JupyterLab gives each part of such a list a share of its width: words would break."""
 
 
 def tiles_html(figures: Figures | None) -> str:
@@ -38,8 +40,8 @@ def tiles_html(figures: Figures | None) -> str:
     }
     cells = "".join(
         '<div style="border: 1px solid var(--jp-border-color2, #d9dee7); border-radius: 4px; '
-        f'padding: .3rem .7rem"><dt class="agiwb-soft" style="margin: 0">{name}</dt>'
-        f'<dd style="margin: 0; font-weight: 600">{escape(text)}</dd></div>'
+        f'padding: .3rem .7rem"><dt class="agiwb-soft" style="{_PART}">{name}</dt>'
+        f'<dd style="{_PART}; font-weight: 600">{escape(text)}</dd></div>'
         for name, text in tiles.items()
     )
     return f'<dl style="display: flex; flex-wrap: wrap; gap: .5rem; margin: .4rem 0">{cells}</dl>'

@@ -58,7 +58,7 @@ def check_kubernetes(root: Path) -> Iterator[Check]:
 
 
 def check_prometheus(root: Path) -> Iterator[Check]:
-    """Yield the checks of Prometheus' config and rules, and the rules' own unit tests."""
+    """Yield the checks of Prometheus' and Alertmanager's files, and the rules' own unit tests."""
     folder = root / "prometheus"
     for words in (
         # The key that Prometheus shows is a secret of the deployment: no file of the bundle.
@@ -72,6 +72,12 @@ def check_prometheus(root: Path) -> Iterator[Check]:
             folder=folder,
             install="prometheus (Debian)",
         )
+    yield run_program(
+        "prometheus/alertmanager.yml (check-config)",
+        ["amtool", "check-config", "alertmanager.yml"],
+        folder=folder,
+        install="prometheus-alertmanager (Debian)",
+    )
 
 
 def what_needs_the_target() -> Iterator[Check]:
