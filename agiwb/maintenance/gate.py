@@ -107,7 +107,7 @@ def _inputs(config: GateConfig, store: RunStore) -> dict[str, Input]:
         "dataset": Input(sides.data.fingerprint),
     }
     if sides.served is not None:
-        inputs["served"] = Input(sides.served.digest())
+        inputs["served_labels"] = Input(sides.served.digest())
     return inputs
 
 
@@ -128,7 +128,7 @@ def gate(config: GateConfig, context: Context) -> GateRecord:
     context.confirm("challenger", sides.ours.fingerprint)
     context.confirm("champion", sides.theirs.fingerprint)
     if sides.served is not None:
-        context.confirm("served", sides.served.digest())
+        context.confirm("served_labels", sides.served.digest())
     split = sides.split(config)
     context.say(
         f"comparing version {sides.challenger.version} of {config.model} with version "

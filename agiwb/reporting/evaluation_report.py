@@ -28,6 +28,8 @@ from agiwb.reporting.lifecycle import Section
 from agiwb.reporting.tables import Table
 
 _MOST_GAPS = 12
+_NAMED = 5
+"""Slices that a sentence names."""
 _RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
@@ -84,14 +86,21 @@ def _verdict(record: EvaluateRecord) -> Section:
 
 def _slices(found: Evaluation) -> Section:
     record = found.record
-    failed = [one for one in record.slices if one.judged and not one.passed]
+    failed = sorted(
+        (one for one in record.slices if one.judged and not one.passed),
+        key=lambda one: one.accuracy,
+    )
     small = sum(not one.judged for one in record.slices)
     worst = min(record.slices, key=lambda one: one.accuracy, default=None)
     if worst is None:
         sentence = f"Errors on {len(record.errors)} slices."
     elif failed:
-        names = ", ".join(f"{one.column} = {one.value}" for one in failed[:5])
-        sentence = f"Of {len(record.slices)} slices, {len(failed)} below the threshold: {names}."
+        names = ", ".join(f"{one.column} = {one.value}" for one in failed[:_NAMED])
+        more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        sentence = (
+            f"Of {len(record.slices)} slices {len(failed)} are below the threshold, the worst "
+            f"first: {names}{more}."
+        )
     else:
         sentence = f"None of {len(record.slices)} slices is below the threshold."
     if small:

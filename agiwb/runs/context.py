@@ -78,7 +78,7 @@ class Context:
         """
         if self.run.provenance.inputs[name] != fingerprint:
             raise WorkError(
-                f"The {name} that this run was started on has been replaced meanwhile.",
+                f"What this run was started on as `{name}` has been replaced meanwhile.",
                 "Start it again.",
             )
 

@@ -146,7 +146,7 @@ def test_an_input_that_was_replaced_meanwhile_is_not_taken_for_the_first() -> No
     run = record.run.model_copy(update={"provenance": provenance})
     context = Context(run, open_store(), record.run.folder, quiet)
     context.confirm("model", "old")
-    with pytest.raises(WorkError, match="The model that this run was started on"):
+    with pytest.raises(WorkError, match="What this run was started on as `model`"):
         context.confirm("model", "new")
 
 
