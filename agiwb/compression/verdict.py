@@ -38,7 +38,7 @@ def _size(case: Case) -> str:
     if case.gzip_gain < NOTICEABLE:
         return "not smaller"
     if case.file_gain < NOTICEABLE:
-        return f"the file is not smaller until compressed, then {case.gzip_gain:.1f} times"
+        return f"{case.gzip_gain:.1f} times smaller after gzip, though the file itself is not"
     return f"{case.gzip_gain:.1f} times smaller after gzip"
 
 

@@ -32,6 +32,8 @@ DECISIVE_PACKAGES = (
     "shap",
     "tensorflow",
     "tensorflow-model-analysis",
+    "tensorflow-model-optimization",
+    "tf-keras",
     "tf2onnx",
 )
 

@@ -24,7 +24,8 @@ _DECISIVE_CODE = (
 """Whatever else changes in agiwb cannot change a candidate."""
 
 _DECISIVE_PACKAGES = (
-    "ai-edge-litert", "keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tf2onnx",
+    "ai-edge-litert", "keras", "numpy", "onnx", "onnxruntime", "tensorflow",
+    "tensorflow-model-optimization", "tf-keras", "tf2onnx",
 )  # fmt: skip
 
 
