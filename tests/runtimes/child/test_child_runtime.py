@@ -29,16 +29,27 @@ def _wait_until(happened, seconds=60.0):
         time.sleep(0.05)
 
 
-def test_a_format_that_is_not_served_is_refused_by_the_child_itself(tmp_path):
+@pytest.fixture
+def no_child_left():
+    """To be called: asserts that this process has no children but those it had before."""
+    before = psutil.Process().children()
+
+    def check():
+        assert [child for child in psutil.Process().children() if child not in before] == []
+
+    return check
+
+
+def test_a_format_that_is_not_served_is_refused_by_the_child_itself(tmp_path, no_child_left):
     with pytest.raises(NotFoundError, match=r"model\.h5 is not served"):
         ChildRuntime(tmp_path / "model.h5", "h5")
-    assert psutil.Process().children() == []
+    no_child_left()
 
 
-def test_a_model_that_takes_too_long_is_given_up_and_its_process_ended(tmp_path):
+def test_a_model_that_takes_too_long_is_given_up_and_its_process_ended(tmp_path, no_child_left):
     with pytest.raises(ServingError, match=r"not loaded within 0\.05 s"):
         ChildRuntime(tmp_path / "model.keras", "keras", start_timeout_s=0.05)
-    assert psutil.Process().children() == []
+    no_child_left()
 
 
 def test_what_the_child_prints_is_in_our_log(tmp_path, monkeypatch, caplog):
@@ -48,12 +59,12 @@ def test_what_the_child_prints_is_in_our_log(tmp_path, monkeypatch, caplog):
     _wait_until(lambda: "import 'agiwb" in caplog.text, 10)
 
 
-def test_a_child_whose_process_dies_while_it_loads_tells_how(tmp_path):
+def test_a_child_whose_process_dies_while_it_loads_tells_how(tmp_path, no_child_left):
     child = ChildConnection(tmp_path / "model.keras", "keras", 1)
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(ServingError, match="was ended by SIGKILL"):
         child.introduce(30)
-    assert psutil.Process().children() == []
+    no_child_left()
 
 
 def test_a_child_ends_with_its_parent_even_while_it_loads(tmp_path):
