@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.conversion.contents import all_nodes
 from agiwb.conversion.exported import saved_model_of, signature_in
+from agiwb.conversion.onnx_operators import register_operators
 from agiwb.conversion.source import ConversionSource
 from agiwb.conversion.ways_out import without_operators
 
@@ -80,6 +81,7 @@ def _translated(saved_model: Path, source: ConversionSource) -> tuple[onnx.Model
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx asks NumPy for names that are gone
         patch_tf2onnx()
+        register_operators()
         graph, inputs, outputs, tables, names = tf_loader.from_saved_model(
             str(saved_model),
             None,
