@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
 import signal
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from agiwb.batch.nbformat_quickly import import_nbformat
 from agiwb.batch.notebook import RunConfig, run_notebook
 from agiwb.crews.crew import Line
 from agiwb.errors import AgiwbError, CancelledError, InputError, WorkError
+from agiwb.jobs.readiness import prepare
 from agiwb.jobs.worker import stop_on_sigterm
 from agiwb.runs.events import Event
 
@@ -82,16 +81,8 @@ class CellsDone:
 
 def get_ready() -> None:
     """Import what running notebooks needs; the notebooks' own imports happen in their kernels."""
-    from agiwb.runs.provenance import code_digest, package_versions
-
     import_nbformat()
-    for name in _IMPORTED:
-        importlib.import_module(name)
-    for name in _IMPORTED_IF_THERE:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    code_digest()
-    package_versions()
+    prepare(_IMPORTED, _IMPORTED_IF_THERE)
 
 
 def carry_out(order: Order, line: Line) -> Attempt:

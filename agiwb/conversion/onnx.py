@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def _translated(saved_model: Path, source: ConversionSource) -> tuple[onnx.Model
     logger = logging.getLogger("tf2onnx")
     # Operators it cannot translate are logged and left in; they are found below.
     logger.setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _frugal_optimizers() as optimizers:
         warnings.simplefilter("ignore")  # tf2onnx asks NumPy for names that are gone
         patch_tf2onnx()
         register_operators()
@@ -101,15 +102,15 @@ def _translated(saved_model: Path, source: ConversionSource) -> tuple[onnx.Model
             output_names=outputs,
             initialized_tables=tables,
             tensors_to_rename=names,
-            optimizers=_frugal_optimizers(),
+            optimizers=optimizers,
         )
-    gc.unfreeze()
     _drop_unused_domains(model)
     return model, store
 
 
-def _frugal_optimizers() -> dict[str, Callable[[], Any]]:
-    """Return tf2onnx' optimizers, of which each first frees what those before it have left.
+@contextlib.contextmanager
+def _frugal_optimizers() -> Iterator[dict[str, Callable[[], Any]]]:
+    """Yield tf2onnx' optimizers, of which each first frees what those before it have left.
 
     Before each, tf2onnx copies the graph with all its weights. The copies refer to themselves, so
     they would stay until the collector comes by: 8 GB of them for ResNet50, which weighs 0.1.
@@ -126,7 +127,11 @@ def _frugal_optimizers() -> dict[str, Callable[[], Any]]:
 
         return made
 
-    return {name: after_collecting(make) for name, make in optimizer._get_optimizers().items()}  # noqa: SLF001
+    known = optimizer._get_optimizers()  # noqa: SLF001
+    try:
+        yield {name: after_collecting(make) for name, make in known.items()}
+    finally:
+        gc.unfreeze()
 
 
 def _weight_bytes(saved_model: Path) -> int:

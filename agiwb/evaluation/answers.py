@@ -35,12 +35,12 @@ class Answered:
     @property
     def first(self) -> NDArray[np.float32]:
         """The model's first output, float32."""
-        return _first(self.outputs)
+        return first_of(self.outputs)
 
     @property
     def first_of_baseline(self) -> NDArray[np.float32] | None:
         """The other model's first output."""
-        return _first(self.baseline) if self.baseline else None
+        return first_of(self.baseline) if self.baseline else None
 
 
 def ask_models(
@@ -52,9 +52,9 @@ def ask_models(
         ConfigError: A model takes or gives other shapes than the data set has.
         WorkError: There is no row for which every model gives numbers.
     """
-    outputs = _ask(found, data, name)
-    other = _ask(baseline, data, name) if baseline else {}
     split = data[name]
+    outputs = ask_artifact(found, data, split)
+    other = ask_artifact(baseline, data, split) if baseline else {}
     good = np.ones(len(split), bool)
     for array in (*outputs.values(), *other.values()):
         good &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
@@ -71,14 +71,19 @@ def ask_models(
     return Answered(split.take(kept), _taken(outputs, kept), _taken(other, kept), broken)
 
 
-def _ask(found: ArtifactSource, data: Dataset, name: SplitName) -> Tensors:
+def ask_artifact(found: ArtifactSource, data: Dataset, split: Split) -> Tensors:
+    """Return what an artifact answers to a split's rows, by output, each ``(rows, values)``.
+
+    Raises:
+        ConfigError: It takes or gives other shapes than the data set has.
+    """
     runtime = open_runtime(found.folder)
-    asked = prepared_inputs(found, runtime.signature, data[name].features, data.name)
+    asked = prepared_inputs(found, runtime.signature, split.features, data.name)
     outputs = {
         output: values[:, None] if values.ndim == 1 else values
         for output, values in answer_batches(runtime, asked).items()
     }
-    shape = _first(outputs).shape[1:]
+    shape = first_of(outputs).shape[1:]
     if data.classes and shape != (len(data.classes),):
         raise ConfigError(
             f"`dataset`: {data.name} has {len(data.classes)} classes, but "
@@ -88,7 +93,8 @@ def _ask(found: ArtifactSource, data: Dataset, name: SplitName) -> Tensors:
     return outputs
 
 
-def _first(outputs: Tensors) -> NDArray[Any]:
+def first_of(outputs: Tensors) -> NDArray[Any]:
+    """Return the first output, float32."""
     return next(iter(outputs.values())).astype(np.float32, copy=False)
 
 

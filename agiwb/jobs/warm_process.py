@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
-import importlib
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from agiwb.jobs.readiness import prepare
 from agiwb.jobs.warm import code_on_disk, lock_of, peer_of, receive
 from agiwb.jobs.worker import run_job
 from agiwb.leaving import leave
@@ -117,17 +117,10 @@ class WarmProcess:
 
 def import_heavy_libraries() -> None:
     """Import what nearly every job needs, and look up once what is the same for all of them."""
-    from agiwb.runs.provenance import code_digest, package_versions
     from agiwb.tensorflow_quietly import import_tensorflow
 
     import_tensorflow()
-    for name in _IMPORTED:
-        importlib.import_module(name)
-    for name in _IMPORTED_IF_THERE:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    code_digest()
-    package_versions()
+    prepare(_IMPORTED, _IMPORTED_IF_THERE)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it looks at
 

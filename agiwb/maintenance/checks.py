@@ -12,7 +12,7 @@ from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.compression.timing import LatencyProtocol, TimingError, measure_latency
 from agiwb.conversion.parity.asked import answer_batches
-from agiwb.conversion.parity.questions import by_input
+from agiwb.conversion.prepared import prepared_inputs
 from agiwb.datasets.dataset import Dataset
 from agiwb.runtimes.runtime import Tensors, open_runtime
 
@@ -71,8 +71,10 @@ def _golden_problems(
     golden = data.test.sample(_GOLDEN_ROWS).features
     runtime = open_runtime(challenger.folder)
 
+    inputs = prepared_inputs(challenger, runtime.signature, golden, data.name)
+
     def asked(rows: slice) -> Tensors:
-        return answer_batches(runtime, by_input(golden[rows], runtime.signature, data.name))
+        return answer_batches(runtime, {name: values[rows] for name, values in inputs.items()})
 
     whole = asked(slice(None))
     broken = [name for name, values in whole.items() if not _is_finite(values)]

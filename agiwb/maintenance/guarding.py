@@ -7,6 +7,7 @@ its own, for a retraining may take hours.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -123,11 +124,16 @@ class Guardian:
 
     def _watch(self) -> None:
         guard: ChampionGuard | None = None
+        told = ""
         while not self._ended.wait(_LOOK_S):
             try:
                 guard = self._look(guard)
-            except AgiwbError:  # the server may be back at the next look, or somebody was faster
+            except AgiwbError as error:
+                # The server may be back at the next look, or somebody was faster.
                 guard = None
+                if str(error) != told:
+                    told = str(error)
+                    logging.getLogger("agiwb").warning("%s is not guarded: %s", self._model, told)
 
     def _look(self, guard: ChampionGuard | None) -> ChampionGuard | None:
         """Return the guard of the present champion, which has not broken it."""

@@ -94,7 +94,7 @@ def maintain(config: MaintainConfig, context: Context) -> MaintainRecord:
                 found = _look(config, context, endpoint)
                 if not looks or found.sentence != looks[-1].sentence:
                     context.say(found.sentence)
-                    looks = [*looks[-_KEPT_LOOKS:], found]
+                    looks = [*looks, found][-_KEPT_LOOKS:]
                 if found.choice is not None and found.choice.action == "mend the data":
                     problems.append(found.sentence)
                 problems += _guarded(guardian, config, context)

@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.resolve import ArtifactSource
-from agiwb.conversion.parity.asked import answer_batches
-from agiwb.conversion.parity.questions import by_input
 from agiwb.datasets.dataset import CLASSIFYING, Dataset, Split
-from agiwb.errors import ConfigError
-from agiwb.runtimes.runtime import open_runtime
+from agiwb.evaluation.answers import ask_artifact, first_of
 from agiwb.statistics import Interval
 
 _BINS = 10
@@ -43,16 +40,8 @@ def ask(found: ArtifactSource, data: Dataset, split: Split) -> Answers:
     Raises:
         ConfigError: It takes or gives other shapes than the data set has.
     """
-    runtime = open_runtime(found.folder)
-    asked = by_input(split.features, runtime.signature, data.name)
-    first = next(iter(answer_batches(runtime, asked).values())).astype(np.float32, copy=False)
+    first = first_of(ask_artifact(found, data, split))
     values = first.reshape(len(first), -1)
-    if data.classes and values.shape[1] != len(data.classes):
-        raise ConfigError(
-            f"`dataset`: {data.name} has {len(data.classes)} classes, but "
-            f"{found.artifact.name!r} answers with shape {first.shape[1:]}.",
-            "Give the data set that the model was trained on.",
-        )
     finite = np.asarray(np.isfinite(values).all(axis=1), np.bool_)
     return Answers(values, _scores(values, finite, data, split), int((~finite).sum()))
 

@@ -78,7 +78,9 @@ class MlflowModels:
 
         try:
             return str(self._client.get_model_version_by_alias(name, alias).version)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code not in {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}:
+                raise  # the history itself cannot be read
             raise NotFoundError(
                 f"No version of {name!r} is its {alias}.",
                 f"`agiwb history {name}` shows what was decided; `agiwb promote {name}` decides.",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import importlib
 import math
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from agiwb.crews.dask_crew import Luggage
 from agiwb.crews.threads import limit_threads
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import AgiwbError, CancelledError, ConfigError, WorkError, did_you_mean
+from agiwb.jobs.readiness import prepare
 from agiwb.runs.provenance import code_digest
 from agiwb.tensorflow_quietly import import_tensorflow
 from agiwb.training.config import TrainConfig
@@ -113,9 +113,7 @@ class _PrunedError(Exception):
 def get_ready() -> None:
     """Import what trials need."""
     import_tensorflow()
-    for name in ("keras", "threadpoolctl", "agiwb.training.fit"):
-        importlib.import_module(name)
-    code_digest()  # of what is imported, not of what lies there once there is work
+    prepare(("keras", "threadpoolctl", "agiwb.training.fit"))
 
 
 def run_trial(job: Assignment, line: Line) -> Outcome:
