@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import traitlets
 
@@ -15,26 +16,33 @@ class BusyState(GuardedState):
 
     busy = traitlets.Unicode("", help="What goes on, in words")
 
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._turn = threading.Lock()
+        self._idle = threading.Event()
+        self._idle.set()
+
     def begin(self, what: str, work: Callable[[], None]) -> None:
         """Carry ``work`` out in a thread, one at a time; what it raises is shown as ``error``."""
-        if self.busy:
+        with self._turn:
+            free = self._idle.is_set()
+            self._idle.clear()
+        if not free:
             self.error = f"Wait a moment: {self.busy}."
             return
         self.busy = what
-        self._thread = threading.Thread(target=self._carry_out, args=[work], daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._carry_out, args=[work], daemon=True).start()
 
     def settle(self, timeout: float = 120.0) -> None:
-        """Return once what was begun has ended."""
-        thread: threading.Thread | None = getattr(self, "_thread", None)
-        if thread is not None:
-            thread.join(timeout)
+        """Return once what was begun has ended, or after ``timeout`` seconds."""
+        self._idle.wait(timeout)
 
     def _carry_out(self, work: Callable[[], None]) -> None:
         try:
             self._guarded(work)
         finally:
             self.busy = ""
+            self._idle.set()
 
     @guarded
     def _guarded(self, work: Callable[[], None]) -> None:
