@@ -9,6 +9,7 @@
 #   buildah       builds a bundle's image, without a daemon
 #   mmdebstrap    makes the base image of it
 #   docker-compose  checks a bundle's compose file
+#   haproxy       the load balancer before a fleet of servers
 set -eu
 
 missing=""
@@ -18,6 +19,7 @@ command -v espeak-ng >/dev/null || missing="$missing espeak-ng"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 command -v promtool >/dev/null || missing="$missing prometheus"
 command -v amtool >/dev/null || missing="$missing prometheus-alertmanager"
+[ -x /usr/sbin/haproxy ] || missing="$missing haproxy"
 for program in buildah mmdebstrap docker-compose; do
   command -v "$program" >/dev/null || missing="$missing $program"
 done
