@@ -83,7 +83,15 @@ def _inputs(config: SweepConfig, store: RunStore) -> dict[str, Input]:
     }
 
 
-@step("sweep", inputs=_inputs)
+def _hire_ahead(config: SweepConfig) -> None:
+    from agiwb.compression.trials.making import get_ready
+    from agiwb.crews.nursery import hire_ahead
+
+    if config.scheduler is None:
+        hire_ahead(get_ready)
+
+
+@step("sweep", inputs=_inputs, ahead=_hire_ahead)
 def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     """Return the trade-off between the ``recipes`` applied to ``config.model``.
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from agiwb.crews.crew import Asked, Died, Ending, Raised, Report, Returned, Said, Told, Work
 from agiwb.crews.nursery_process import Upbringing, end_family
@@ -45,6 +45,55 @@ class Child:
         return self.timeout_s is not None and time.monotonic() > self.began + self.timeout_s
 
 
+@dataclass(frozen=True)
+class _Hired:
+    """The nursery's process, and the lines to and from it."""
+
+    process: subprocess.Popen[bytes]
+    requests: socket.socket
+    reports: Connection
+
+    @classmethod
+    def now(cls, ready: str) -> Self:
+        """Start the process; it will be ready some seconds later."""
+        requests, theirs = socket.socketpair()
+        reports, writer = multiprocessing.Pipe(duplex=False)
+        with theirs, writer:
+            passed = (theirs.fileno(), writer.fileno())
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"{__name__}_process", ready, *map(str, passed)],
+                # From the folder of the package, which need not be installed.
+                cwd=PACKAGE_FOLDER.parent,
+                env={**os.environ, **QUIET_POOLS},
+                stdin=subprocess.DEVNULL,
+                pass_fds=passed,
+                start_new_session=True,
+            )
+        return cls(process, requests, reports)
+
+    def dismiss(self) -> None:
+        self.requests.close()
+        self.reports.close()
+        self.process.kill()
+        self.process.wait()
+
+
+_ahead: dict[str, _Hired] = {}
+
+
+def hire_ahead(ready: Callable[[], None]) -> None:
+    """Start the process of a ``Nursery(ready)`` that will be made soon: it takes seconds.
+
+    It waits for the next one that is made, and ends with this process.
+    """
+    if _name(ready) not in _ahead:
+        _ahead[_name(ready)] = _Hired.now(_name(ready))
+
+
+def _name(ready: Callable[[], None]) -> str:
+    return f"{ready.__module__}:{ready.__qualname__}"
+
+
 class Nursery:
     """Forks a process for each piece of work, and kills it if it takes too long.
 
@@ -68,13 +117,15 @@ class Nursery:
             timeout_s: Seconds after which a piece of work is killed.
             grace_s: Seconds that work has to end by itself, once it is told to by SIGTERM.
         """
-        self._ready = f"{ready.__module__}:{ready.__qualname__}"
+        self._ready = _name(ready)
         self._logs = logs
         self.timeout_s = timeout_s
         self.grace_s = grace_s
         self._children: dict[int, Child] = {}
         self._exit_codes: dict[int, int] = {}
-        self._hire()
+        logs.mkdir(parents=True, exist_ok=True)
+        hired = _ahead.pop(self._ready, None)
+        self._hired = hired or _Hired.now(self._ready)
 
     def start(self, number: int, work: Work, argument: Any) -> None:
         """Begin ``work(argument, line)`` in a process of its own, known by ``number``.
@@ -82,12 +133,12 @@ class Nursery:
         Raises:
             WorkError: No process can be forked.
         """
-        if self._process.poll() is not None:
-            self._dismiss()
-            self._hire()
+        if self._hired.process.poll() is not None:
+            self._hired.dismiss()
+            self._hired = _Hired.now(self._ready)
         ours, theirs = multiprocessing.Pipe()
         try:
-            socket.send_fds(self._requests, [b"f"], [theirs.fileno()])
+            socket.send_fds(self._hired.requests, [b"f"], [theirs.fileno()])
             pid = self._begun()
         except OSError as error:
             raise WorkError(f"The process that forks others has ended: {error}.") from None
@@ -119,7 +170,7 @@ class Nursery:
     def close(self) -> None:
         """Kill all that runs, and the nursery."""
         self.kill()
-        self._dismiss()
+        self._hired.dismiss()
 
     def kill(self) -> None:
         """End all that runs: those at once that do not end by themselves in time."""
@@ -155,7 +206,7 @@ class Nursery:
         end_family(child.pid)
         until = time.monotonic() + _PROMPT_S
         with contextlib.suppress(OSError):  # the nursery may have died with it
-            while child.pid not in self._exit_codes and self._reports.poll(
+            while child.pid not in self._exit_codes and self._hired.reports.poll(
                 max(0.0, until - time.monotonic())
             ):
                 self._receive()
@@ -178,7 +229,7 @@ class Nursery:
 
     def _receive(self) -> tuple[Any, ...]:
         try:
-            report: tuple[Any, ...] = self._reports.recv()
+            report: tuple[Any, ...] = self._hired.reports.recv()
         except EOFError:
             raise OSError("its pipe was closed") from None
         if report[0] == "ended":
@@ -188,28 +239,6 @@ class Nursery:
     def _forget(self, child: Child) -> None:
         child.connection.close()
         del self._children[child.number]
-
-    def _hire(self) -> None:
-        self._logs.mkdir(parents=True, exist_ok=True)
-        self._requests, theirs = socket.socketpair()
-        self._reports, writer = multiprocessing.Pipe(duplex=False)
-        with theirs, writer:
-            passed = (theirs.fileno(), writer.fileno())
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"{__name__}_process", self._ready, *map(str, passed)],
-                # From the folder of the package, which need not be installed.
-                cwd=PACKAGE_FOLDER.parent,
-                env={**os.environ, **QUIET_POOLS},
-                stdin=subprocess.DEVNULL,
-                pass_fds=passed,
-                start_new_session=True,
-            )
-
-    def _dismiss(self) -> None:
-        self._requests.close()
-        self._reports.close()
-        self._process.kill()
-        self._process.wait()
 
 
 class LocalProcesses:

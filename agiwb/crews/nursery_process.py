@@ -61,6 +61,20 @@ class _Line:
 def serve(requests: socket.socket, reports: Connection) -> int | None:
     """Return the descriptor of its work in each child; None in the nursery, at its end."""
     children: set[int] = set()
+    try:
+        descriptor = _fork_when_asked(requests, reports, children)
+    except BrokenPipeError:  # whoever asks was killed
+        descriptor = None
+    if descriptor is None:
+        for pid in children:
+            end_family(pid)
+    return descriptor
+
+
+def _fork_when_asked(
+    requests: socket.socket, reports: Connection, children: set[int]
+) -> int | None:
+    """See ``serve``; ``children`` are those that have not ended."""
     while True:
         ready, _, _ = select.select([requests], [], [], _LOOK_S if children else None)
         for pid, status in _ended(children):
@@ -69,7 +83,7 @@ def serve(requests: socket.socket, reports: Connection) -> int | None:
             continue
         _, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
         if not descriptors:
-            break
+            return None
         if reason := unsafe_to_fork():
             reports.send(("refused", reason))
         elif (pid := os.fork()) == 0:
@@ -80,9 +94,6 @@ def serve(requests: socket.socket, reports: Connection) -> int | None:
             children.add(pid)
             reports.send(("begun", pid))
         os.close(descriptors[0])
-    for pid in children:
-        end_family(pid)
-    return None
 
 
 def end_family(pid: int) -> None:
@@ -151,7 +162,8 @@ def main(ready: str, requests: int, reports: int) -> None:
     gc.freeze()  # a collection in a child would copy every page it looks at
     descriptor = serve(socket.socket(fileno=requests), Connection(reports))
     if descriptor is not None:
-        be_child(Connection(descriptor))
+        with contextlib.suppress(EOFError, BrokenPipeError):  # whoever gave the work was killed
+            be_child(Connection(descriptor))
     leave(0)
 
 

@@ -42,6 +42,7 @@ def execute(
     begun = job.run() if job is not None else None
     if begun is not None:
         require_unchanged(begun, config, provenance)
+        step.ahead(config)
         run = store.reopen(begun.id)
         how = _Beginning(resumed=True, fresh=not reuse)
         record = _complete(step, config, run, store, listener, cancelled, job, how)
@@ -50,6 +51,7 @@ def execute(
         record = known.model_copy(update={"reused": True})  # type: ignore[assignment]
         step.publish(record, store)
     else:
+        step.ahead(config)
         run = store.start(step.name, config, key, provenance, job)
         how = _Beginning(resumed=False, fresh=not reuse)
         record = _complete(step, config, run, store, listener, cancelled, job, how)

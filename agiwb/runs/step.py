@@ -28,6 +28,10 @@ class Input:
     run_id: str | None = None
 
 
+def nothing_ahead(config: C) -> None:
+    """Get nothing ready: what most steps do before a run exists."""
+
+
 def nothing_to_publish(record: Record, store: RunStore) -> None:
     """Leave a result as it is: what most steps do once it is stored."""
 
@@ -49,6 +53,9 @@ class Step(Generic[C, R]):
     """Told each result once it is stored, or used again: what makes it the newest of its kind."""
     reusable: bool = True
     """Whether an earlier run's result may stand for a new one; False for what acts on the world."""
+    ahead: Callable[[C], None] = nothing_ahead
+    """Told once it is certain that the work will be done, while the history is opened, which takes
+    seconds: begins what gets ready in the background, and returns at once."""
 
     def __call__(
         self,
@@ -90,12 +97,13 @@ def step(
     *,
     publish: Callable[[R, RunStore], None] = nothing_to_publish,
     reusable: bool = True,
+    ahead: Callable[[C], None] = nothing_ahead,
 ) -> Callable[[Callable[[C, Context], R]], Step[C, R]]:
     """Return a decorator that makes a step of a function from config and context to record."""
 
     def decorate(run: Callable[[C, Context], R]) -> Step[C, R]:
         types = typing.get_type_hints(run)
-        made = Step(name, run, inputs, types["config"], types["return"], publish, reusable)
+        made = Step(name, run, inputs, types["config"], types["return"], publish, reusable, ahead)
         object.__setattr__(made, "__doc__", run.__doc__)
         return made
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from agiwb.crews.crew import Died, Line, Raised, Report, Returned, Said
-from agiwb.crews.nursery import LocalProcesses, Nursery
+from agiwb.crews.nursery import LocalProcesses, Nursery, hire_ahead
 from agiwb.errors import ConfigError
 
 pytestmark = pytest.mark.slow
@@ -165,7 +165,7 @@ def test_what_takes_too_long_is_ended_with_all_it_started(nursery: Nursery):
 def test_closing_leaves_no_process(tmp_path: Path):
     nursery = Nursery(nothing_to_import, tmp_path)
     nursery.start(1, begin_and_hang, 0)
-    pids = (*first_said(nursery), nursery._process.pid)
+    pids = (*first_said(nursery), nursery._hired.process.pid)
     nursery.close()
     assert all(map(is_gone, pids))
 
@@ -177,7 +177,7 @@ def test_a_killed_owner_leaves_no_process(tmp_path: Path):
         "from tests.crews.test_nursery import begin_and_hang, first_said, nothing_to_import\n"
         "nursery = Nursery(nothing_to_import, pathlib.Path(sys.argv[1]))\n"
         "nursery.start(1, begin_and_hang, 0)\n"
-        "print(*first_said(nursery), nursery._process.pid, flush=True)\n"
+        "print(*first_said(nursery), nursery._hired.process.pid, flush=True)\n"
         "nursery.wait(600)\n"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]
@@ -225,3 +225,25 @@ def test_work_that_is_given_time_to_end_takes_it(tmp_path: Path, monkeypatch: py
     assert time.monotonic() - began < 30
     assert (tmp_path / "ended").read_text() == "4"
     assert is_gone(pid)
+
+
+def test_a_nursery_hired_ahead_is_the_one_that_is_used(tmp_path: Path):
+    others = children()
+    hire_ahead(nothing_to_import)
+    ahead = children() - others
+    nursery = Nursery(nothing_to_import, tmp_path)
+    try:
+        assert len(ahead) == 1
+        assert children() == ahead | others
+        nursery.start(1, double, 4)
+        said, returned = nursery.wait(30), nursery.wait(30)
+        assert isinstance(said[0], Said)
+        assert isinstance(returned[0], Returned)
+        assert returned[0].value["result"] == 8
+    finally:
+        nursery.close()
+    assert children() == others
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}

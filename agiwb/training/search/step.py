@@ -50,7 +50,14 @@ def _register(record: SearchRecord, store: RunStore) -> None:
     store.register_model(record.model_name, record)
 
 
-@step("search", inputs=_inputs, publish=_register)
+def _hire_ahead(config: SearchConfig) -> None:
+    from agiwb.crews.nursery import hire_ahead
+
+    if _is_shared(config):
+        hire_ahead(get_ready)
+
+
+@step("search", inputs=_inputs, ahead=_hire_ahead, publish=_register)
 def search(config: SearchConfig, context: Context) -> SearchRecord:
     """Return the record of a search around ``config``; its best model is saved as ``model.keras``.
 
