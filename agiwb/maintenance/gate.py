@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,7 +20,16 @@ from agiwb.maintenance.gate_config import GateConfig
 from agiwb.maintenance.ledger import ledger_of
 from agiwb.maintenance.promotion import champion_of, find_version
 from agiwb.maintenance.scores import Answers, ask, calibration_error, calibration_gap
-from agiwb.maintenance.served_rows import FRESH, NOT_KNOWN, ORIGIN, ServedRows, joined, served_rows
+from agiwb.maintenance.served_rows import (
+    FRESH,
+    KNOWN_BY,
+    NOT_KNOWN,
+    ORIGIN,
+    ServedRows,
+    joined,
+    labels_known_by,
+    served_rows,
+)
 from agiwb.maintenance.verdict import OVERALL, Compared, Terms, Verdict, compare, decide
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
@@ -52,7 +62,9 @@ class GateRecord(Record):
 class _Sides:
     """Both versions and their artifacts, and what they are judged on."""
 
-    def __init__(self, config: GateConfig, store: RunStore) -> None:
+    def __init__(
+        self, config: GateConfig, store: RunStore, labels_known_by: float = math.inf
+    ) -> None:
         ledger = ledger_of(config.model)
         standing = ledger.standing()
         if config.challenger is None and standing.challenger is not None:
@@ -79,15 +91,15 @@ class _Sides:
                 f"{self.data.task}.",
                 "Compare such models by their records, and promote with `--ungated`.",
             )
-        self.served = self._served(config, store)
+        self.served = self._served(config, store, labels_known_by)
 
-    def _served(self, config: GateConfig, store: RunStore) -> ServedRows | None:
+    def _served(self, config: GateConfig, store: RunStore, known_by: float) -> ServedRows | None:
         arrays = self.data.task in CLASSIFYING and self.data.features_are_numbers
         if not config.labelled or not arrays:
             return None
         name = config.model_name or check_served_name(config.model)
         began = store.get(self.challenger.run_id).run.started_at.timestamp()
-        return served_rows(name, self.data, since=began)
+        return served_rows(name, self.data, since=began, known_by=known_by)
 
     def split(self, config: GateConfig) -> Split:
         own = self.data[config.split]
@@ -108,6 +120,7 @@ def _inputs(config: GateConfig, store: RunStore) -> dict[str, Input]:
     }
     if sides.served is not None:
         inputs["served_labels"] = Input(sides.served.digest())
+        inputs[KNOWN_BY] = Input(repr(sides.served.known_by))
     return inputs
 
 
@@ -122,9 +135,9 @@ def gate(config: GateConfig, context: Context) -> GateRecord:
     Raises:
         NotFoundError: There is no such model, version or artifact, or no champion.
         ConfigError: The data do not fit, or have no such slice column.
-        WorkError: Labels came in while they were read.
+        WorkError: What is compared was replaced meanwhile.
     """
-    sides = _Sides(config, context.store)
+    sides = _Sides(config, context.store, labels_known_by(context))
     context.confirm("challenger", sides.ours.fingerprint)
     context.confirm("champion", sides.theirs.fingerprint)
     if sides.served is not None:

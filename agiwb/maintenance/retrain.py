@@ -23,7 +23,14 @@ from agiwb.maintenance.faulty import LeftOut, read_periods, sound_rows
 from agiwb.maintenance.ledger import ledger_of
 from agiwb.maintenance.mixing import mix, write_mixed
 from agiwb.maintenance.promotion import challenge, find_version
-from agiwb.maintenance.served_rows import FRESH, ORIGIN, ServedRows, served_rows
+from agiwb.maintenance.served_rows import (
+    FRESH,
+    KNOWN_BY,
+    ORIGIN,
+    ServedRows,
+    labels_known_by,
+    served_rows,
+)
 from agiwb.monitoring.config import Moment, unix_time
 from agiwb.monitoring.drift import feature_names
 from agiwb.runs.context import Context
@@ -104,7 +111,9 @@ class RetrainRecord(Record):
 class _Sources:
     """The version to start from, its training, its data, and the fresh rows."""
 
-    def __init__(self, config: RetrainConfig, store: RunStore) -> None:
+    def __init__(
+        self, config: RetrainConfig, store: RunStore, labels_known_by: float = math.inf
+    ) -> None:
         standing = ledger_of(config.model).standing()
         self.base = standing.champion or find_version(config.model, None, store)
         record = store.get(self.base.run_id)
@@ -118,14 +127,14 @@ class _Sources:
         self.trained = record.config
         self.keras_file = record.file(MODEL_FILE)
         self.old = load_arrays_of_classes(self.trained.dataset, "Retraining")
-        self.fresh = _fresh(config, self.old)
+        self.fresh = _fresh(config, self.old, labels_known_by)
 
 
-def _fresh(config: RetrainConfig, old: Dataset) -> ServedRows:
+def _fresh(config: RetrainConfig, old: Dataset, known_by: float) -> ServedRows:
     if config.dataset is None:
         name = config.model_name or check_served_name(config.model)
         since, until = unix_time(config.since, -math.inf), unix_time(config.until, math.inf)
-        return served_rows(name, old, since, until)
+        return served_rows(name, old, since, until, known_by)
     data = load_arrays_of_classes(config.dataset, "Retraining")
     if (data.feature_shape, data.classes) != (old.feature_shape, old.classes):
         raise ConfigError(
@@ -151,6 +160,7 @@ def _inputs(config: RetrainConfig, store: RunStore) -> dict[str, Input]:
         "base": Input(sources.base.run_id, sources.base.run_id),
         "dataset": Input(sources.old.fingerprint),
         "fresh": Input(sources.fresh.digest()),
+        KNOWN_BY: Input(repr(sources.fresh.known_by)),
     }
 
 
@@ -173,13 +183,12 @@ def retrain(config: RetrainConfig, context: Context) -> RetrainRecord:
     Raises:
         ConfigError: The champion was not trained here, or the fresh data are of another kind.
         InputError: There are not enough sound labelled rows.
-        WorkError: The training diverged, the model could not be converted, or labels came in
-            while they were read.
+        WorkError: The training diverged, or the model could not be converted.
     """
     from agiwb.conversion.convert import convert
     from agiwb.training.train import train
 
-    sources = _Sources(config, context.store)
+    sources = _Sources(config, context.store, labels_known_by(context))
     context.confirm("fresh", sources.fresh.digest())
     rows, left_out = _sound(config, sources)
     for one in left_out:

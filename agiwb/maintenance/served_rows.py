@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agiwb.datasets.dataset import Dataset, Split
 from agiwb.errors import ConfigError
 from agiwb.monitoring.log import join_labels, prediction_folder
+from agiwb.runs.context import Context
 
 ORIGIN = "origin"
 """The slice column that tells where a row is from."""
@@ -19,6 +20,15 @@ FRESH = "fresh"
 """Of rows that were served, or given to a retraining as new."""
 NOT_KNOWN = "not known"
 """What a served row has in the data set's own slice columns."""
+
+
+KNOWN_BY = "labels_known_by"
+"""The input of a step that says up to when labels count: more may come in while it runs."""
+
+
+def labels_known_by(context: Context) -> float:
+    """Return the Unix time up to which labels count in this run."""
+    return float(context.run.provenance.inputs.get(KNOWN_BY, math.inf))
 
 
 @dataclass(frozen=True)
@@ -29,18 +39,20 @@ class ServedRows:
         split: Features, labels (indices of the data set's classes) and no slices.
         times: float64 ``(rows,)``: when each was served, Unix time in seconds.
         unknown: Rows left out since their label names no class.
+        known_by: When the newest label arrived; -inf without any.
     """
 
     split: Split
     times: NDArray[np.float64]
     unknown: int = 0
+    known_by: float = -math.inf
 
     def __len__(self) -> int:
         return len(self.times)
 
     def take(self, index: NDArray[np.intp]) -> ServedRows:
         """Return the rows at ``index``."""
-        return ServedRows(self.split.take(index), self.times[index], self.unknown)
+        return replace(self, split=self.split.take(index), times=self.times[index])
 
     def digest(self) -> str:
         """Return the SHA-256 of features, labels and times."""
@@ -50,7 +62,11 @@ class ServedRows:
 
 
 def served_rows(
-    name: str, data: Dataset, since: float = -math.inf, until: float = math.inf
+    name: str,
+    data: Dataset,
+    since: float = -math.inf,
+    until: float = math.inf,
+    known_by: float = math.inf,
 ) -> ServedRows:
     """Return the labelled rows that were served under ``name``, whichever version answered.
 
@@ -59,6 +75,7 @@ def served_rows(
         data: What the model was trained on; it says the classes and what an example is.
         since: The first Unix time in seconds, of the requests.
         until: The last.
+        known_by: The last Unix time at which a label may have arrived.
 
     Raises:
         ConfigError: What was served does not fit the data set.
@@ -67,7 +84,7 @@ def served_rows(
     if not folder.is_dir():
         nothing = Split(data.train.features[:0], data.train.labels[:0])
         return ServedRows(nothing, np.zeros(0))
-    found = join_labels(folder, since, until)
+    found = join_labels(folder, since, until, known_by=known_by)
     features, labels = found.window.features, found.classes(data.classes)
     if len(found) and features.shape[1:] != data.feature_shape:
         raise ConfigError(
@@ -82,6 +99,7 @@ def served_rows(
         split=Split(features[known], labels[known]),
         times=found.window.times[known],
         unknown=int((~known).sum()),
+        known_by=float(found.received.max(initial=-math.inf)),
     )
 
 

@@ -28,6 +28,7 @@ class LabelledPredictions:
         request_ids: Objects, shape ``(rows,)``.
         labels: The labels that hold, text, objects of shape ``(rows,)``.
         label_times: float64, shape ``(rows,)``: when each became known, Unix time in seconds.
+        received: float64, shape ``(rows,)``: when each was added to the log.
         requests: Requests of that time, labelled or not: of so many, labels may still come.
         ambiguous: Requests among the labelled ones that share their id with another one; a label
             counts for all of them.
@@ -37,6 +38,7 @@ class LabelledPredictions:
     request_ids: NDArray[Any]
     labels: NDArray[Any]
     label_times: NDArray[np.float64]
+    received: NDArray[np.float64]
     requests: int
     ambiguous: int
 
@@ -65,6 +67,7 @@ def join_labels(
     *,
     version: int | None = None,
     variant: str | None = None,
+    known_by: float = math.inf,
 ) -> LabelledPredictions:
     """Return the predictions logged in ``folder``, a model's, that have a label, with it.
 
@@ -74,6 +77,7 @@ def join_labels(
         end: The last.
         version: Those that this version answered; by default all.
         variant: ``champion`` or ``challenger``; by default both.
+        known_by: The last Unix time in seconds of the labels' own arrival.
 
     Raises:
         WorkspaceError: There are more segments than a process may open.
@@ -88,7 +92,7 @@ def join_labels(
     count = f"SELECT count(*) FROM predictions WHERE {condition}"  # noqa: S608
     for attempt in attempts(folder, start, end):
         with attempt as connection:
-            define_labels(connection, folder)
+            define_labels(connection, folder, known_by)
             connection.execute(f"CREATE TEMP TABLE newest AS {NEWEST_LABELS}")
             requests = connection.sql(count, params=values).fetchall()[0][0]
             table = connection.sql(chosen, params=values).to_arrow_table()
@@ -108,7 +112,8 @@ def _labels_of(connection: Any, table: Any) -> Any:
     )
     connection.register("places", places)
     return connection.sql(
-        'SELECT place, "row", label, label_time FROM places JOIN newest USING (request_id)'
+        'SELECT place, "row", label, label_time, received '
+        "FROM places JOIN newest USING (request_id)"
     ).to_arrow_table()
 
 
@@ -127,6 +132,7 @@ def _joined(table: Any, held: Any, requests: int) -> LabelledPredictions:
         request_ids=ids[place_of[rows]],
         labels=labels[its],
         label_times=held["label_time"].to_numpy()[its],
+        received=held["received"].to_numpy()[its],
         requests=requests,
         ambiguous=int(uses[uses > 1].sum()),
     )

@@ -24,7 +24,7 @@ _MOST_SHARDS = 64
 _GROUP_ROWS = 65_536
 
 NEWEST_LABELS = """
-    SELECT request_id, "row", label, label_time, source FROM labels
+    SELECT request_id, "row", label, label_time, received, source FROM labels
     QUALIFY row_number() OVER (
         PARTITION BY request_id, "row" ORDER BY label_time DESC, received DESC, place DESC
     ) = 1
@@ -129,9 +129,16 @@ def count_labels(folder: Path) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def define_labels(connection: Any, folder: Path) -> None:
-    """Make a DuckDB table ``labels`` of all that were added to the log in ``folder``."""
+def define_labels(connection: Any, folder: Path, known_by: float = math.inf) -> None:
+    """Make a DuckDB table ``labels`` of those that were added to the log in ``folder``.
+
+    Args:
+        connection: Where.
+        folder: The model's.
+        known_by: The last Unix time in seconds at which they were received.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from agiwb.monitoring.log.label_file import label_schema
@@ -146,6 +153,8 @@ def define_labels(connection: Any, folder: Path) -> None:
             continue
         break
     kept = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    if known_by < math.inf:
+        kept = kept.filter(pc.less_equal(kept["received"], known_by))
     connection.register("labels", kept)
 
 

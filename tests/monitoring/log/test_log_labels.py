@@ -74,6 +74,17 @@ def test_the_last_label_holds_and_the_others_are_its_history(log):
     assert history[-1].label_time == 0
 
 
+def test_what_was_known_at_a_moment_is_found_again(log):
+    add(log, "request_id,label\nr2.0,1\nr3.0,1\n")
+    then = join_labels(log)
+    add(log, "request_id,label\nr2.0,0\nr4.0,1\n")
+    assert join_labels(log).labels.tolist() == ["0", "1", "1"]
+    again = join_labels(log, known_by=then.received.max())
+    assert again.labels.tolist() == ["1", "1"]
+    assert again.request_ids.tolist() == then.request_ids.tolist()
+    assert len(join_labels(log, known_by=-np.inf)) == 0
+
+
 def test_of_one_file_the_last_row_holds(log):
     add(log, "request_id,label\nr2.0,1\nr2.0,3\n")
     assert join_labels(log).labels.tolist() == ["3"]
