@@ -8,10 +8,15 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agiwb.runs.record import Record
+
+if TYPE_CHECKING:
+    from tests.reported_workspace import Reported
+from tests.postgres import PostgresServer, running_postgres
 
 _BROWSER_WEIGHT = 50
 """A test in the browser takes as long as so many slow ones."""
@@ -69,6 +74,24 @@ def digits_cnn_run(trained_workspace: Path) -> Record:
     from agiwb import TrainConfig, train
 
     return train(TrainConfig(architecture="cnn", units=16, epochs=4))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; a test that needs an empty database asks it for one."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reported]:
+    """What there is to report in a workspace that is this process's meanwhile."""
+    from tests.reported_workspace import reported_workspace
+
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+    with reported_workspace(common / "reported") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,10 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from agiwb import TrainRecord
 from agiwb.batch.reports import write_reports
 from tests.browser.conftest import PICTURES, picture_for_docs
 from tests.browser.servers import running
-from tests.reported_workspace import Reported, fill_workspace
+from tests.reported_workspace import Reported
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -36,11 +35,6 @@ _STOP_SOON = [  # but not before a page that is slow to open has found its kerne
     "--MappingKernelManager.cull_idle_timeout=30",
     "--MappingKernelManager.cull_interval=2",
 ]
-
-
-@pytest.fixture(scope="module")
-def reported(digits_run: TrainRecord, digits_cnn_run: TrainRecord) -> Reported:
-    return fill_workspace(digits_cnn_run, digits_run)
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +117,14 @@ def test_time_and_version_are_chosen(page: Page, voila: str) -> None:
     expect(page.get_by_role("alert")).to_contain_text("is no time of ISO 8601")
 
 
-def test_the_model_card_shows_the_model_chosen(
-    page: Page, voila: str, digits_run: TrainRecord
-) -> None:
+def test_the_model_card_shows_the_model_chosen(page: Page, voila: str, reported: Reported) -> None:
     open_report(page, voila, "model_card")
     menu = page.get_by_role("combobox", name="Model")
     labels = menu.locator("option").all_inner_texts()
-    menu.select_option(label=next(one for one in labels if digits_run.run.id[:8] in one))
+    menu.select_option(label=next(one for one in labels if reported.other.run.id[:8] in one))
     card = page.locator(".agiwb-page")
     expect(card.locator("#train")).to_contain_text("is a mlp")
-    curves = card.get_by_alt_text(f"Training curves of {digits_run.model_name}")
+    curves = card.get_by_alt_text(f"Training curves of {reported.other.model_name}")
     assert curves.evaluate("image => image.naturalWidth") > 500
 
 

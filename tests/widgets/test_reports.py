@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from agiwb import TrainRecord
 from agiwb.monitoring.dashboard import Asked, read_dashboard
-from tests.reported_workspace import SERVED, START, Reported, fill_workspace
+from tests.reported_workspace import SERVED, START, Reported
 from widgets.guard import STRICT
 from widgets.reports.audit import AuditReport
 from widgets.reports.evaluation import EvaluationReport, EvaluationState
@@ -23,11 +22,6 @@ from widgets.reports.tradeoff import TradeoffReport
 pytestmark = pytest.mark.slow
 
 REPORTS = (AuditReport, EvaluationReport, ModelCard, MonitoringReport, TradeoffReport)
-
-
-@pytest.fixture(scope="module")
-def reported(digits_run: TrainRecord, digits_cnn_run: TrainRecord) -> Reported:
-    return fill_workspace(digits_cnn_run, digits_run)
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +136,7 @@ def test_the_monitoring_shows_the_stretch_and_the_version_asked_for(
 
 def test_the_audit_has_the_decisions_with_their_evidence(reported: Reported) -> None:
     report = AuditReport()
-    report.state.select(reported.model)
+    report.state.select(reported.model.model_name)
     page = report.static_html()
     assert "by ada" in words(page)
     assert "eeeeeeeeeeee" in page
@@ -152,9 +146,7 @@ def test_the_audit_has_the_decisions_with_their_evidence(reported: Reported) -> 
     assert "are as they were when the runs ended" in page
 
 
-def test_a_view_that_waited_shows_what_was_made_meanwhile(
-    digits_run: TrainRecord, reported: Reported
-) -> None:
+def test_a_view_that_waited_shows_what_was_made_meanwhile(reported: Reported) -> None:
     card = ModelCard()
     listed = card.menu.options
     card.state.runs = []
@@ -163,18 +155,16 @@ def test_a_view_that_waited_shows_what_was_made_meanwhile(
     assert card.menu.options == listed
 
 
-def test_choosing_in_the_menu_changes_the_card(
-    digits_run: TrainRecord, digits_cnn_run: TrainRecord
-) -> None:
+def test_choosing_in_the_menu_changes_the_card(reported: Reported) -> None:
     card = ModelCard()
-    card.menu.value = digits_run.run.id
-    accuracy = f"accuracy on 360 test examples is {digits_run.metrics['test_accuracy']:.1%}"
+    card.menu.value = reported.other.run.id
+    accuracy = f"accuracy on 360 test examples is {reported.other.metrics['test_accuracy']:.1%}"
     assert accuracy in card.page.value
-    card.menu.value = digits_cnn_run.run.id
+    card.menu.value = reported.model.run.id
     assert "is a cnn" in card.page.value
 
 
-def test_what_goes_wrong_is_shown(digits_run: TrainRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_wrong_is_shown(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(STRICT)
     state = ModelCardState()
     state.refresh()
