@@ -135,7 +135,7 @@ class Artifact(BaseModel):
         custom_ops: Operators that the format does not define.
         flex_ops: TensorFlow's operators in a LiteRT file, which needs TensorFlow to run them.
         quantization: The tensors that are integers in place of real values.
-        tool_versions: Packages that wrote the file.
+        tool_versions: Packages that wrote the file; of an imported one, what the file itself says.
         lineage: What it was made from.
         preprocessing: What has to be done to the inputs first, if anything.
         created: When it was written.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import shutil
 import tempfile
@@ -149,6 +150,7 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
             operators=contents.operators,
             custom_ops=tuple(op for op in contents.custom if not op.startswith(_FLEX)),
             flex_ops=tuple(op for op in contents.custom if op.startswith(_FLEX)),
+            tool_versions=_writers(made, kind, contents),
             lineage=Lineage(source_run=context.run.id),
             created=datetime.now(UTC),
         )
@@ -239,6 +241,12 @@ def _describe(
     )
     quantized = tuple(map(QuantizedTensor.model_validate, told["quantization"]))
     return Signature.model_validate(told["signature"]), quantized
+
+
+def _writers(made: Format, kind: Format, contents: Contents) -> dict[str, str]:
+    """Return who wrote an artifact: as its file says, or Keras here and now."""
+    anew = made != kind or contents.changes
+    return {"keras": importlib.metadata.version("keras")} if anew else contents.written_by
 
 
 def _classes(config: ImportConfig) -> tuple[str, ...]:

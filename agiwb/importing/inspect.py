@@ -23,7 +23,7 @@ from agiwb.importing.keras_rescue import is_keras_2, rescue
 from agiwb.importing.limits import INSPECTION
 from agiwb.importing.onnx_file import inspect_onnx
 from agiwb.importing.refusal import refused
-from agiwb.importing.report import Contents
+from agiwb.importing.report import Contents, said_writer
 from agiwb.importing.saved_model import inspect_frozen_graph, inspect_saved_model
 from agiwb.importing.tflite_file import inspect_tflite
 from agiwb.runtimes.fresh_process import call_in_fresh_process
@@ -122,6 +122,7 @@ def _described(config: Any, version: object, path: Path, trusted: str | None) ->
     if not isinstance(config, dict) or "class_name" not in config:
         raise refused(path, "its description names no model")
     contents = inspect_config(config, path, trusted)
+    contents = contents.model_copy(update={"written_by": said_writer("keras", version)})
     if is_keras_2(version, config):
         _, changes = rescue(config, path)
         return contents.model_copy(

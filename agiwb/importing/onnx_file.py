@@ -14,7 +14,7 @@ from pathlib import Path
 from agiwb.importing.limits import DEEPEST, LARGEST_FILE, LARGEST_TENSOR
 from agiwb.importing.protobuf_fields import MalformedError, fields, numbers, submessages, text
 from agiwb.importing.refusal import quoted, refused
-from agiwb.importing.report import Contents
+from agiwb.importing.report import Contents, said_writer
 from agiwb.importing.saved_model import mapped
 
 _DOMAINS = frozenset({
@@ -51,6 +51,7 @@ def inspect_onnx(path: Path, beside: Path) -> Contents:  # noqa: C901  a field a
     opsets: dict[str, int] = {}
     with mapped(path) as content:
         try:
+            writer = said_writer(text(content, 2), text(content, 3))
             for opset in submessages(content, 8):
                 opsets[text(opset, 1)] = max(numbers(opset, 2), default=0)
             found.own_domains = {text(function, 10) for function in submessages(content, 25)}
@@ -83,6 +84,7 @@ def inspect_onnx(path: Path, beside: Path) -> Contents:  # noqa: C901  a field a
         custom=tuple(name for name in sorted(found.operators) if "." in name),
         opset=opsets.get("", opsets.get("ai.onnx")),
         external_files=tuple(found.external),
+        written_by=writer,
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from agiwb.importing.limits import LARGEST_GRAPH
 from agiwb.importing.protobuf_fields import MalformedError, entries, submessages, text, texts
 from agiwb.importing.refusal import refused
-from agiwb.importing.report import Contents
+from agiwb.importing.report import Contents, said_writer
 from agiwb.importing.tensorflow_graph import Graph, forbidden, foreign_file, reached, read_graph
 from agiwb.importing.tensorflow_operators import CHECKPOINT
 
@@ -70,7 +70,10 @@ def _inspect_meta_graph(meta: memoryview, path: Path) -> Contents:
     problem = forbidden(graph) or foreign_file(graph, assets) or _stray_checkpoint(meta, graph)
     if problem:
         raise refused(path, problem)
-    return Contents(operators=dict(graph.operators()))
+    written_by: dict[str, str] = {}
+    for info in submessages(meta, 1):
+        written_by |= said_writer("tensorflow", text(info, 5))
+    return Contents(operators=dict(graph.operators()), written_by=written_by)
 
 
 def _stray_checkpoint(meta: memoryview, graph: Graph) -> str | None:

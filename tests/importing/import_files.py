@@ -103,7 +103,8 @@ def onnx_model() -> onnx.ModelProto:
         [onnx.numpy_helper.from_array(weights, "w")],
     )
     opset = [helper.make_opsetid("", 18)]
-    return helper.make_model(graph_proto, opset_imports=opset, ir_version=10)
+    writer = {"producer_name": "a-trainer", "producer_version": "1.2"}
+    return helper.make_model(graph_proto, opset_imports=opset, ir_version=10, **writer)
 
 
 def with_external_data(location: str, **told: str) -> bytes:

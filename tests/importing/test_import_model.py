@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 import sys
@@ -22,6 +23,7 @@ from agiwb import (
     open_runtime,
     open_store,
 )
+from agiwb.artifacts.manifest import read_artifact
 from agiwb.artifacts.resolve import resolve_artifact, resolve_model
 from agiwb.cli import main
 from agiwb.importing.report import SCAN_FILE
@@ -49,6 +51,7 @@ def test_an_onnx_file_with_its_weights_beside_it(workspace: Path, tmp_path: Path
     assert {file.path for file in found.artifact.files} == {"model.onnx", "weights.bin", SCAN_FILE}
     assert (found.artifact.opset, found.artifact.operators) == (18, {"MatMul": 1})
     assert found.artifact.classes == ("a", "b", "c")
+    assert found.artifact.tool_versions == {"a-trainer": "1.2"}
     answer = open_runtime(found.folder).run({"features": EXAMPLES})["scores"]
     np.testing.assert_allclose(answer, EXAMPLES @ weights, rtol=1e-6)
     with pytest.raises(NotFoundError, match=r"as onnx.*--format onnx.*import its Keras file"):
@@ -111,6 +114,8 @@ def test_a_keras_file_goes_through_all_steps(digits_run: Record, tmp_path: Path)
     record = import_model(ImportConfig(path=path, dataset="digits"))
     assert record.formats == ("keras",)
     assert resolve_model("elsewhere", open_store()).run_id == record.run.id
+    manifest = read_artifact(record.run.folder / "keras")
+    assert manifest.tool_versions == {"keras": importlib.metadata.version("keras")}
     converted = convert(ConvertConfig(model="elsewhere", formats=("onnx",), samples=64))
     assert converted.passed
     assert resolve_artifact("elsewhere", "onnx", open_store()).run_id == converted.run.id
