@@ -96,6 +96,40 @@ class Graph:
         return found
 
 
+def without_plots(specs: list[Any], eval_config: Any) -> list[Any]:
+    """Return the metrics specs less what draws curves: those get no intervals."""
+    from tensorflow_model_analysis.proto import config_pb2
+
+    found = []
+    for spec in specs:
+        figures = [one for one in spec.metrics if not _is_plot(one, spec, eval_config)]
+        if figures:
+            kept = config_pb2.MetricsSpec()
+            kept.CopyFrom(spec)
+            del kept.metrics[:]
+            kept.metrics.extend(figures)
+            found.append(kept)
+    return found
+
+
+def _is_plot(metric: Any, spec: Any, eval_config: Any) -> bool:
+    """Return whether all that a metric of a spec comes to, for others to see, is curves."""
+    from tensorflow_model_analysis.evaluators import (
+        metrics_plots_and_validations_evaluator as home,
+    )
+    from tensorflow_model_analysis.metrics import metric_specs, metric_types
+    from tensorflow_model_analysis.proto import config_pb2
+
+    alone = config_pb2.MetricsSpec()
+    alone.CopyFrom(spec)
+    del alone.metrics[:]
+    alone.metrics.append(metric)
+    computations = metric_specs.to_computations([alone], eval_config=eval_config)
+    keys = [key for computation in computations for key in getattr(computation, "keys", ())]
+    shown = [key for key in keys if not home._is_private_metrics(key)]  # noqa: SLF001
+    return bool(shown) and all(isinstance(key, metric_types.PlotKey) for key in shown)
+
+
 def _applies(specs: list[Any], key: Any) -> bool:
     from tensorflow_model_analysis.slicer import slicer_lib
 

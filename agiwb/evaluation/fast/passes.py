@@ -8,10 +8,10 @@ import numpy as np
 
 from agiwb.errors import ConfigError
 from agiwb.evaluation.fast.examples import Extracts, count_rows, take_rows
-from agiwb.evaluation.fast.graph import Graph, SliceMetrics
+from agiwb.evaluation.fast.graph import Graph, SliceMetrics, without_plots
 from agiwb.evaluation.fast.row_by_row import RowByRow, query_groups
 from agiwb.evaluation.fast.slices import Slicing
-from agiwb.evaluation.fast.tally import Membership, Tally, items_of, sort_out
+from agiwb.evaluation.fast.tally import Kinds, Membership, Tally, items_of, sort_out
 
 _SAMPLE_ROWS = 8
 _SEED = 0
@@ -30,8 +30,12 @@ class Passes:
         self._query_key = query_key
         self._graph = Graph(specs, eval_config)
         samples, self._skipped = _bootstrap(specs, eval_config)
-        self._samples = samples
-        self._kinds: Any = None
+        # Curves take most of the time, and have no intervals.
+        drawn = without_plots(specs, eval_config) if samples else []
+        self._sampled = Graph(drawn, eval_config) if drawn else None
+        self._samples = samples if drawn else 0
+        self._kinds: list[Kinds] = []
+        """Of the whole, and of the samples."""
         self._tallies: list[Tally] = []
         self._kept: list[tuple[Extracts, Membership]] = []
         self._random = np.random.default_rng(_SEED)
@@ -41,20 +45,22 @@ class Passes:
         """The combiners that TFMA's own code fed row by row."""
         if self._query_key:
             return tuple(type(leaf.combiner).__name__.strip("_") for leaf in self._graph.leaves)
-        return self._kinds.names_of_row_by_row() if self._kinds else ()
+        return self._kinds[0].names_of_row_by_row() if self._kinds else ()
 
     def add(self, extracts: Extracts, membership: Membership) -> None:
         """Add a batch; a query's rows may be in several, so that they are kept until the end."""
         if self._query_key:
             self._kept.append((extracts, membership))
             return
-        if self._kinds is None:
-            self._kinds = sort_out(
-                self._graph.leaves, take_rows(extracts, slice(None, _SAMPLE_ROWS))
-            )
-            self._tallies = [Tally(self._kinds) for _ in range(self._samples + 1)]
-        items = items_of(self._kinds, extracts)
-        self._tallies[0].add(extracts, membership, items)
+        if not self._kinds:
+            first = take_rows(extracts, slice(None, _SAMPLE_ROWS))
+            graphs = filter(None, (self._graph, self._sampled))
+            self._kinds = [sort_out(graph.leaves, first) for graph in graphs]
+            self._tallies = [Tally(self._kinds[0])]
+            self._tallies += [Tally(self._kinds[-1]) for _ in range(self._samples)]
+        self._tallies[0].add(extracts, membership, items_of(self._kinds[0], extracts))
+        if self._samples:
+            items = items_of(self._kinds[-1], extracts)
         for tally in self._tallies[1:]:
             tally.add(extracts, membership, items, self._random.poisson(1, count_rows(extracts)))
 
@@ -74,8 +80,8 @@ class Passes:
             )
             sizes = dict(enumerate(slicing.sizes))
         found = self._graph.derive(_keyed(full, slicing))
-        if samples:
-            drawn = [self._graph.derive(_keyed(sample, slicing)) for sample in samples]
+        if self._sampled is not None:
+            drawn = [self._sampled.derive(_keyed(sample, slicing)) for sample in samples]
             found = _with_intervals(found, drawn, self._skipped)
         small = {slicing.keys[number] for number, size in sizes.items() if size < least} - {()}
         return {
@@ -95,9 +101,10 @@ class Passes:
                 sizes[number] = sizes.get(number, 0) + 1
         found = []
         for sample in range(self._samples + 1):
+            graph = self._sampled if sample and self._sampled else self._graph
             count = len(elements)
             times = self._random.poisson(1, count) if sample else np.ones(count, int)
-            tally = RowByRow(self._graph.leaves)
+            tally = RowByRow(graph.leaves)
             drawn = [e for e, n in zip(elements, times, strict=True) for _ in range(n)]
             tally.add(drawn)
             present = sorted({number for _, numbers in drawn for number in numbers})
