@@ -25,6 +25,7 @@ _COMMANDS = {
     ),
     "sweep": ("sweep:run", "Compress a model in several ways and weigh them up."),
     "matrix": ("matrix:run", "Run notebooks with many parameters, several at once."),
+    "plan": ("plan:run", "Say how many servers a load needs, and why."),
     "bundle": ("bundle:run", "Write a folder that deploys a model elsewhere, and check it."),
     "import": ("import_:run", "Take in a model made elsewhere, once it is found safe to load."),
     "servers": ("servers:run", "List the servers that were left running, or stop one."),
@@ -48,9 +49,9 @@ _COMMANDS = {
 
 COMMAND_ORDER = (
     "demo", "datasets", "train", "range_test", "search", "explain", "import", "sweep", "convert",
-    "inspect", "trust", "serve", "servers", "keys", "bundle", "evaluate", "score_texts", "labels",
-    "monitor", "alerts", "retrain", "gate", "promote", "rollback", "maintain", "history", "run",
-    "matrix", "jobs", "runs", "lab", "publish", "doctor",
+    "inspect", "trust", "serve", "servers", "keys", "plan", "bundle", "evaluate", "score_texts",
+    "labels", "monitor", "alerts", "retrain", "gate", "promote", "rollback", "maintain", "history",
+    "run", "matrix", "jobs", "runs", "lab", "publish", "doctor",
 )  # fmt: skip
 """Every command a user can type, in the order of a model's life."""
 

@@ -15,7 +15,11 @@ from packaging.requirements import Requirement
 
 from agiwb.compression.advisor import describe_processor, read_processor
 from agiwb.errors import AgiwbError
+from agiwb.runs.object_store import open_object_store
+from agiwb.runs.outbox import Outbox
+from agiwb.runs.shared_runs import SharedRuns
 from agiwb.runs.store import require_writable
+from agiwb.runs.tracking_address import look_for, tracking_address
 from agiwb.settings import Settings
 
 _ENOUGH_DISK_BYTES = 5 * 2**30
@@ -47,6 +51,8 @@ def findings() -> Iterator[Finding]:
     yield Finding("Python", platform.python_version())
     yield from _packages()
     yield _workspace()
+    yield from _tracking()
+    yield from _object_store()
     yield _disk()
     yield Finding("cores", str(os.cpu_count()))
     yield _processor()
@@ -80,6 +86,39 @@ def _workspace() -> Finding:
     except AgiwbError as error:
         return Finding("workspace", str(path), str(error))
     return Finding("workspace", str(path))
+
+
+def _tracking() -> Iterator[Finding]:
+    """Yield where the run history is and whether it answers; and what waits for it."""
+    settings = Settings()
+    try:
+        address = tracking_address(settings.tracking_uri, settings.workspace_path)
+    except AgiwbError as error:
+        yield Finding("run history", "AGIWB_TRACKING_URI", str(error))
+        return
+    try:
+        answers = "; it answers" if look_for(address) else ""
+        yield Finding("run history", f"{address.shown}{answers}")
+    except AgiwbError as error:
+        yield Finding("run history", address.shown, str(error))
+    if waiting := Outbox.of(settings.workspace_path).count():
+        state = f"{waiting} {'writes wait' if waiting > 1 else 'write waits'} for it"
+        yield Finding("run history", state, "The next command delivers them once it answers.")
+
+
+def _object_store() -> Iterator[Finding]:
+    """Yield what a team shares its files in, if anything, and whether it answers."""
+    try:
+        if (store := open_object_store()) is None:
+            return
+        store.require_answer()
+        yield Finding("object store", f"{store.url}; it answers")
+    except AgiwbError as error:
+        yield Finding("object store", "AGIWB_ARTIFACTS", str(error))
+        return
+    if waiting := SharedRuns(Settings().workspace_path, store).waiting():
+        state = f"{len(waiting)} {'runs wait' if len(waiting) > 1 else 'run waits'} to be uploaded"
+        yield Finding("object store", state, "The next command uploads them.")
 
 
 def _disk() -> Finding:

@@ -6,6 +6,7 @@ AgiwbError
 │   ├── DatasetError        a data set: its name, its file or its content
 │   ├── NotFoundError       a run, model or artifact this workspace does not have
 │   └── WorkspaceError      the workspace cannot be read or written
+│       └── UnreachableError    the server that keeps the history is away
 ├── WorkError               the work was started and did not succeed               exit code 1
 │   ├── NotebookError       a cell of a notebook failed
 │   └── ServingError        a server did not start, or did not answer
@@ -60,6 +61,10 @@ class NotFoundError(InputError):
 
 class WorkspaceError(InputError):
     """The workspace cannot be read or written."""
+
+
+class UnreachableError(WorkspaceError):
+    """A server that keeps what is shared does not answer; it may be back later."""
 
 
 class WorkError(AgiwbError):

@@ -17,8 +17,10 @@ class Settings(BaseSettings):
         default_factory=lambda: project_root() / "workspace",
         description="Folder that holds all a run writes; by default ./workspace.",
     )
-    tracking_uri: str | None = Field(
-        None, description="MLflow tracking URI; by default SQLite inside the workspace."
+    tracking_uri: SecretStr | None = Field(
+        None,
+        description="MLflow tracking URI: a PostgreSQL database, which may have a password, or an "
+        "MLflow server; by default SQLite inside the workspace.",
     )
     parent_run: str | None = Field(
         None, description="Run that started this process; recorded as the parent of its runs."
@@ -32,12 +34,26 @@ class Settings(BaseSettings):
     job: str | None = Field(
         None, description="Job that started this process; jobs from inside it share its place."
     )
+    scheduler: str | None = Field(
+        None,
+        description="Address of a Dask scheduler whose workers carry out searches, sweeps and "
+        "matrices; by default processes of this machine do.",
+    )
+    artifacts: SecretStr | None = Field(
+        None,
+        description="Address of the object store that holds what a team shares, without "
+        "credentials: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER; by default nothing "
+        "leaves the workspace.",
+    )
     optuna_storage: SecretStr | None = Field(
         None,
         description="URL of the database that keeps searches, which may have a password; by "
         "default SQLite inside the workspace.",
     )
 
+    fresh: bool = Field(
+        False, description="Carry out every step anew, whatever is known from before."
+    )
     require_signature: Path | None = Field(
         None, description="Public key; artifacts that its owner has not signed are refused."
     )

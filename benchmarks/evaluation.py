@@ -29,7 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.evaluation.tfma_engine import import_tfma, run_pipeline
+from agiwb.evaluation.beam_pipeline import run_pipeline
+from agiwb.evaluation.tfma_engine import import_tfma
 
 ROWS = 200_000
 PARTS = (2_000, 10_000)

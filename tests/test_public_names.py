@@ -20,6 +20,7 @@ HEAVY = {
     "optuna",
     "shap",
     "distributed",
+    "fsspec",
     "sklearn",
 }
 

@@ -24,6 +24,8 @@ from agiwb.trust.encryption import is_encrypted, private_copy
 from agiwb.trust.signing import verify_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agiwb.runs.record import Record
     from agiwb.runs.store import RunStore
 
@@ -111,20 +113,23 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
         return _artifact_folder(path, wanted)
     if (imported := _imported(reference, wanted, store)) is not None:
         return imported
+    found: Iterable[Record]
     if (made := _convert_run(reference, store)) is not None:
         found = [made]
     else:
         model = resolve_model(reference, store)
-        found = list(store.find("convert", input_model=model.fingerprint))
-    for record in found:
+        found = store.find("convert", input_model=model.fingerprint)
+    rejected = None
+    for record in found:  # no further than needed: a run may have to be fetched from far away
         if (folder := record.file(wanted)).is_dir():
             return ArtifactSource(folder, _checked(folder), record.run.id)
-    for record in found:
-        if record.file(f"{REJECTED}/{wanted}").is_dir():
-            raise NotFoundError(
-                f"The {wanted} artifact of {reference!r} did not pass its parity check.",
-                f"`agiwb runs show {record.run.id[:8]}` tells why.",
-            )
+        if rejected is None and record.file(f"{REJECTED}/{wanted}").is_dir():
+            rejected = record.run.id
+    if rejected is not None:
+        raise NotFoundError(
+            f"The {wanted} artifact of {reference!r} did not pass its parity check.",
+            f"`agiwb runs show {rejected[:8]}` tells why.",
+        )
     model_name = getattr(made.config, "model", reference) if made else reference
     raise NotFoundError(
         f"There is no {wanted} artifact of {reference!r}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from contextlib import closing
 from datetime import datetime
@@ -53,7 +54,7 @@ def run_matrix(config: MatrixConfig, context: Context) -> MatrixRecord:
     Raises:
         ConfigError: A notebook or a parameter does not exist or does not fit; nothing was started.
         CancelledError: The user asked to stop; the notebooks that ran are closed as cancelled.
-        WorkError: No process can be started, or a Dask worker does not see the workspace.
+        WorkError: No process can be started, or the Dask cluster is lost.
     """
     not_before = _not_before(config, context)
     uses_cache = config.cache and not context.fresh
@@ -94,12 +95,14 @@ def _write_reports(record: MatrixRecord, files: Path, output: Path | None) -> No
 
 def _crew(config: MatrixConfig, logs: Path) -> Crew:
     if config.scheduler is not None:
+        from agiwb.batch.matrix_luggage import NotebookLuggage
         from agiwb.crews.dask_crew import DaskCluster
 
         return DaskCluster(
             config.scheduler,
             config.workers,
             get_ready,
+            functools.partial(NotebookLuggage.of, folder=logs.with_name("brought")),
             timeout_s=config.timeout_s,
             grace_s=_GRACE_S,
         )

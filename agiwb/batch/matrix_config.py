@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from agiwb.batch.matrix_combinations import NOTEBOOK, Combination, combinations
 from agiwb.batch.notebook import RunConfig
 from agiwb.config import Config, NamedValues
-from agiwb.crews.fields import SchedulerAddress, Workers
+from agiwb.crews.fields import SchedulerAddress, Workers, scheduler_field
 from agiwb.errors import ConfigError
 
 _LONGEST_SLUG = 80
@@ -31,11 +31,7 @@ class MatrixConfig(Config):
         description="Notebooks at once: in local processes, by default 2; on a Dask cluster, by "
         "default as many as it has workers.",
     )
-    scheduler: SchedulerAddress = Field(
-        None,
-        description="Address of a Dask scheduler whose workers run the notebooks and share this "
-        "machine's files: tcp://HOST:8786.",
-    )
+    scheduler: SchedulerAddress = scheduler_field("run the notebooks")
     retries: int = Field(
         0, ge=0, le=100, description="How often a notebook that failed is tried again."
     )

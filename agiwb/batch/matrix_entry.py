@@ -11,7 +11,7 @@ from agiwb.batch.failed_cell import FailedCell, FailedCellError
 from agiwb.batch.nbformat_quickly import import_nbformat
 from agiwb.batch.notebook import RunConfig, run_notebook
 from agiwb.crews.crew import Line
-from agiwb.errors import AgiwbError, CancelledError, InputError, WorkError
+from agiwb.errors import AgiwbError, CancelledError, InputError
 from agiwb.jobs.readiness import prepare
 from agiwb.jobs.worker import stop_on_sigterm
 from agiwb.runs.events import Event
@@ -43,7 +43,7 @@ class Order:
 
     Attributes:
         config: Which, and how; its path is absolute.
-        workspace: Where its run is kept, under the same path on all machines.
+        workspace: Where its run is kept.
         matrix_run: The run of the matrix.
     """
 
@@ -86,16 +86,7 @@ def get_ready() -> None:
 
 
 def carry_out(order: Order, line: Line) -> Attempt:
-    """Return how the notebook ended; SIGTERM closes its run as cancelled.
-
-    Raises:
-        WorkError: This machine does not have the workspace of the matrix.
-    """
-    if not (order.workspace / "jobs" / order.matrix_run).exists():
-        raise WorkError(
-            f"A worker does not see the workspace {order.workspace} of the matrix.",
-            "Share the workspace and the notebooks with all workers, under the same paths.",
-        )
+    """Return how the notebook ended; SIGTERM closes its run as cancelled."""
     stop_on_sigterm()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as kernels expect it
     os.environ["AGIWB_WORKSPACE"] = str(order.workspace)

@@ -15,6 +15,7 @@ import psutil
 from agiwb.errors import ServingError
 from agiwb.jobs.start import start_detached
 from agiwb.runs.files import write_atomic
+from agiwb.runs.tracking_address import tracking_address
 from agiwb.settings import Settings
 
 _START_S = 180.0
@@ -33,20 +34,21 @@ def mlflow_address() -> str:
         ServingError: They did not start.
     """
     settings = Settings()
-    if settings.tracking_uri is not None and settings.tracking_uri.startswith("http"):
-        return settings.tracking_uri
     workspace = settings.workspace_path
+    history = tracking_address(settings.tracking_uri, workspace)
+    if history.shown.startswith("http"):
+        return history.shown
     if (address := _running(workspace)) is not None:
         return address[0]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    uri = settings.tracking_uri or f"sqlite:///{workspace / 'mlflow.db'}"
-    words = ["mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1"]
-    words += ["--port", str(port), "--workers", "1"]
+    words = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    workspace.mkdir(parents=True, exist_ok=True)
     log = workspace / "mlflow-pages.log"
     with log.open("ab") as output:
-        environment = {**os.environ, **_PAGES_ONLY}
+        # Not among the words: whoever lists the processes could read a password there.
+        environment = {**os.environ, **_PAGES_ONLY, "MLFLOW_BACKEND_STORE_URI": history.uri}
         pid = start_detached(words, workspace, environment, output=output.fileno())
     about = {
         "address": f"http://127.0.0.1:{port}",

@@ -76,7 +76,10 @@ def run_notebook(config: RunConfig, context: Context) -> RunRecord:
     environment = {
         "AGIWB_WORKSPACE": str(Settings().workspace_path),
         "AGIWB_PARENT_RUN": context.run.id,
+        "AGIWB_BATCH": "1",  # a panel shows what it has to show, for nobody will click on it
     }
+    if context.fresh:
+        environment["AGIWB_FRESH"] = "1"
     about = functools.partial(digest, config.notebook, config.parameters, executed)
     try:
         parameters = checked_parameters(notebook, config.parameters)

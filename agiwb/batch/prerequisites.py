@@ -11,6 +11,9 @@ from agiwb.artifacts.resolve import resolve_artifact, resolve_model
 from agiwb.conversion.config import ConvertConfig
 from agiwb.conversion.convert import convert
 from agiwb.errors import NotFoundError
+from agiwb.maintenance.deciding import PromoteConfig, promote_model
+from agiwb.maintenance.ledger import ledger_of
+from agiwb.maintenance.promotion import CHAMPION
 from agiwb.runs.store import open_store
 from agiwb.training.config import TrainConfig
 from agiwb.training.train import train
@@ -46,6 +49,19 @@ def ensure_artifact(reference: str, *wanted: Format) -> str:
         model = ensure_model(reference)
         return convert(ConvertConfig(model=model, formats=wanted)).run.id
     return reference
+
+
+def ensure_champion(name: str) -> str:
+    """Return a reference to the champion of a registered model; without one, its newest version is.
+
+    A model of that name that is not there yet is trained with the defaults, and converted to ONNX.
+    """
+    store = open_store()
+    if name not in store.registered_names():
+        convert(ConvertConfig(model=train(TrainConfig(name=name)).run.id, formats=("onnx",)))
+    if ledger_of(name).standing().champion is None:
+        promote_model(PromoteConfig(model=name, why="the first in service"))
+    return f"{name}@{CHAMPION}"
 
 
 def dataset_of(reference: str, wanted: Format) -> str:

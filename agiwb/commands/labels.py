@@ -95,11 +95,11 @@ def _list(parser: Parser, words: list[str]) -> int:
 
 
 def _folder(model: str) -> Path:
-    from agiwb.monitoring.log.folder import prediction_folder
+    from agiwb.monitoring.log.folder import is_logged, logged_models, prediction_folder
 
     folder = prediction_folder(model)
-    if not folder.is_dir():
-        logged = [path.name for path in folder.parent.glob("*") if path.is_dir()]
+    if not is_logged(folder):
+        logged = logged_models()
         hint = did_you_mean(model, logged) if logged else "Serve it with `agiwb serve` first."
         raise NotFoundError(f"No predictions of {model!r} have been logged.", hint)
     return folder

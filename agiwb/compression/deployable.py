@@ -17,6 +17,8 @@ from agiwb.compression.recipe import Conversion, Recipe
 if TYPE_CHECKING:
     import keras
 
+    from agiwb.compression.advisor import Scheme
+
 
 def write_deployable(
     model: keras.Model,
@@ -24,6 +26,7 @@ def write_deployable(
     samples: NDArray[np.float32],
     folder: Path,
     classes: Sequence[str],
+    scheme: Scheme | None = None,
 ) -> Path:
     """Write ``model`` into ``folder`` as the file ``recipe.file_name`` and return its path.
 
@@ -39,6 +42,7 @@ def write_deployable(
             forms learn the activations' ranges; the others do not look at them.
         folder: An existing folder.
         classes: What the outputs stand for, in order; ONNX files say it in their metadata.
+        scheme: How ONNX files compute in 8 bits; by default as suits this processor.
 
     Raises:
         InputError: There are no samples to learn ranges from.
@@ -50,7 +54,7 @@ def write_deployable(
     plain = plain_model(model) if trained_ranges else model
     file = folder / recipe.file_name
     if recipe.runtime == "onnx":
-        _write_onnx(plain, recipe, samples, file, tuple(classes))
+        _write_onnx(plain, recipe, samples, file, tuple(classes), scheme)
     elif trained_ranges and recipe.precision == "int8":
         from agiwb.compression.techniques.integer_file import convert_trained
 
@@ -71,13 +75,15 @@ def _write_onnx(
     samples: NDArray[np.float32],
     file: Path,
     classes: tuple[str, ...],
+    scheme: Scheme | None,
 ) -> None:
-    """Write the ONNX ``file``; its 8-bit arithmetic is what the advisor has for this processor."""
+    """Write the ONNX ``file``; see ``write_deployable``."""
     from agiwb.compression.advisor import choose_scheme, read_processor
     from agiwb.compression.post_training import onnx
 
     form = recipe.conversion or Conversion(form="onnx")
-    scheme = replace(choose_scheme(read_processor()).scheme, per_channel=form.per_channel)
+    scheme = scheme or choose_scheme(read_processor()).scheme
+    scheme = replace(scheme, per_channel=form.per_channel)
     with tempfile.TemporaryDirectory() as temporary:
         source = onnx.export_onnx(model, classes, Path(temporary))
         if form.precision == "float16":

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.measurements import SIGNIFICANT, Measurements
 from agiwb.compression.recipe import BASELINE
+from agiwb.errors import WorkError
 from agiwb.statistics import mcnemar_p_value
 
 _TOLERANCE = 1e-9
@@ -67,7 +68,19 @@ class Point:
 
 
 def points_of(candidates: Sequence[Candidate]) -> list[Point]:
-    """Return a point for each usable candidate; none if the baseline was not measured."""
+    """Return a point for each usable candidate; none if the baseline was not measured.
+
+    Raises:
+        WorkError: Their latencies were measured on more than one kind of machine.
+    """
+    kinds = {c.measured.hardware: c.name for c in candidates if c.measured}
+    if len(kinds) > 1:
+        told = ", ".join(f"{name} on {kind or 'an unknown one'}" for kind, name in kinds.items())
+        raise WorkError(
+            f"These candidates were timed on {len(kinds)} kinds of machine ({told}), and do not "
+            "compare.",
+            "Measure all of them on one: in one sweep.",
+        )
     baseline = next((c.measured for c in candidates if c.name == BASELINE), None)
     if baseline is None:
         return []

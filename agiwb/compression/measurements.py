@@ -54,6 +54,8 @@ class Measurements(BaseModel):
     packed_bytes: int | None
     """In agiwb's packed container; None if the file's numbers are not those of the Keras model."""
 
+    hardware: str = ""
+    """Fingerprint of the kind of machine that all times here were measured on."""
     batch_size: int
     """Examples in a batch where ``batch_`` is in a name; elsewhere it is one."""
     latency_ms_p50: float

@@ -19,6 +19,7 @@ from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 
 if TYPE_CHECKING:
+    from agiwb.compression.weighing import MeasureLatency
     from agiwb.runs.store import RunStore
 
 __all__ = ["Candidate", "Measurements", "SweepConfig", "SweepRecord", "sweep"]
@@ -49,6 +50,8 @@ class SweepRecord(Record):
     """The baseline's time divided by its own in the same run: 1 but for the noise."""
     latency_floor: float
     """Above 1: what is less than so many times slower, or faster, counts as equally fast."""
+    hardware: str = ""
+    """The kind of machine that the latencies were measured on, in words."""
     chosen: str | None
     choice_reason: str
     nearest: str | None
@@ -109,15 +112,13 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
         ConfigError: The model does not fit the data set.
         WorkError: The baseline itself cannot be converted or run: nothing to compare with.
     """
-    from agiwb.compression.advisor import read_processor
     from agiwb.compression.expectations import expect
     from agiwb.compression.grounds import Circumstances
     from agiwb.compression.judging import judge
     from agiwb.compression.quality import chance_level
     from agiwb.compression.saturation_notes import with_saturation_notes
     from agiwb.compression.timing import LatencyProtocol
-    from agiwb.compression.trials.remembered import RememberedLatency
-    from agiwb.compression.trials.workshop import make_products, workspace_cache
+    from agiwb.compression.trials.workshop import make_products
     from agiwb.compression.weighing import weigh
 
     began = time.monotonic()
@@ -131,12 +132,12 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     protocol = LatencyProtocol(
         config.latency_blocks, config.latency_runs, config.seed, config.latency_batch
     )
-    latency = RememberedLatency(workspace_cache(context), context.say)
+    latency = _latency(config, context)
     weighing_began = time.monotonic()
     weighing = weigh(products, data.validation, data.test, protocol, context, latency)
     work_s = outcome.work_s + time.monotonic() - weighing_began
     circumstances = Circumstances(
-        processor=read_processor(),
+        processor=weighing.hardware.processor,
         test_examples=len(data.test),
         floor=weighing.noise_floor,
         noise_ratio=weighing.noise_ratio,
@@ -164,6 +165,7 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
         candidates=judgement.candidates,
         latency_noise_ratio=weighing.noise_ratio,
         latency_floor=weighing.noise_floor,
+        hardware=str(weighing.hardware),
         chosen=choice.name,
         choice_reason=choice.reason,
         nearest=choice.nearest,
@@ -178,6 +180,18 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
         sensitivity=baseline.sensitivity,
         overhead_ratio=(time.monotonic() - began) / work_s if outcome.work_s else None,
     )
+
+
+def _latency(config: SweepConfig, context: Context) -> MeasureLatency:
+    """Return what measures: this machine, or one of the kind that the config names."""
+    if config.latency_on is not None and config.scheduler is not None:
+        from agiwb.compression.trials.far_latency import FarLatency
+
+        return FarLatency(config.scheduler, config.latency_on, context.stop_if_cancelled)
+    from agiwb.compression.trials.remembered import RememberedLatency
+    from agiwb.compression.trials.workshop import workspace_cache
+
+    return RememberedLatency(workspace_cache(context), context.say)
 
 
 def _metrics(candidates: Sequence[Candidate]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agiwb.compression.recipe import BASELINE, Engine, RecipeText
 from agiwb.config import Config
-from agiwb.crews.fields import SchedulerAddress, Workers
+from agiwb.crews.fields import SchedulerAddress, Workers, scheduler_field
 from agiwb.datasets.registry import DatasetName
 from agiwb.training.search.storage import StorageUrl
 
@@ -70,10 +70,12 @@ class SweepConfig(Config):
         description="Threads with which a candidate trains, which decide how its sums round; by "
         "default this machine's cores shared by the workers, 1 in a Dask cluster.",
     )
-    scheduler: SchedulerAddress = Field(
+    scheduler: SchedulerAddress = scheduler_field("make the candidates")
+    latency_on: str | None = Field(
         None,
-        description="Address of a Dask scheduler whose workers make the candidates: "
-        "tcp://HOST:8786.",
+        pattern=r"^[\w.-]+$",
+        description="Resource of the Dask workers whose latencies count, as `edge` of `dask worker "
+        'ADDRESS --resources "edge=1"`; by default this machine measures.',
     )
     timeout_s: float | None = Field(
         None, gt=0, description="Seconds after which a candidate is given up."
@@ -128,6 +130,8 @@ class SweepConfig(Config):
 
     @model_validator(mode="after")
     def _searchable(self) -> SweepConfig:
+        if self.latency_on is not None and self.scheduler is None:
+            raise ValueError("`latency_on` names workers of a Dask cluster. Give its `scheduler`.")
         if self.strategy != "recipes":
             from agiwb.compression.trials.workshop import grid_of, space_of
 

@@ -17,6 +17,7 @@ import psutil
 from numpy.typing import NDArray
 
 from agiwb.compression.gate import plain_array
+from agiwb.compression.hardware import Hardware, read_hardware
 from agiwb.compression.latency import LatencyReport, compare_latency
 from agiwb.compression.whereabouts import Whereabouts, read_whereabouts
 from agiwb.errors import AgiwbError, CancelledError, WorkError
@@ -55,12 +56,14 @@ class TimingReport:
         batch_size: Of the batches.
         load_ms: By name, milliseconds from the file to the first answer, in a process whose
             runtime is imported; the median of several.
+        hardware: The kind of machine they were measured on, all of them on one.
     """
 
     single: LatencyReport
     batch: LatencyReport
     batch_size: int
     load_ms: dict[str, float]
+    hardware: Hardware
 
 
 class TimingError(WorkError):
@@ -130,6 +133,7 @@ def measure_latency(
         batch=compare_latency(found["batch"], baseline, _TWIN, protocol.seed),
         batch_size=protocol.batch,
         load_ms={name: float(np.median(found["load"][name])) for name in files},
+        hardware=read_hardware(),
     )
 
 

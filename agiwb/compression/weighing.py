@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.gate import Gate, read_answers
+from agiwb.compression.hardware import Hardware
 from agiwb.compression.measurements import Measurements
 from agiwb.compression.produce import Failure, Product, without_baseline
 from agiwb.compression.quality import chance_level, compare_quality
@@ -52,6 +53,7 @@ class Weighing:
         noise_ratio: The baseline's time divided by its twin's, one example at a time.
         noise_floor: Above 1; see ``latency.noise_floor``.
         batch_noise_floor: The same in batches.
+        hardware: What all latencies were measured on.
         right: Of every candidate that ran, on which validation examples it is right, bool
             ``(examples,)``.
     """
@@ -60,6 +62,7 @@ class Weighing:
     noise_ratio: float
     noise_floor: float
     batch_noise_floor: float
+    hardware: Hardware
     right: dict[str, NDArray[np.bool_]]
 
 
@@ -142,6 +145,7 @@ def weigh(
         noise_ratio=times.single.noise_ratio,
         noise_floor=times.single.floor,
         batch_noise_floor=times.batch.floor,
+        hardware=times.hardware,
         right={
             name: runner.answers["validation"].argmax(axis=1) == validation.labels
             for name, runner in runners.items()
@@ -215,6 +219,7 @@ def _measure(
         xz_bytes=runner.file_size.xz_bytes,
         entropy_bytes=runner.model_size.entropy_bytes,
         packed_bytes=runner.model_size.packed_bytes,
+        hardware=times.hardware.fingerprint,
         batch_size=times.batch_size,
         latency_ms_p50=single.p50_ms,
         latency_ms_p90=single.p90_ms,

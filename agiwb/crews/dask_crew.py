@@ -1,24 +1,20 @@
-"""The workers of a Dask cluster as a crew. Only this module knows Dask.
-
-On each worker a nursery forks a process for each piece of work: one that crashes, or must end at
-once, takes nothing else with it.
-"""
+"""The workers of a Dask cluster as a crew: this machine's side. See ``dask_worker`` for theirs."""
 
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
 import pickle
-import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from agiwb.crews.crew import Asked, Died, Ending, Said, Told, Work
-from agiwb.crews.nursery import Nursery
+from agiwb.crews.crew import Asked, Died, Ending, Told, Work
+from agiwb.crews.dask_worker import Heard, Order, carry_out
+from agiwb.crews.luggage import Luggage
 from agiwb.errors import AgiwbError, ConfigError, WorkError
 
 if TYPE_CHECKING:
@@ -27,52 +23,17 @@ if TYPE_CHECKING:
 _CONNECT_S = 20
 _PAUSE_S = 0.02
 _LOOK_S = 0.5
-_ANSWER_S = 120
-
-_one_at_a_time = threading.Lock()
-"""A worker's threads take turns: a piece of work may have all its cores."""
-
-_nurseries: dict[Callable[[], None], Nursery] = {}
-"""The worker's, which stay: starting one takes seconds."""
-
-
-@dataclass(frozen=True)
-class Luggage:
-    """An argument on its way to a worker; a subclass brings along what the worker may lack."""
-
-    argument: Any
-
-    def arrive(self, folder: Path, threads: int) -> Any:
-        """Return the argument as the work takes it on a worker.
-
-        Args:
-            folder: The worker's own, kept as long as it lives.
-            threads: How many threads the worker has.
-        """
-        return self.argument
-
-    def send_back(self, argument: Any) -> Any:
-        """Return what the work has left on the worker and shall come back, however it ended."""
-
-    def unpack(self, brought: Any) -> None:
-        """Take in what came back."""
-
-
-@dataclass(frozen=True)
-class _Order:
-    number: int
-    work: Work
-    luggage: Luggage
-    ready: Callable[[], None]
-    timeout_s: float | None
-    grace_s: float
+_CLOSE_S = 3
+_DESERTED_S = 60.0
+_AGAIN = "run the same command again, a matrix with `--resume`: what had ended is kept."
 
 
 class DaskCluster:
     """Carries out work on the workers of a Dask cluster.
 
     Each worker needs this version of agiwb. Work whose worker is lost is begun again by Dask on
-    another one.
+    another one. Work that nobody waits for any more, as its crew was closed or has died, is ended
+    by its worker within a second and the grace that it has.
     """
 
     def __init__(
@@ -83,6 +44,7 @@ class DaskCluster:
         pack: Callable[[Any], Luggage] = Luggage,
         timeout_s: float | None = None,
         grace_s: float = 0.0,
+        kind: str | None = None,
     ) -> None:
         """Connect to the scheduler at ``address``.
 
@@ -93,68 +55,130 @@ class DaskCluster:
             pack: Makes an argument ready to travel.
             timeout_s: Seconds after which a piece of work is killed.
             grace_s: Seconds that work has to end by itself when the crew is closed.
+            kind: Name of a resource of Dask's: only workers that have it are given work.
 
         Raises:
-            ConfigError: No scheduler answers there, or it has no workers.
+            ConfigError: No scheduler answers there, or it has no workers, or none of this kind.
         """
-        from distributed import Event, Queue
+        from distributed import Queue
 
+        self._address = address
         self._client = connect(address)
-        self._at_once = at_once
+        self._at_once, self._kind = at_once, kind
         self._ready, self._pack = ready, pack
         self._timeout_s, self._grace_s = timeout_s, grace_s
         self._channel = f"agiwb-{uuid.uuid4().hex}"
         self._heard = Queue(self._channel, client=self._client)
-        self._over = Event(self._channel, client=self._client)
-        self._futures: dict[int, tuple[Future[Any], Luggage]] = {}
+        self._keys = itertools.count()
+        self._running: dict[int, tuple[Future[Any], Order]] = {}
+        self._answers: dict[str, Queue] = {}
+        self._places: dict[int, str] = {}
+        self._known: list[str] = []
+        self._known_until = 0.0
+        self._deserted_since: float | None = None
+        if not self._workers():
+            self._client.close()
+            raise ConfigError(
+                f"The Dask cluster at {address} has no worker with the resource {kind!r}.",
+                f'Start one with `dask worker {address} --resources "{kind}=1"`.',
+            )
 
     def size(self) -> int:
-        if self._at_once is not None:
-            return self._at_once
-        return max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        return self._at_once if self._at_once is not None else max(1, len(self._workers()))
 
     def start(self, number: int, work: Work, argument: Any) -> None:
         luggage = self._pack(argument)
-        order = _Order(number, work, luggage, self._ready, self._timeout_s, self._grace_s)
-        future = self._client.submit(
-            carry_out, order, self._channel, key=f"{self._channel}-{number}", pure=False
-        )
-        self._futures[number] = (future, luggage)
+        self._submit(Order(number, work, luggage, self._ready, self._timeout_s, self._grace_s))
 
     def wait(self, told: Told, tick: Callable[[], None]) -> list[Ending]:
         tick()
-        # All there is: a get that waits and times out is an error in the scheduler's log.
-        reports = [pickle.loads(each) for each in self._heard.get(batch=True)]  # noqa: S301  ours
-        for report in reports:
-            answer = told(report.number, report.what)
-            if isinstance(report, Asked):
-                self._answer(report.number, answer)
-        ended = [number for number, (future, _) in self._futures.items() if future.done()]
-        if not reports and not ended:
+        with self._reaching():
+            # All there is: a get that waits and times out is an error in the scheduler's log.
+            said = self._heard.get(batch=True)
+        for each in said:
+            heard: Heard = pickle.loads(each)  # noqa: S301  ours
+            answer = told(heard.report.number, heard.report.what)
+            if isinstance(heard.report, Asked):
+                with self._reaching():
+                    self._answer(heard.attempt, answer)
+        ended = [number for number, (future, _) in self._running.items() if future.done()]
+        if not said and not ended:
+            self._require_workers()
             time.sleep(_PAUSE_S)
-        return [self._ending(number) for number in ended]
+        return [ending for number in ended if (ending := self._ending(number))]
 
     def close(self) -> None:
         with contextlib.suppress(Exception):  # whatever a lost scheduler raises
-            self._over.set()
-            for number, (future, _) in self._futures.items():
+            for future, _ in self._running.values():
                 future.cancel()
-                self._answer(number, None)  # it may wait for one, and looks up then
-        self._client.close()
+            for queue in (self._heard, *self._answers.values()):
+                queue.close()
+        self._client.close(timeout=_CLOSE_S)
 
-    def _answer(self, number: int, answer: Any) -> None:
+    def _submit(self, order: Order) -> None:
+        with self._reaching():
+            future = self._client.submit(
+                carry_out,
+                order,
+                self._channel,
+                key=f"{self._channel}-{next(self._keys)}",
+                pure=False,
+                resources={self._kind: 1} if self._kind else None,
+                **self._place(order.number),
+            )
+        self._running[order.number] = (future, order)
+
+    def _workers(self) -> list[str]:
+        """Return the addresses of all workers that may be given work."""
+        if time.monotonic() >= self._known_until:
+            with self._reaching():
+                known = self._client.scheduler_info(n_workers=-1)["workers"]
+            self._known = [
+                address
+                for address, about in known.items()
+                if self._kind is None or self._kind in about["resources"]
+            ]
+            self._known_until = time.monotonic() + _LOOK_S
+        return self._known
+
+    def _place(self, number: int) -> dict[str, Any]:
+        """Return how to ask for a worker that has nothing to do, if there is one."""
+        taken = [place for at, place in self._places.items() if at in self._running]
+        free = next((each for each in self._workers() if each not in taken), None)
+        if free is None:
+            return {}
+        self._places[number] = free
+        return {"workers": [free], "allow_other_workers": True}
+
+    def _require_workers(self) -> None:
+        if self._workers():
+            self._deserted_since = None
+            return
+        self._deserted_since = self._deserted_since or time.monotonic()
+        if time.monotonic() - self._deserted_since > _DESERTED_S:
+            raise WorkError(
+                f"The Dask cluster at {self._address} has had no workers for {_DESERTED_S:g} s.",
+                f"Start some with `dask worker {self._address}`, then {_AGAIN}",
+            )
+
+    def _answer(self, attempt: str, answer: Any) -> None:
         from distributed import Queue
 
-        name = _answers_name(self._channel, number)
-        Queue(name, client=self._client).put(pickle.dumps(answer))
+        if attempt not in self._answers:
+            self._answers[attempt] = Queue(attempt, client=self._client)
+        self._answers[attempt].put(pickle.dumps(answer))
 
-    def _ending(self, number: int) -> Ending:
-        """Return how the work of a future that is done has ended; a lost worker is one way."""
+    def _ending(self, number: int) -> Ending | None:
+        """Return how the work of a future that is done has ended; a lost worker is one way.
+
+        None if its worker gave it up as it was closed: then it is begun again.
+        """
         from distributed.scheduler import KilledWorker
 
-        future, luggage = self._futures.pop(number)
+        future, order = self._running.pop(number)
         try:
-            ending, brought = future.result()
+            with self._reaching():
+                result = future.result()
         except KilledWorker:
             return Died(number, "Each Dask worker that tried it died, perhaps for lack of memory.")
         except AgiwbError:
@@ -165,19 +189,50 @@ class DaskCluster:
                 f"{str(error).partition(chr(10))[0]}",
                 "Install the same agiwb on all workers.",
             ) from error
-        luggage.unpack(brought)
-        made: Ending = ending
-        return made
+        if result is None:
+            self._submit(order)
+            return None
+        return order.luggage.unpack(*result)
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Call the scheduler; one that is lost is a WorkError.
+
+        With the connection all that Dask knows of the work is lost, even if it comes back.
+        """
+        lost = WorkError(
+            f"The Dask scheduler at {self._address} does not answer any more.",
+            f"Start it and its workers again, then {_AGAIN}",
+        )
+        if self._client.status != "running":
+            raise lost
+        try:
+            yield
+        except AgiwbError:
+            raise
+        except Exception as error:
+            if self._client.status != "running" or isinstance(error, OSError):
+                raise lost from error
+            raise
 
 
 def connect(address: str) -> Client:
     """Return a client of the scheduler at ``address``, whose cluster has a worker at least.
 
     Raises:
-        ConfigError: No scheduler answers there, or it has no workers.
+        ConfigError: No scheduler answers there, it has no workers, or Dask has no certificates.
     """
     from distributed import Client
+    from distributed.security import Security
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost, we say
+    # A client that is made all the same ends with a traceback, most of a minute later.
+    if address.startswith("tls://") and not Security().get_connection_args("client")["ssl_context"]:
+        raise ConfigError(
+            f"The Dask scheduler {address} wants TLS, and Dask has no certificates for it here.",
+            "Name them in Dask's own settings: distributed.comm.tls.ca-file, client.cert and "
+            "client.key.",
+        )
     try:
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -194,42 +249,3 @@ def connect(address: str) -> Client:
             f"Start some with `dask worker {address}`.",
         ) from None
     return client
-
-
-def carry_out(order: _Order, channel: str) -> tuple[Ending, Any]:
-    """Return how the work ended and what comes back with it; a Dask worker calls this."""
-    from distributed import Event, Queue, get_worker
-
-    over, heard = Event(channel), Queue(channel)
-    answers = Queue(_answers_name(channel, order.number))
-    worker = get_worker()
-    folder = Path(worker.local_directory) / "agiwb"
-    with _one_at_a_time:
-        argument = order.luggage.arrive(folder, worker.state.nthreads)
-        if order.ready not in _nurseries:
-            _nurseries[order.ready] = Nursery(order.ready, folder / "logs")
-        nursery = _nurseries[order.ready]
-        nursery.timeout_s, nursery.grace_s = order.timeout_s, order.grace_s
-        nursery.start(order.number, order.work, argument)
-        try:
-            while not over.is_set():
-                for report in nursery.wait(_LOOK_S):
-                    if not isinstance(report, Said | Asked):
-                        return report, order.luggage.send_back(argument)
-                    heard.put(pickle.dumps(report))
-                    if isinstance(report, Asked):
-                        nursery.answer(report.number, _answered(answers))
-        finally:
-            nursery.kill()
-    return Died(order.number, "The work is over."), None
-
-
-def _answered(answers: Any) -> Any:
-    try:
-        return pickle.loads(answers.get(timeout=_ANSWER_S))  # noqa: S301  from who gave the work
-    except TimeoutError:
-        raise WorkError("The process that gave the work does not answer any more.") from None
-
-
-def _answers_name(channel: str, number: int) -> str:
-    return f"{channel}-{number}"

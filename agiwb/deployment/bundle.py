@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat, check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
 from agiwb.datasets.registry import load_arrays_of_classes
+from agiwb.deployment.capacity import capacity_of, find_plan
 from agiwb.deployment.files import Plan, object_name, write_files
 from agiwb.deployment.golden import golden_requests
 from agiwb.deployment.validation.check import Check
@@ -47,6 +49,9 @@ class BundleConfig(Config):
         description="Name and tag of the image, with its registry; by default agiwb-<name>:<run>.",
     )
     replicas: int = Field(2, ge=1, le=1000, description="Fewest servers behind the service.")
+    plan: str | None = Field(
+        None, description="Run of `agiwb plan` that says how many servers, of what size, instead."
+    )
     samples: int = Field(8, ge=1, le=1000, description="Validation examples of the smoke test.")
     tolerance: float = Field(
         1e-4, gt=0, le=0.1, description="Largest difference of an answer in the smoke test."
@@ -76,6 +81,12 @@ class BundleConfig(Config):
         False, description="Include the server's packages: hashed, and built without an index."
     )
     validation: bool = Field(False, description="Check the bundle with the tools at hand.")
+
+    @model_validator(mode="after")
+    def _one_says_how_many(self) -> Self:
+        if self.plan is not None and "replicas" in self.model_fields_set:
+            raise ValueError("`plan` says how many replicas there are; leave out `replicas`.")
+        return self
 
     @field_validator("formats")
     @classmethod
@@ -151,9 +162,16 @@ def _inputs(config: BundleConfig, store: RunStore) -> dict[str, Input]:
             "Add `onnx` or `litert` to `formats`.",
         )
     _check_alike(sources)
+    if config.plan is not None:
+        planned = find_plan(config.plan, _fingerprints(sources), store)
+        inputs["plan"] = Input(sha256(planned.run.id.encode()).hexdigest(), planned.run.id)
     dataset = dataset_for(None, sources[0].artifact.dataset, config.model)
     data = load_arrays_of_classes(dataset, "The smoke test of a bundle")
     return {**inputs, "dataset": Input(data.fingerprint)}
+
+
+def _fingerprints(sources: list[ArtifactSource]) -> frozenset[str]:
+    return frozenset(source.fingerprint for source in sources)
 
 
 def _check_alike(sources: list[ArtifactSource]) -> None:
@@ -195,7 +213,10 @@ def bundle(config: BundleConfig, context: Context) -> BundleRecord:
     plan = Plan(
         name=name,
         image=image,
-        replicas=config.replicas,
+        capacity=capacity_of(
+            config.replicas,
+            find_plan(config.plan, _fingerprints(sources), context.store) if config.plan else None,
+        ),
         versions=versions,
         run=context.run,
         metrics=_training_metrics(context),

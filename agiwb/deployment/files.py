@@ -13,6 +13,7 @@ import yaml
 
 import agiwb
 from agiwb.artifacts.manifest import PARITY_FILE
+from agiwb.deployment.capacity import Capacity
 from agiwb.deployment.dashboard import dashboard
 from agiwb.deployment.rendering import render
 from agiwb.deployment.requirements import (
@@ -47,6 +48,7 @@ _ALWAYS = (
     "kubernetes/configmap.yaml",
     "kubernetes/deployment.yaml",
     "kubernetes/service.yaml",
+    "kubernetes/ingress.yaml",
     "kubernetes/hpa.yaml",
     "kubernetes/pdb.yaml",
     "kubernetes/networkpolicy.yaml",
@@ -76,7 +78,7 @@ class Plan:
 
     name: str
     image: str
-    replicas: int
+    capacity: Capacity
     versions: tuple[BundledVersion, ...]
     run: RunInfo
     metrics: Mapping[str, float]
@@ -153,7 +155,8 @@ def _values(plan: Plan, pins: Sequence[Pin]) -> dict[str, Any]:
         "name": plan.name,
         "slug": object_name(plan.name),
         "image": plan.image,
-        "replicas": plan.replicas,
+        "capacity": plan.capacity,
+        "replicas": plan.capacity.replicas,
         "agiwb_version": agiwb.__version__,
         "run_id": plan.run.id,
         "made_at": plan.run.started_at.strftime("%Y-%m-%d"),

@@ -130,7 +130,7 @@ def _asked_by_user(
     given = read_eval_config(Path(str(config.eval_config)))
     wanted, columns = named_columns(given, answered, predictions.slices)
     folder = context.files / TFMA_FOLDER
-    left_out = run_engine(config.engine, columns, wanted, folder)
+    left_out = run_engine(config.engine, columns, wanted, folder, config.beam_place)
     blessed, problems = failures(folder)
     return {"blessed": blessed, "problems": problems, "left_out": left_out}
 

@@ -29,7 +29,7 @@ def classification_figures(
     wanted = eval_config(predictions, _thresholds(config))
     if config.engine == "fast":  # Beam would take minutes for it
         wanted = with_views(wanted, predictions)
-    left_out = run_engine(config.engine, predictions.columns(), wanted, folder)
+    left_out = run_engine(config.engine, predictions.columns(), wanted, folder, config.beam_place)
     result = read_tfma(folder, predictions.probabilities.shape[1])
     slices = tuple(_slice_metrics(config, key, result) for key in result.slices)
     _write_parquet(slices, context.files / SLICES_FILE)
@@ -50,7 +50,7 @@ def regression_figures(
 ) -> dict[str, Any]:
     """Return the record's fields for numbers; TFMA's files are written into ``folder``."""
     wanted = regression_config(predictions, config.max_mae)
-    left_out = run_engine(config.engine, predictions.columns(), wanted, folder)
+    left_out = run_engine(config.engine, predictions.columns(), wanted, folder, config.beam_place)
     overall, errors = read_errors(folder)
     problems: tuple[str, ...] = ()
     if config.max_mae is not None and not overall.mae <= config.max_mae:

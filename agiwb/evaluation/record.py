@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agiwb.artifacts.manifest import Format
 from agiwb.config import Config
 from agiwb.datasets.dataset import SplitName
 from agiwb.datasets.registry import DatasetName
+from agiwb.evaluation.beam_pipeline import BeamPlace
 from agiwb.evaluation.engines import Engine
 from agiwb.evaluation.regression import SliceErrors
 from agiwb.runs.record import Record
@@ -57,6 +58,30 @@ class EvaluateConfig(Config):
         None, description="TFMA's EvalConfig, text proto or JSON, in place of these thresholds."
     )
     engine: Engine = Field("fast", description="TFMA's metrics over arrays, or TFMA on Beam.")
+    beam_options: tuple[str, ...] = Field(
+        (),
+        description="Beam's pipeline options for the engine tfma: runner=FlinkRunner "
+        "flink_master=HOST:8081; by default it runs in this process.",
+    )
+    beam_folder: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder, or URL of an object store, through which Beam's workers are given "
+        "the predictions and give the results; by default a temporary folder of this machine.",
+    )
+
+    @model_validator(mode="after")
+    def _beam_only_for_tfma(self) -> EvaluateConfig:
+        if self.engine != "tfma" and (self.beam_options or self.beam_folder):
+            raise ValueError(
+                "`beam_options` and `beam_folder` are for the engine tfma. Set `engine: tfma`."
+            )
+        return self
+
+    @property
+    def beam_place(self) -> BeamPlace:
+        """Where the engine tfma works."""
+        return BeamPlace(self.beam_options, self.beam_folder)
 
 
 class SliceMetrics(BaseModel):

@@ -1,4 +1,4 @@
-"""Evaluation by TensorFlow Model Analysis (TFMA), in this process.
+"""What TensorFlow Model Analysis (TFMA) is given, and what its result files say.
 
 What TFMA 0.52 means by its own settings was measured, and decides how this module uses it:
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -138,68 +138,6 @@ def import_tfma() -> ModuleType:
     return module
 
 
-def run_pipeline(columns: Mapping[str, NDArray[Any]], config: Any, folder: Path) -> None:
-    """Run TFMA through Beam, in this process; its files are written to ``folder``.
-
-    Args:
-        columns: By the names that ``config`` has; of shape ``(rows,)`` or ``(rows, values)``.
-        config: The ``tfma.EvalConfig``, its defaults filled in.
-        folder: See ``run_engine``.
-    """
-    tfma = import_tfma()
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-    from tensorflow_model_analysis.api import model_eval_lib
-
-    # The parts are put together here, as TFMA's own transform for all of them takes a baseline
-    # out of a config if it has not got a model to run for it. The runner is named, and the options
-    # are empty: by default Beam would try to download a runner of its own, and read its options
-    # from this program's command line.
-    with warnings.catch_warnings():  # deprecations inside TFMA and Beam, which no user can mend
-        warnings.simplefilter("ignore")
-        with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
-            _ = (
-                pipeline
-                | beam.Create([_record_batch(columns)])
-                | model_eval_lib.BatchedInputsToExtracts()
-                | model_eval_lib.ExtractAndEvaluate(
-                    extractors=_extractors(config),
-                    evaluators=[_evaluator(config)],
-                )
-                | model_eval_lib.WriteResults(tfma.default_writers(str(folder), eval_config=config))
-            )
-
-
-def _extractors(config: Any) -> list[Any]:
-    """Return TFMA's default extractors; its own function for them takes out a baseline too."""
-    from tensorflow_model_analysis import extractors
-    from tensorflow_model_analysis.extractors.materialized_predictions_extractor import (
-        MaterializedPredictionsExtractor,
-    )
-    from tensorflow_model_analysis.extractors.sql_slice_key_extractor import SqlSliceKeyExtractor
-
-    made = [
-        extractors.FeaturesExtractor(eval_config=config),
-        extractors.LabelsExtractor(eval_config=config),
-        extractors.ExampleWeightsExtractor(eval_config=config),
-        MaterializedPredictionsExtractor(eval_config=config),
-        extractors.UnbatchExtractor(),
-        extractors.SliceKeyExtractor(eval_config=config, materialize=False),
-    ]
-    if any(spec.slice_keys_sql for spec in config.slicing_specs):
-        made.insert(-2, SqlSliceKeyExtractor(config))
-    return made
-
-
-def _evaluator(config: Any) -> Any:
-    from tensorflow_model_analysis.evaluators import (
-        metrics_plots_and_validations_evaluator as home,
-    )
-
-    return home.MetricsPlotsAndValidationsEvaluator(eval_config=config)
-
-
 def read_tfma(folder: Path, classes: int) -> TfmaResult:
     """Return what TFMA's files in ``folder`` say about a model of ``classes`` classes."""
     tfma = import_tfma()
@@ -214,19 +152,6 @@ def read_tfma(folder: Path, classes: int) -> TfmaResult:
         overall_failed=None in failed,
         failed=frozenset(key for key in failed if key is not None),
     )
-
-
-def _record_batch(columns: Mapping[str, NDArray[Any]]) -> Any:
-    """Return the examples as TFMA reads them: one Arrow batch with a list in every cell."""
-    import pyarrow as pa
-
-    def lists(values: NDArray[Any]) -> Any:
-        width = values.shape[1] if values.ndim > 1 else 1
-        flat = values.ravel().tolist() if values.dtype.kind in "OU" else values.ravel()
-        ends = np.arange(0, len(values) * width + 1, width, dtype=np.int32)
-        return pa.ListArray.from_arrays(pa.array(ends), pa.array(flat))
-
-    return pa.RecordBatch.from_pydict({name: lists(values) for name, values in columns.items()})
 
 
 def is_candidate(key: Any) -> bool:

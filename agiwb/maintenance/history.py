@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
+from agiwb.maintenance.following import taken_over
 from agiwb.maintenance.ledger import ledger_of
 from agiwb.serving.rollout.store import LEDGER_FILE, RolloutStore
 from agiwb.settings import Settings
@@ -34,15 +36,18 @@ class Event(NamedTuple):
 
 
 def history(model: str) -> list[Event]:
-    """Return all decisions on a model, the oldest first.
+    """Return all decisions on a model, the oldest first, each once.
 
-    Servers of the workspace tell who answered which share of the clients; among it is what a guard
-    rolled back by itself. Their versions are numbered as they were published.
+    What was decided on a server itself, and is not in the ledger, is told by the server: a canary
+    that a person tries, say, or what a guard rolled back by itself. Its versions are numbered as
+    they were published.
 
     Raises:
         WorkspaceError: The ledger was changed by something else, or cannot be read.
     """
-    return sorted([*_decisions(model), *_rollouts(model)], key=lambda event: event.time)
+    decided = _decisions(model)
+    reasons = {event.why for event in decided}
+    return sorted([*decided, *_rollouts(model, reasons)], key=lambda event: event.time)
 
 
 def _decisions(model: str) -> list[Event]:
@@ -65,7 +70,8 @@ def _decisions(model: str) -> list[Event]:
     ]
 
 
-def _rollouts(model: str) -> list[Event]:
+def _rollouts(model: str, in_ledger: Collection[str]) -> list[Event]:
+    """Return what was decided on servers, less what carries out a decision or was taken over."""
     folder = Settings().workspace_path / "serving" / model
     if not (folder / LEDGER_FILE).is_file():
         return []
@@ -81,6 +87,9 @@ def _rollouts(model: str) -> list[Event]:
             stands=_roles(change.after),
         )
         for change in RolloutStore(folder).ledger(last=1_000)
+        if change.decision is None
+        and change.action != "pin"  # which leaves who answers as it was
+        and taken_over(change) not in in_ledger
     ]
 
 

@@ -1,16 +1,14 @@
 """The ledger of a model: appended to, never changed, and the only truth about its champion.
 
-Each decision is one line, written whole and flushed to the disk before anybody acts on it. Whoever
-is killed in the middle of a line leaves one without an end, which counts for nothing and is cut off
-by the next to write. Every line holds the digest of the one before and what stands after it.
+Each decision is one line, kept for good before anybody acts on it. Every line holds the digest of
+the one before and what stands after it. They lie in a file of the workspace; if the run history is
+a PostgreSQL database, in a table there, and whoever shares the database shares the decisions.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,11 @@ from pydantic import ValidationError
 from agiwb.artifacts.manifest import check_served_name
 from agiwb.errors import WorkError, WorkspaceError
 from agiwb.maintenance.decision import Action, Decision, ModelVersion, Standing
+from agiwb.maintenance.ledger_database import DatabaseLines, models_in
+from agiwb.maintenance.ledger_file import LEDGER_FILE, FileLines
+from agiwb.maintenance.ledger_lines import LedgerLines, Pen
+from agiwb.runs.tracking_address import tracking_address
 from agiwb.settings import Settings
-
-LEDGER_FILE = "promotions.jsonl"
-_LOCK_FILE = ".promotions.lock"
-_LOCK_TIMEOUT_S = 60
 
 _UNCHANGED: dict[str, Any] = {}
 
@@ -34,27 +32,43 @@ class SupersededError(WorkError):
 
 
 def ledger_of(model: str) -> Ledger:
-    """Return the ledger of a registered model in the workspace.
+    """Return the ledger of a registered model: in the history's database, else in the workspace.
 
     Raises:
         InputError: A model cannot be called so.
     """
-    return Ledger(Settings().workspace_path / "maintenance" / check_served_name(model), model)
+    settings = Settings()
+    folder = settings.workspace_path / "maintenance" / check_served_name(model)
+    database = tracking_address(settings.tracking_uri, settings.workspace_path).database
+    here = FileLines(folder)
+    return Ledger(here if database is None else DatabaseLines(database, model, here), model)
+
+
+def decided_models() -> list[str]:
+    """Return the models that somebody has decided about, sorted.
+
+    Raises:
+        WorkspaceError: The database that keeps them cannot be read.
+    """
+    settings = Settings()
+    folder: Path = settings.workspace_path / "maintenance"
+    here = {path.parent.name for path in folder.glob(f"*/{LEDGER_FILE}")}
+    database = tracking_address(settings.tracking_uri, settings.workspace_path).database
+    return sorted(here if database is None else {*here, *models_in(database)})
 
 
 class Ledger:
     """The decisions on one model. Thread and process safe."""
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, lines: LedgerLines, model: str) -> None:
         self.model = model
-        self.folder = folder
-        self.file = folder / LEDGER_FILE
+        self._lines = lines
 
     def standing(self) -> Standing:
         """Return what holds now; a model nobody decided about has the first standing.
 
         Raises:
-            WorkspaceError: The file cannot be read, or its lines do not follow from each other.
+            WorkspaceError: It cannot be read, or its lines do not follow from each other.
         """
         decisions = self.decisions()
         return decisions[-1].stands if decisions else Standing()
@@ -65,7 +79,7 @@ class Ledger:
         Raises:
             WorkspaceError: See ``standing``.
         """
-        return _parsed(self.file, self._read())
+        return self._parsed(self._lines.read())
 
     def decide(
         self,
@@ -80,7 +94,7 @@ class Ledger:
         evidence: tuple[str, str] | None = None,
         server: str | None = None,
     ) -> Standing:
-        """Return what stands after a decision, which is on the disk and carried out.
+        """Return what stands after a decision, which is kept and carried out.
 
         Decisions on one model are carried out one after the other, in the order of the ledger. If
         carrying it out fails, another line says so and what stood before stands again.
@@ -98,11 +112,10 @@ class Ledger:
 
         Raises:
             SupersededError: The ledger is at another revision.
-            WorkspaceError: The file cannot be read or written.
+            WorkspaceError: It cannot be read or written.
         """
-        with self._locked():
-            content = self._mend()
-            known = _parsed(self.file, content)
+        with self._lines.locked() as pen:
+            known = self._parsed(pen.lines)
             before = known[-1].stands if known else Standing()
             if expected is not None and before.revision != expected:
                 raise self._superseded(known, expected)
@@ -116,9 +129,10 @@ class Ledger:
                 evidence_run=evidence[1] if evidence else None,
                 server=server,
                 stands=_after(before, changes(before)),
-                parent=_parent(content),
+                parent=_parent(pen.lines),
             )
-            line = self._append(made)
+            if not _append(pen, made):
+                raise self._superseded(self.decisions(), before.revision)
             try:
                 then(made.stands)
             except Exception as error:
@@ -128,10 +142,17 @@ class Ledger:
                         "action": "roll_back",
                         "why": f"revision {made.revision} was not carried out: {error}",
                         "stands": before.model_copy(update={"revision": made.revision + 1}),
-                        "parent": _digest(line),
+                        "parent": _parent(pen.lines),
                     }
                 )
-                self._append(failed)
+                try:
+                    _append(pen, failed)  # unless somebody has decided since, whose word stands
+                except WorkspaceError as unwritten:
+                    raise WorkError(
+                        f"Revision {made.revision} of {self.model} was not carried out: {error} "
+                        f"And the ledger could not be told: {unwritten.problem}",
+                        f"It says that {action} stands: once it can be written, decide again.",
+                    ) from error
                 raise
             return made.stands
 
@@ -149,81 +170,33 @@ class Ledger:
             f"Nothing was changed. Look at `agiwb history {self.model}`, and decide again.",
         )
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        from filelock import FileLock
+    def _parsed(self, lines: Sequence[bytes]) -> list[Decision]:
+        found: list[Decision] = []
+        parent = ""
+        for number, line in enumerate(lines, start=1):
+            try:
+                decision = Decision.model_validate_json(line)
+            except ValidationError:
+                raise self._damaged(number, "is no decision") from None
+            if decision.parent != parent or decision.revision != number:
+                raise self._damaged(number, "does not follow from the line before it")
+            found.append(decision)
+            parent = _digest(line)
+        return found
 
-        lock = FileLock(self.folder / _LOCK_FILE, timeout=_LOCK_TIMEOUT_S)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except OSError as error:
-            raise WorkspaceError(
-                f"The ledger {self.file} cannot be written: {error}.",
-                "Make its folder writable, and look for another process that decides.",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _read(self) -> bytes:
-        """Return all complete lines."""
-        try:
-            content = self.file.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise WorkspaceError(f"The ledger {self.file} cannot be read: {error}.") from error
-        return content[: content.rfind(b"\n") + 1]
-
-    def _mend(self) -> bytes:
-        """Return all complete lines; one that was half written is cut off."""
-        content = self._read()
-        if self.file.exists() and self.file.stat().st_size > len(content):
-            with self.file.open("rb+") as stream:
-                stream.truncate(len(content))
-        return content
-
-    def _append(self, decision: Decision) -> bytes:
-        line = decision.model_dump_json().encode() + b"\n"
-        try:
-            with self.file.open("ab") as stream:
-                stream.write(line)
-                stream.flush()
-                os.fsync(stream.fileno())
-        except OSError as error:
-            raise WorkspaceError(
-                f"The ledger {self.file} cannot be written: {error}.",
-                "Nothing was changed; make room, or make its folder writable.",
-            ) from error
-        return line
+    def _damaged(self, number: int, what: str) -> WorkspaceError:
+        return WorkspaceError(
+            f"Line {number} of the ledger {self._lines.where} {what}: it was changed by something "
+            "else.",
+            self._lines.remedy,
+        )
 
 
-def _parsed(file: Path, content: bytes) -> list[Decision]:
-    found: list[Decision] = []
-    parent = ""
-    for number, line in enumerate(content.splitlines(keepends=True), start=1):
-        try:
-            decision = Decision.model_validate_json(line)
-        except ValidationError:
-            raise _damaged(file, number, "is no decision") from None
-        if decision.parent != parent or decision.revision != number:
-            raise _damaged(file, number, "does not follow from the line before it")
-        found.append(decision)
-        parent = _digest(line)
-    return found
+def _append(pen: Pen, decision: Decision) -> bool:
+    return pen.append(decision.model_dump_json().encode() + b"\n")
 
 
-def _damaged(file: Path, number: int, what: str) -> WorkspaceError:
-    return WorkspaceError(
-        f"Line {number} of the ledger {file} {what}: it was changed by something else.",
-        "Restore the file from a backup; without it the workspace knows no champion.",
-    )
-
-
-def _parent(content: bytes) -> str:
-    lines = content.splitlines(keepends=True)
+def _parent(lines: Sequence[bytes]) -> str:
     return _digest(lines[-1]) if lines else ""
 
 

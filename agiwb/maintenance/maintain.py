@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from agiwb.errors import AgiwbError, CancelledError, InputError, NotFoundError
-from agiwb.maintenance.decision import ModelVersion, Standing
+from agiwb.maintenance.decision import Standing
+from agiwb.maintenance.following import follow
 from agiwb.maintenance.guarding import Guardian
 from agiwb.maintenance.ledger import SupersededError, ledger_of
 from agiwb.maintenance.maintain_config import MaintainConfig
@@ -138,11 +139,11 @@ def _guarded(guardian: Guardian, config: MaintainConfig, context: Context) -> li
 def _look(config: MaintainConfig, context: Context, endpoint: Endpoint) -> Look:
     """Do one thing, and return what it was; what fails is told, and tried again."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    standing = ledger_of(config.model).standing()
     try:
-        told = _follow(standing.champion, endpoint)
+        told = follow(config.model, endpoint, context.store)
         if told:
             return Look(time=now, sentence=told)
+        standing = ledger_of(config.model).standing()
         if standing.challenger is not None:
             return Look(time=now, sentence=Trial(config, context, endpoint).advance())
         return _decide(config, context, now)
@@ -154,21 +155,6 @@ def _look(config: MaintainConfig, context: Context, endpoint: Endpoint) -> Look:
         if not config.watch:
             raise
         return Look(time=now, sentence=f"It did not succeed: {error}")
-
-
-def _follow(champion: ModelVersion | None, endpoint: Endpoint) -> str:
-    """Have the server answer with the ledger's champion, if another version does.
-
-    Whoever was killed between the two, or a server that was started again, leaves it behind.
-    """
-    if champion is None or champion.served is None:
-        return ""
-    if endpoint.rollout()["champion"] == champion.served:
-        return ""
-    endpoint.load(champion.served)
-    why = "the ledger says so"
-    endpoint.administer("POST", "promote", {"version": champion.served, "why": why})
-    return f"The server was told again that version {champion.version} is the champion."
 
 
 def _decide(config: MaintainConfig, context: Context, now: str) -> Look:

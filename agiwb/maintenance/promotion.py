@@ -112,7 +112,7 @@ def promote(
         changes,
         who=who,
         expected=expected,
-        then=lambda _: _flip(endpoint, chosen, why),
+        then=lambda stands: _flip(endpoint, chosen, why, stands.revision),
         why=why,
         evidence=evidence,
         server=endpoint.address if endpoint else None,
@@ -121,11 +121,25 @@ def promote(
     return standing
 
 
-def roll_back(model: str, *, who: str, why: str = "", endpoint: Endpoint | None = None) -> Standing:
+def roll_back(
+    model: str,
+    *,
+    who: str,
+    why: str = "",
+    expected: int | None = None,
+    endpoint: Endpoint | None = None,
+) -> Standing:
     """Return what stands once the champion before the last promotion answers again.
 
     The registry is not asked: its aliases follow when ``mirror`` is called. A server that still
     has the version loaded answers with it as soon as it is told.
+
+    Args:
+        model: Registered name.
+        who: Decides.
+        why: In words.
+        expected: The ledger's revision that it was decided upon; None takes any.
+        endpoint: The server that follows; by default none does.
 
     Raises:
         InputError: There is none, or the server cannot load it.
@@ -134,19 +148,15 @@ def roll_back(model: str, *, who: str, why: str = "", endpoint: Endpoint | None 
     """
     ledger = ledger_of(model)
     standing = ledger.standing()
-    if standing.champion is None or standing.previous is None:
-        raise InputError(
-            f"There is no promotion of {model} to undo.",
-            f"`agiwb history {model}` shows what was decided; `agiwb promote` takes any version.",
-        )
-    back = _loaded(model, standing.previous, endpoint, None)
+    undone, previous = last_promotion(model, standing)
+    back = _loaded(model, previous, endpoint, None)
     return ledger.decide(
         "roll_back",
-        standing.champion,
+        undone,
         lambda _: {CHAMPION: back, "previous": None},
         who=who,
-        expected=standing.revision,
-        then=lambda _: _flip(endpoint, back, why),
+        expected=standing.revision if expected is None else expected,
+        then=lambda stands: _flip(endpoint, back, why, stands.revision),
         why=why,
         server=endpoint.address if endpoint else None,
     )
@@ -205,9 +215,28 @@ def champion_of(model: str, ledger: Ledger) -> ModelVersion:
     return champion
 
 
+def last_promotion(model: str, standing: Standing) -> tuple[ModelVersion, ModelVersion]:
+    """Return the champion and the one before, which a roll-back returns to.
+
+    Raises:
+        InputError: There is no promotion to undo.
+    """
+    if standing.champion is None or standing.previous is None:
+        raise InputError(
+            f"There is no promotion of {model} to undo.",
+            f"`agiwb history {model}` shows what was decided; `agiwb promote` takes any version.",
+        )
+    return standing.champion, standing.previous
+
+
 def refuse_champion(model: str, standing: Standing, version: ModelVersion) -> None:
-    """Raise InputError if ``version`` is the champion."""
-    if standing.champion is not None and standing.champion.version == version.version:
+    """Raise InputError if ``version`` is the champion, in the form that is asked for."""
+    champion = standing.champion
+    if (
+        champion is not None
+        and champion.version == version.version
+        and version.served in {None, champion.served}
+    ):
         raise InputError(
             f"Version {version.version} of {model} is the champion already.",
             f"`agiwb history {model}` shows since when.",
@@ -229,6 +258,7 @@ def _loaded(
     return version.model_copy(update={"served": number})
 
 
-def _flip(endpoint: Endpoint | None, version: ModelVersion, why: str) -> None:
+def _flip(endpoint: Endpoint | None, version: ModelVersion, why: str, decision: int) -> None:
     if endpoint is not None:
-        endpoint.administer("POST", "promote", {"version": version.served, "why": why})
+        body = {"version": version.served, "why": why, "decision": decision}
+        endpoint.administer("POST", "promote", body)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import Dataset, Split
 from agiwb.errors import ConfigError
-from agiwb.monitoring.log import join_labels, prediction_folder
+from agiwb.monitoring.log import is_logged, join_labels, prediction_folder
 from agiwb.runs.context import Context
 
 ORIGIN = "origin"
@@ -81,7 +81,7 @@ def served_rows(
         ConfigError: What was served does not fit the data set.
     """
     folder = prediction_folder(name)
-    if not folder.is_dir():
+    if not is_logged(folder):
         nothing = Split(data.train.features[:0], data.train.labels[:0])
         return ServedRows(nothing, np.zeros(0))
     found = join_labels(folder, since, until, known_by=known_by)

@@ -82,7 +82,8 @@ class Trial:
         if now is None or now["version"] != served:
             # The server was started again, or somebody else took the place.
             self._endpoint.load(int(served or 0))
-            self._endpoint.administer("PUT", "shadow", {"version": served, "why": "goes on"})
+            body = {"version": served, "why": "goes on", "decision": last.revision}
+            self._endpoint.administer("PUT", "shadow", body)
             return f"Version {last.subject.version} is the server's shadow again."
         comparison = rollout["comparison"] or {}
         failed, done = comparison.get("requests_failed", 0), comparison.get("requests_compared", 0)
@@ -209,7 +210,9 @@ class Trial:
             lambda _: {"challenger": subject},
             who=WHO,
             expected=self._ledger.standing().revision,
-            then=lambda _: self._endpoint.administer("PUT", action, {**body, "why": why}),
+            then=lambda stands: self._endpoint.administer(
+                "PUT", action, {**body, "why": why, "decision": stands.revision}
+            ),
             why=why,
             evidence=evidence,
             server=self._endpoint.address,
@@ -218,9 +221,11 @@ class Trial:
     def _reject(self, why: str, evidence: tuple[str, str] | None) -> str:
         """Take the challenger off the server and out of the ledger."""
         rollout, served = self._endpoint.rollout(), self._decisions()[-1].subject.served
+        follows = self._ledger.standing().revision + 1  # who is killed in between does it again
+        body = {"version": served, "share": 0, "why": why, "decision": follows}
         for role in ("canary", "shadow"):
             if served is not None and rollout[role] and rollout[role]["version"] == served:
-                self._endpoint.administer("PUT", role, {"version": served, "share": 0, "why": why})
+                self._endpoint.administer("PUT", role, body)
         reject(
             self._config.model,
             self._context.store,

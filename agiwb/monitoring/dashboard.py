@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from agiwb.errors import NotFoundError
 from agiwb.monitoring.distances import measure
-from agiwb.monitoring.log import Rollups, prediction_folder, read_rollups
+from agiwb.monitoring.log import Rollups, logged_models, prediction_folder, read_rollups
 from agiwb.monitoring.log.cells import EVERYTHING
 from agiwb.monitoring.log.profile import LATENCY, PREDICTED, SCORE
 from agiwb.monitoring.sketches import NumericSketch
-from agiwb.settings import Settings
 
 _LONGEST_BY_HOUR_S = 4 * 86_400
 """Longer stretches are read by the day."""
@@ -115,12 +114,6 @@ class Dashboard:
     changes: tuple[FeatureChange, ...] | None
     rows_before: int
     until: float
-
-
-def logged_models() -> list[str]:
-    """Return the names under which this workspace has logged predictions."""
-    folder = Settings().workspace_path / "predictions"
-    return sorted(path.name for path in folder.glob("*") if path.is_dir())
 
 
 def what_is_offered(name: str) -> Offered:

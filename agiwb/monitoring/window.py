@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import ConfigError, NotFoundError, WorkError
-from agiwb.monitoring.log.folder import prediction_folder
+from agiwb.monitoring.log.folder import is_labelled, prediction_folder
 from agiwb.monitoring.log.joining import LabelledPredictions, join_labels
 from agiwb.monitoring.log.predictions import read_predictions, window_and_places
 from agiwb.serving.prediction_log import PredictionWindow
@@ -133,7 +133,7 @@ def fingerprint_of(traffic: Traffic) -> str:
 
 def labels_of(chosen: Chosen, traffic: Traffic) -> LabelledPredictions | None:
     """Return the rows of the time and the version of some traffic that have a label, or None."""
-    if not (chosen.folder / "labels").is_dir():
+    if not is_labelled(chosen.folder):
         return None
     times, version = traffic.rows.times, int(traffic.rows.versions[-1])
     found = join_labels(chosen.folder, float(times[0]), float(times[-1]), version=version)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
+from agiwb.errors import WorkspaceError
 from agiwb.history.entries import HistoryEntry
 from agiwb.history.trail import ORIGINS, TrailEntry, model_names
 from agiwb.maintenance.history import Event
-from agiwb.maintenance.ledger import LEDGER_FILE
+from agiwb.maintenance.ledger import decided_models
 from agiwb.reporting.lifecycle import Section
 from agiwb.reporting.tables import Table
-from agiwb.settings import Settings
 
 _DIGITS = 12
 
 
 def audited_models(history: Sequence[HistoryEntry]) -> list[str]:
     """Return the models that were trained or imported, the newest first, or decided about."""
-    folder = Settings().workspace_path / "maintenance"
-    decided = sorted(path.parent.name for path in folder.glob(f"*/{LEDGER_FILE}"))
+    decided: list[str] = []
+    with contextlib.suppress(WorkspaceError):  # the report itself says that it cannot be read
+        decided = decided_models()
     return list(dict.fromkeys([*model_names(history), *decided]))
 
 

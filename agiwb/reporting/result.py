@@ -7,10 +7,14 @@ from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.quality.examine import examine
 from agiwb.datasets.quality.report import QualityReport
 from agiwb.datasets.registry import load_dataset
+from agiwb.maintenance.gate import GateRecord
+from agiwb.maintenance.maintain import MaintainRecord
+from agiwb.maintenance.retrain import RetrainRecord
 from agiwb.reporting.datasets import class_table, plot_dataset, quality_table
 from agiwb.reporting.diagnosis import findings_table, plot_range_test
 from agiwb.reporting.explanation import plot_explanation
 from agiwb.reporting.lifecycle import SHOWN, Section, section
+from agiwb.reporting.maintenance import gate_sections, maintain_section, retrain_section
 from agiwb.reporting.page import page_style, sections_html
 from agiwb.reporting.search import plot_search, trial_table
 from agiwb.reporting.tables import metrics_table
@@ -34,7 +38,7 @@ def result_sections(record: Record) -> list[Section]:
     step = record.run.step
     if isinstance(record, DatasetRecord):
         return dataset_sections(load_dataset(record.config.name), record.quality, record.notes)
-    made = [section(record)] if step in SHOWN else [_other(record)]
+    made = [section(record)] if step in SHOWN else _others(record)
     if getattr(record, "findings", ()):
         table = findings_table(record).html()  # type: ignore[arg-type]  # it has findings
         made.append(Section("Diagnosis", "What is conspicuous, and what to try.", table=table))
@@ -78,8 +82,18 @@ def dataset_sections(
     ]
 
 
+def _others(record: Record) -> list[Section]:
+    """Return the sections of a step that the life cycle's page does not show."""
+    if isinstance(record, GateRecord):
+        return gate_sections(record)
+    if isinstance(record, RetrainRecord):
+        return [retrain_section(record)]
+    if isinstance(record, MaintainRecord):
+        return [maintain_section(record)]
+    return [_other(record)]
+
+
 def _other(record: Record) -> Section:
-    """Return the section of a step that the life cycle's page does not show."""
     from agiwb.explanation.explain import ExplainRecord
     from agiwb.training.search.record import SearchRecord
 

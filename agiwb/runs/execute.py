@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agiwb.config import Config
-from agiwb.errors import CancelledError, InputError, WorkspaceError
+from agiwb.errors import CancelledError, InputError, UnreachableError, WorkspaceError
 from agiwb.runs.context import Context
 from agiwb.runs.events import Console, Event, EventFile, Listener
 from agiwb.runs.liveness import CancelRequest, RunFolder
@@ -36,6 +36,7 @@ def execute(
         with contextlib.closing(Console()) as console:
             return execute(step, config, reuse, console, cancelled, job)
     record: R
+    reuse = reuse and not Settings().fresh
     store = open_store()
     provenance = origin(step, config, store)
     key = cache_key(step.name, config, provenance)
@@ -143,9 +144,12 @@ def _complete(
     """
     folder = store.folder(run.id)
     try:
-        with folder.beating():
-            record = _carry_out(step, config, run, store, listener, cancelled, how)
-            step.publish(record, store)
+        try:
+            with folder.beating():
+                record = _carry_out(step, config, run, store, listener, cancelled, how)
+                step.publish(record, store)
+        finally:
+            _tell_if_behind(store, folder, listener)
     except BaseException as error:
         if job is None:
             folder.close_after(error)
@@ -180,9 +184,10 @@ def _carry_out(
     try:
         record = step.run(config, context)
         context.flush()
-        return store.finish(record)  # type: ignore[return-value]
-    except InputError:
-        if how.resumed:  # what the former process kept is still of use
+        stored: R = store.finish(record)  # type: ignore[assignment]
+    except InputError as error:
+        # What the former process kept is still of use; and a server may be back later.
+        if how.resumed or isinstance(error, UnreachableError):
             _close(context, "failed", traceback.format_exc(limit=-5))
         else:
             store.discard(run.id)
@@ -202,6 +207,9 @@ def _carry_out(
     except Exception:
         _close(context, "failed", traceback.format_exc(limit=-5))
         raise
+    else:
+        store.share(emit, stopped)
+        return stored
     finally:
         history.close()
 
@@ -218,13 +226,22 @@ def _close(context: Context, state: RunState, error: str = "") -> None:
         )
 
 
+def _tell_if_behind(store: RunStore, folder: RunFolder, listener: Listener) -> None:
+    if behind := store.behind():
+        _tell(Event(message=behind), listener, folder if folder.path.is_dir() else None)
+
+
 def _tell_of_reuse(run: RunInfo, listener: Listener, job: RunFolder | None) -> None:
     when = run.started_at.astimezone()
     event = Event(
         message=f"{run.step}: nothing has changed since run {run.id[:8]} of "
         f"{when:%Y-%m-%d %H:%M}, so its result is used again."
     )
+    _tell(event, listener, job)
+
+
+def _tell(event: Event, listener: Listener, folder: RunFolder | None) -> None:
     listener(event)
-    if job is not None:
-        with contextlib.closing(EventFile(job.events)) as history:
+    if folder is not None:
+        with contextlib.closing(EventFile(folder.events)) as history:
             history(event)

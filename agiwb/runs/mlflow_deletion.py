@@ -6,10 +6,10 @@ import shutil
 
 from agiwb.errors import NotFoundError
 from agiwb.runs.mlflow_client import first_line
-from agiwb.runs.mlflow_models import MlflowModels
+from agiwb.runs.mlflow_closing import MlflowClosing
 
 
-class MlflowDeletion(MlflowModels):
+class MlflowDeletion(MlflowClosing):
     """The part of the run store that deletes and restores; see RunStore for the contract."""
 
     def delete(self, run_id: str) -> None:
@@ -20,6 +20,8 @@ class MlflowDeletion(MlflowModels):
         """
         from mlflow.exceptions import MlflowException
 
+        if self._shared is not None:
+            self._shared.delete(run_id)
         try:
             self._client.delete_run(run_id)
         except MlflowException as error:
@@ -39,6 +41,8 @@ class MlflowDeletion(MlflowModels):
             self._client.restore_run(run_id)
         except MlflowException as error:
             raise _unknown(run_id, error) from None
+        if self._shared is not None:
+            self._shared.restore(run_id)
 
     def _move(self, run_id: str, origin: str, target: str) -> None:
         for folder in self.workspace.glob(f"{origin}/*/{run_id}"):

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from agiwb.errors import NotFoundError
+from agiwb.runs.history_write import HistoryWrite, Registration
+from agiwb.runs.history_writer import HistoryWriter
 from agiwb.runs.mlflow_client import open_client
+from agiwb.runs.outbox import Outbox
+from agiwb.runs.postgres import pauses
 from agiwb.runs.record import Record
+from agiwb.runs.tracking_address import tracking_address
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
+    from agiwb.runs.shared_runs import SharedRuns
+
 _LISTED_MODELS = 1000
+_WRITE = "agiwb.write"
+"""Tag of a version: the key of the write that made it."""
 
 
 class MlflowModels:
@@ -23,25 +35,60 @@ class MlflowModels:
     MLflow takes seconds to import and is opened when first needed.
     """
 
-    def __init__(self, workspace: Path, tracking_uri: str | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        tracking_uri: SecretStr | None = None,
+        shared: SharedRuns | None = None,
+    ) -> None:
         self.workspace = workspace
-        self._tracking_uri = tracking_uri or f"sqlite:///{workspace / 'mlflow.db'}"
+        self._shared = shared
+        self._address = tracking_address(tracking_uri, workspace)
+        self._writer = HistoryWriter(self._address, Outbox.of(workspace), self._apply)
 
     @functools.cached_property
     def _client(self) -> MlflowClient:
-        return open_client(self.workspace, self._tracking_uri)
+        return open_client(self.workspace, self._address)
+
+    def behind(self) -> str:
+        """Return in a sentence that the history is behind what this workspace has; "" if not."""
+        return self._writer.behind()
 
     def register_model(self, name: str, record: Record) -> None:
         """Make ``record``'s model the newest version of ``name``, unless it is that already."""
+        run = record.run
+        self._writer.write(Registration(name=name, run_id=run.id, source=str(run.folder)))
+
+    def _apply(self, write: HistoryWrite) -> None:
+        if isinstance(write, Registration):
+            self._register(write)
+        else:
+            write.apply(self._client)
+
+    def _register(self, wanted: Registration) -> None:
         from mlflow.exceptions import MlflowException
 
         with contextlib.suppress(MlflowException):  # the name exists already
-            self._client.create_registered_model(name)
-        versions = self._versions(name)
-        if not versions or versions[max(versions)] != record.run.id:
-            self._client.create_model_version(
-                name, source=str(record.run.folder), run_id=record.run.id
-            )
+            self._client.create_registered_model(wanted.name)
+        waits = pauses()
+        while True:
+            versions = self._versions(wanted.name)
+            if versions and versions[max(versions)] == wanted.run_id:
+                return
+            found = self._client.search_model_versions(f"name = '{wanted.name}'")
+            if any(entry.tags.get(_WRITE) == wanted.key for entry in found):
+                return  # by somebody who was killed before he could say so
+            try:
+                self._client.create_model_version(
+                    wanted.name, wanted.source, wanted.run_id, tags={_WRITE: wanted.key}
+                )
+            except MlflowException as error:  # many others took the number it was to have
+                wait = next(waits, None) if error.error_code == "INTERNAL_ERROR" else None
+                if wait is None:
+                    raise
+                time.sleep(wait)
+            else:
+                return
 
     def registered_run(self, name: str, version: str | None = None) -> str:
         """Return the id of the run that made a registered model's version, by default the last."""
@@ -89,8 +136,9 @@ class MlflowModels:
     def newest_model(self) -> str | None:
         """Return the id of the run whose model was registered last, under whatever name."""
         found = self._client.search_model_versions(order_by=["creation_timestamp DESC"])
+        deleted = self._deleted()
         runs = (str(version.run_id) for version in found)
-        return next((run for run in runs if not self._is_deleted(run)), None)
+        return next((run for run in runs if run not in deleted), None)
 
     def registered_names(self) -> list[str]:
         """Return the names of all registered models, sorted."""
@@ -108,7 +156,10 @@ class MlflowModels:
         except MlflowException:
             return {}
         versions = {int(entry.version): str(entry.run_id) for entry in found}
-        return {number: run for number, run in versions.items() if not self._is_deleted(run)}
+        deleted = self._deleted()
+        return {number: run for number, run in versions.items() if run not in deleted}
 
-    def _is_deleted(self, run_id: str) -> bool:
-        return any(self.workspace.glob(f"deleted/*/{run_id}"))
+    def _deleted(self) -> set[str]:
+        """Return the ids of the runs that were deleted, here or by those we share runs with."""
+        here = {path.name for path in self.workspace.glob("deleted/*/*")}
+        return here | self._shared.deleted() if self._shared is not None else here

@@ -47,6 +47,7 @@ STEPS = {
     "convert": StepEntry(
         "agiwb.conversion.convert:convert", "Convert a model to other formats, parity-checked."
     ),
+    "plan": StepEntry("agiwb.planning.plan:plan", "Say how many servers a load needs, and why."),
     "bundle": StepEntry(
         "agiwb.deployment.bundle:bundle", "Write a folder that deploys a model elsewhere."
     ),

@@ -48,6 +48,7 @@ from agiwb.serving.versions import Version, choose_version
 from agiwb.serving.workers.changes import FOLLOW_ROLLOUTS, SharedAdmin, SharedCatalogue
 
 if TYPE_CHECKING:
+    from agiwb.serving.fleet.fleet import Fleet
     from agiwb.serving.workers.crew import Crew
 
 _log = logging.getLogger("agiwb")
@@ -85,6 +86,12 @@ class Server:
         self._crew = crew
         self._stopping = threading.Event()
         self._beginning = threading.Lock()
+        self._draining = False
+        self._fleet: Fleet | None = None
+        if settings.fleet_folder is not None:
+            from agiwb.serving.fleet.fleet import Fleet  # most servers are alone
+
+            self._fleet = Fleet(settings.fleet_folder.expanduser().resolve())
         self.tls = read_ssl_config(settings.ssl_config_file) if settings.ssl_config_file else None
         self.gate = open_gate(settings, self.tls, operator_key)
         require_safe_bind(settings.host, self.gate, insecure=settings.insecure)
@@ -106,12 +113,16 @@ class Server:
             allow_labels_for_unavailable=settings.allow_version_labels_for_unavailable_models,
             on_change=self._note_change,
             rule=preserve_resources if settings.preserve_resources else preserve_availability,
-            admissions=crew,
+            # Workers of a fleet's server are members as others are.
+            admissions=self._fleet or crew,
         )
         # Every worker does by itself what it was started with: not to be shared with the others.
         configure = partial(Catalogue.configure, self._catalogue)
         self._rollout = Rollout(
-            self._catalogue, on_rollback=self._note_rollback, on_compared=self._note_compared
+            self._catalogue,
+            on_rollback=self._note_rollback,
+            on_compared=self._note_compared,
+            lead_s=self._fleet.lead_s if self._fleet else 0.0,
         )
         self.engine = Engine(
             self._catalogue,
@@ -123,6 +134,7 @@ class Server:
             if settings.trace_endpoint
             else None,
             batching=read_batching(settings),
+            hindrance=self._hindrance,
         )
         models_file: ModelsFile | None = None
         self._models_watch: ModelsFileWatch | None = None
@@ -159,12 +171,15 @@ class Server:
             InputError: The one model of ``model_base_path`` cannot be loaded; the reason is told.
                 With a ``model_config_file``, the others are served. Or a rule of the log's policy
                 would hide nothing.
-            ServingError: The other workers answer with what this one cannot load.
+            ServingError: The other workers, or the fleet, answer with what this one cannot load.
+            WorkspaceError: The fleet's folder cannot be used.
         """
         if self._rules is not None:
             self._rules.check_models([model.name for model in self._catalogue.models()])
         if self._crew is not None:
             self._crew.start(self.engine)
+        if self._fleet is not None:
+            self._fleet.start(self._catalogue)
         self._catalogue.start()
         ready = self._catalogue.wait_until_ready(_LONGEST_START_S)
         with self._beginning:
@@ -177,8 +192,14 @@ class Server:
                 self._rules.check_all()
             if self._upkeep is not None and (self._crew is None or self._crew.index == 0):
                 self._upkeep.start()
+        if self._fleet is not None:
+            self._fleet.join()
         if self._crew is not None:
             self._crew.join()
+
+    def drain(self) -> None:
+        """Have the probes say that the server is not ready, while requests are still answered."""
+        self._draining = True
 
     def stop(self) -> None:
         """End every thread, once requests are neither taken nor answered any more.
@@ -201,6 +222,8 @@ class Server:
     def _end_threads(self) -> None:
         with self._beginning:  # nothing is begun after this
             pass
+        if self._fleet is not None:
+            self._fleet.stop()
         if self._models_watch is not None:
             self._models_watch.stop()
         if self._upkeep is not None:
@@ -208,6 +231,11 @@ class Server:
         self._rollout.stop()
         self._catalogue.stop(MODELS_S)
         self.engine.close()
+
+    def _hindrance(self) -> str:
+        if self._draining:
+            return "It is about to stop."
+        return self._fleet.hindrance() if self._fleet is not None else ""
 
     def _load(self, name: str, version: Version) -> Prepared:
         start = time.perf_counter()

@@ -222,7 +222,7 @@ class DetachedServer:
                     f"The server {self.id} was started on {self.info.host}.", "Stop it there."
                 )
         if (process := self.process()) is not None:
-            stop_server(ForeignProcess(process))
+            stop_server(ForeignProcess(process), self.config.drain_seconds)
         shutil.rmtree(self._folder.path, ignore_errors=True)
 
 

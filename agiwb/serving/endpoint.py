@@ -16,6 +16,7 @@ from agiwb.errors import InputError
 from agiwb.serving.access.pinning import trust_only
 from agiwb.serving.address import Ready
 from agiwb.serving.client import Client
+from agiwb.serving.decider import ByWhoeverAsks, Decider
 from agiwb.serving.launch import ServerProcess, stop_server
 from agiwb.serving.remote_versions import RemoteVersions
 from agiwb.serving.rest_json.example_body import example_body
@@ -43,6 +44,7 @@ class Endpoint:
         signature: Names, dtypes and shapes of the model's inputs and outputs.
         log_file: What the server has to complain about.
         curl_options: What others need besides to ask it.
+        decider: Has the last word on ``promote`` and ``roll_back``.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Endpoint:
         curl_options: Sequence[str] = (),
         find_version: Callable[[str, str | None], Version] | None = None,
         outlives: bool = False,
+        drain_s: float = 0.0,
     ) -> None:
         """Hold a server that is ready.
 
@@ -69,6 +72,7 @@ class Endpoint:
             find_version: Returns the version of a model by its reference and format, published if
                 need be.
             outlives: Whether the server goes on when this object and this process are gone.
+            drain_s: Seconds that it goes on answering once it is asked to stop.
         """
         self.address = ready.address
         self.grpc_address = ready.grpc_address
@@ -80,6 +84,7 @@ class Endpoint:
         self._headers = {"X-API-Key": operator_key} if operator_key else {}
         self._certificate_file = certificate_file
         self.curl_options = tuple(curl_options)
+        self.decider: Decider = ByWhoeverAsks()
         self._find_version = find_version
         self._client = Client(
             ready.address,
@@ -91,7 +96,8 @@ class Endpoint:
         self._versions = RemoteVersions(self._client, self.model_name, log_file)
         self._admin = self._versions.admin_path
         self._outlives = outlives
-        self._stop = weakref.finalize(self, _end, process, os.getpid(), self._client)
+        self._drain_s = drain_s
+        self._stop = weakref.finalize(self, _end, process, os.getpid(), self._client, drain_s)
         if outlives:
             self._stop.detach()
 
@@ -244,24 +250,37 @@ class Endpoint:
         self.administer("PUT", "canary", body)
         return number
 
-    def promote(self, version: int | None = None) -> int:
+    def promote(self, version: int | None = None, *, why: str = "", ungated: bool = False) -> int:
         """Have a version, by default the canary's, answer everybody; return its number.
 
-        Raises:
-            InputError: There is no canary, or no such version.
-            ServingError: The server is gone.
-        """
-        body = {} if version is None else {"version": version}
-        return int(self.administer("POST", "promote", body)["champion"])
+        Where the model has a champion in its promotion ledger, it is decided there, as by
+        ``agiwb promote``, and the server follows.
 
-    def roll_back(self) -> None:
-        """End the canary; without one, undo the last promotion.
+        Args:
+            version: As the server numbers them.
+            why: Reason, for the ledger.
+            ungated: Do without the gate's consent, which a promotion in the ledger needs; a reason
+                is then required.
+
+        Raises:
+            InputError: There is no canary, or no such version, or the gate has not let it pass.
+            ServingError: The server is gone.
+            WorkError: Somebody else decided meanwhile.
+        """
+        return self.decider.promote(self, version, why, ungated=ungated)
+
+    def roll_back(self, why: str = "") -> None:
+        """End the canary; without one, undo the last promotion, in the ledger too if there is one.
+
+        Args:
+            why: Reason, for the ledger.
 
         Raises:
             InputError: There is neither.
             ServingError: The server is gone.
+            WorkError: Somebody else decided meanwhile.
         """
-        self.administer("POST", "rollback", {})
+        self.decider.roll_back(self, why)
 
     def rollout(self) -> dict[str, Any]:
         """Return who answers, what is on trial, how it compares, and the ledger of changes.
@@ -297,7 +316,7 @@ class Endpoint:
         """Stop the server; requests it has taken are still answered. Stopping twice is fine."""
         self._stop()
         if self._outlives:
-            _end(self._process, os.getpid(), self._client)
+            _end(self._process, os.getpid(), self._client, self._drain_s)
 
     def __enter__(self) -> Self:
         return self
@@ -335,9 +354,9 @@ class Endpoint:
         return number
 
 
-def _end(process: ServerProcess, owner: int, client: Client) -> None:
+def _end(process: ServerProcess, owner: int, client: Client, drain_s: float) -> None:
     """Close the connections and end the server, unless this is a process forked from its owner."""
     if os.getpid() != owner:
         return
     client.close()
-    stop_server(process)
+    stop_server(process, drain_s)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from contextvars import copy_context
@@ -35,6 +35,16 @@ _LONGEST_INLINE_S = 0.002
 _MOST_MERGED_ROWS = 256
 
 
+def rows_together(rows: int, seconds_per_row: float) -> int:
+    """Return the most rows that requests of ``rows`` are run together on the event loop.
+
+    It is 0 for requests that would keep the loop from others: they run in threads, each by itself.
+    """
+    if rows * seconds_per_row > _LONGEST_INLINE_S:
+        return 0
+    return min(_MOST_MERGED_ROWS, int(_LONGEST_INLINE_S / max(seconds_per_row, 1e-6)))
+
+
 class Engine:
     """Predicts.
 
@@ -54,6 +64,7 @@ class Engine:
         traces: Traces | None = None,
         batching: BatchingParameters | None = None,
         threads: int = 4,
+        hindrance: Callable[[], str] = lambda: "",
     ) -> None:
         self.catalogue = catalogue
         self.metrics = metrics
@@ -68,6 +79,8 @@ class Engine:
         # The disk takes milliseconds, and one prediction after another: one thread waits for it.
         waits = log is not None and log.policy.durability == "disk"
         self._log_thread = ThreadPoolExecutor(1, "log-append") if waits else None
+        self.hindrance = hindrance
+        """Returns why this server is to be sent no requests, though it answers them; "" if none."""
 
     def lease(
         self, spec: ModelSpec, sticky_key: str = "", request_id: str = ""
@@ -160,6 +173,10 @@ class Engine:
         names = (model.name for model in self.catalogue.models())
         return tuple(name for name in names if not self.catalogue.available(name))
 
+    def is_ready(self) -> bool:
+        """Return whether this server is to be sent requests: what its readiness probes tell."""
+        return not self.waiting_models() and not self.hindrance()
+
     def note_shares(self) -> None:
         """Tell the metrics the rollouts' shares as they are now."""
         for model in self.catalogue.models():
@@ -191,14 +208,13 @@ class Engine:
         servable = version.servable
         rows = count_rows(inputs)
         run = self._runner(version, name, outputs)
-        slow = rows * servable.seconds_per_row > _LONGEST_INLINE_S
-        if slow or not servable.inline:
+        most = rows_together(rows, servable.seconds_per_row)
+        if not most or not servable.inline:
             return await in_time(self._threads.submit(run, inputs), caller)
         if self._tick is None:
             self._tick = TickBatcher(asyncio.get_running_loop())
         if not merged or not self._tick.expects_company():
             return run(inputs)
-        most = min(_MOST_MERGED_ROWS, int(_LONGEST_INLINE_S / max(servable.seconds_per_row, 1e-6)))
         return await self._tick.submit(
             merge_key(servable, name, inputs, outputs), run, inputs, rows, most
         )

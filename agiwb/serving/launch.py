@@ -101,11 +101,11 @@ def start_server(
     return process, Ready.model_validate_json(line)
 
 
-def stop_server(process: ServerProcess) -> None:
-    """End a server; requests it has taken are still answered."""
+def stop_server(process: ServerProcess, drain_s: float = 0.0) -> None:
+    """End a server, which drains for ``drain_s``; requests it has taken are still answered."""
     process.terminate()
     try:
-        process.wait(SERVER_S)
+        process.wait(SERVER_S + drain_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

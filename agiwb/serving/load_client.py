@@ -8,11 +8,12 @@ for, and imports little but the standard library and NumPy.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ class LoadPlan:
 
     Attributes:
         url: Where to post to.
-        body: What to post.
+        body: What to post, in base64.
         headers: More headers.
         connections: Requests under way at once; with a ``rate``, at most.
         seconds: How long requests are sent.
@@ -41,6 +42,8 @@ class LoadPlan:
         warm_up_s: Seconds of the same load first, which count for nothing.
         timeout_s: How long after the last was sent answers are waited for.
         ca_file, certificate_file: See ``load_test``.
+        poisson: Whether a ``rate`` is a Poisson process's, not that of a clock.
+        seed: Of that process.
     """
 
     url: str
@@ -54,6 +57,8 @@ class LoadPlan:
     timeout_s: float
     ca_file: str = ""
     certificate_file: str = ""
+    poisson: bool = False
+    seed: int = 0
 
     def json(self) -> bytes:
         """Return the plan as the process reads it."""
@@ -148,9 +153,7 @@ class _Load:
                 self._next(connection)
         else:
             self._idle.extend(connections)
-            # From the seconds asked for: the difference of two clock readings may lack a request.
-            due = round(self._plan.rate * seconds) if limit is None else limit
-            await self._send_at_rate(begun, self._plan.rate, due)
+            await self._send_when_due(begun, _due_times(self._plan, seconds, limit))
         left = max(0.0, self._until - time.perf_counter())
         await self._wait(left + self._plan.timeout_s)
         unanswered = self._under_way + len(self._waiting)
@@ -168,9 +171,9 @@ class _Load:
             except TimeoutError:
                 return
 
-    async def _send_at_rate(self, begun: float, rate: float, count: int) -> None:
-        for number in range(count):
-            due = begun + number / rate
+    async def _send_when_due(self, begun: float, offsets: Sequence[float]) -> None:
+        for offset in offsets:
+            due = begun + offset
             if due >= self._until:
                 return
             while (left := due - time.perf_counter()) > 0:  # noqa: ASYNC110  the clock says when
@@ -240,6 +243,20 @@ class _Load:
             self._finished.set()
 
 
+def _due_times(plan: LoadPlan, seconds: float, limit: int | None) -> list[float]:
+    """Return when each request of an open loop is due, in seconds from its beginning."""
+    assert plan.rate is not None  # noqa: S101  the loop is open
+    # From the seconds asked for: the difference of two clock readings may lack a request.
+    count = round(plan.rate * seconds) if limit is None else limit
+    if not plan.poisson:
+        return [number / plan.rate for number in range(count)]
+    random = np.random.default_rng(plan.seed)
+    if limit is not None:
+        return list(np.cumsum(random.exponential(1 / plan.rate, count)))
+    # Given how many there are in a span, the times of a Poisson process are uniform in it.
+    return list(np.sort(random.uniform(0, seconds, random.poisson(plan.rate * seconds))))
+
+
 async def _generate(plan: LoadPlan) -> tuple[dict[str, object], list[float]]:
     connect = _prepare(plan)
     if plan.warm_up_s > 0:
@@ -264,7 +281,7 @@ def _prepare(plan: LoadPlan) -> Callable[[], asyncio.Task[_Connection]]:
     secure = parts.scheme == "https"
     context = client_context(plan.ca_file, plan.certificate_file) if secure else None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    body = plan.body.encode()
+    body = base64.b64decode(plan.body)
     headers = {
         "Host": parts.netloc.rpartition("@")[2],
         "Content-Type": "application/json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -106,18 +107,20 @@ def load_test(
     timeout_s: float = 10.0,
     ca_file: str = "",
     certificate_file: str = "",
+    poisson: bool = False,
+    seed: int = 0,
 ) -> LoadTest:
     """Return how ``url`` answers a load of one POST request, again and again.
 
     Without ``rate`` the loop is closed: each of ``concurrency`` clients asks again as soon as it
     is answered, which finds the throughput. With ``rate`` it is open: requests come at that
-    constant rate, as from many independent clients, which finds the latency under that load.
+    rate whatever becomes of them, which finds the latency under that load.
 
     The generator is a process of its own.
 
     Args:
         url: http or https.
-        body: JSON text.
+        body: JSON text, or whatever ``headers`` say it is.
         concurrency: Connections.
         seconds: How long requests are sent.
         requests: How many are sent at most; None for as many as the seconds allow.
@@ -127,6 +130,9 @@ def load_test(
         timeout_s: How long after the last request its answer is waited for.
         ca_file: Certificates to trust for https; "" for the system's.
         certificate_file: The server's own certificate, to trust it alone, by whatever name.
+        poisson: With ``rate``: have requests come at random, as from many independent clients,
+            by a Poisson process; by default they come evenly.
+        seed: Of that process.
 
     Raises:
         InputError: A number is out of bounds, or ``url`` is not one of http or https.
@@ -146,8 +152,8 @@ def load_test(
             "Leave out `requests` and `rate` for a closed loop of some seconds.",
         )
     plan = LoadPlan(
-        url, body.decode(), dict(headers or {}), concurrency, seconds, requests, rate, warm_up_s,
-        timeout_s, ca_file, certificate_file,
+        url, base64.b64encode(body).decode(), dict(headers or {}), concurrency, seconds, requests,
+        rate, warm_up_s, timeout_s, ca_file, certificate_file, poisson, seed,
     )  # fmt: skip
     head, latencies = _run(plan)
     outcomes: dict[str, int] = head["outcomes"]

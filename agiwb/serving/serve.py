@@ -172,6 +172,7 @@ def _start(config: ServeConfig, name: str, settings: ServerSettings) -> Endpoint
         find_version=lambda reference, wanted: publish_model(
             reference, wanted or config.format, name, workspace
         ),
+        drain_s=settings.drain_seconds,
     )
 
 

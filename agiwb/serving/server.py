@@ -112,17 +112,18 @@ async def _answer(server: Server, listener: socket.socket | None, crew: Crew | N
     A worker does not listen before it has loaded what the other workers answer with.
     """
     settings = server.settings
-    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+    stopped, at_once = _stop_signals(loop)
     if settings.stop_with_stdin:
         threading.Thread(target=_wait_for_stdin, args=[loop, stopped], daemon=True).start()
-    asked_to_stop = asyncio.ensure_future(stopped.wait())
+    # A worker is told by the supervisor, before that asks it to stop.
+    drain_s = 0.0 if crew is not None else settings.drain_seconds
+    asked_to_stop = asyncio.ensure_future(_drained(server, drain_s, stopped, at_once))
     asked_to_stop.add_done_callback(lambda _: _end_in_time())
     if crew is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the supervisor decides
         crew.link.on_end = lambda: _set_soon(loop, stopped)
+        crew.on_drain = server.drain
         if not await _start(server, asked_to_stop):
             return
     if listener is None:
@@ -158,6 +159,31 @@ async def _answer(server: Server, listener: socket.socket | None, crew: Crew | N
             stops.append(loop.run_in_executor(None, grpc.stop, REQUESTS_S))
         # A call that hangs in its thread does not keep the rest from being stopped.
         await asyncio.wait(stops, timeout=REQUESTS_S + _ABORT_S)
+
+
+def _stop_signals(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Event, asyncio.Event]:
+    """Return what the first and the second signal to stop set."""
+    stopped, at_once = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        if stopped.is_set():
+            at_once.set()
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopped, at_once
+
+
+async def _drained(
+    server: Server, seconds: float, stopped: asyncio.Event, at_once: asyncio.Event
+) -> None:
+    """Return once the server is to end: ``seconds`` after it was asked to, if it was ready."""
+    await stopped.wait()
+    if seconds and server.engine.is_ready():
+        server.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(at_once.wait(), seconds)
 
 
 async def _start(server: Server, asked_to_stop: asyncio.Future[Any]) -> bool:

@@ -71,6 +71,13 @@ class ListenSettings(Config):
         description="Requests in flight, by HTTP and by gRPC each; beyond them clients get 503, "
         "by gRPC RESOURCE_EXHAUSTED.",
     )
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=600,
+        description="Seconds that requests are still taken when the server is asked to stop; "
+        "meanwhile its probes say that it is not ready, so that a load balancer sends no more.",
+    )
     monitoring_config_file: Path | None = Field(
         None,
         description="TensorFlow Serving's MonitoringConfig, as text: one more path of its "
@@ -130,6 +137,11 @@ class VersionSettings(Config):
     servable_versions_always_present: bool = Field(
         False, description="Keep the last version when its folder is gone."
     )
+    fleet_folder: Path | None = Field(
+        None,
+        description="Folder that several servers of the same models share: a new version answers "
+        "in all of them from one moment on. Their clocks must agree.",
+    )
     preserve_resources: bool = Field(
         False,
         description="Unload a version before the next is loaded, where memory holds one only; the "
@@ -177,4 +189,13 @@ class ServerSettings(ListenSettings, RunSettings, VersionSettings):
                 raise ValueError(f"`{name}` goes with `model_base_path`; the file has its own.")
         if self.log_policy is not None and self.log_folder is None:
             raise ValueError("`log_policy` says how to log; give `log_folder`, or leave it out.")
+        return self
+
+    @model_validator(mode="after")
+    def _a_fleet_keeps_what_answers(self) -> Self:
+        if self.fleet_folder is not None and self.preserve_resources:
+            raise ValueError(
+                "`fleet_folder` keeps a version until all servers have the next, which "
+                "`preserve_resources` unloads first; leave out one of them."
+            )
         return self

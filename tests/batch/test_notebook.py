@@ -9,6 +9,7 @@ import pytest
 from agiwb import RunConfig, run_notebook
 from agiwb.cli import main
 from agiwb.errors import NotebookError
+from agiwb.history.reproduction import judge, run_again
 from agiwb.runs.store import open_store
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,13 @@ def test_a_step_inside_a_notebook_is_its_result_with_the_notebook_as_parent(
     second = run_notebook(RunConfig(notebook=path))
     assert second.run.id != first.run.id
     assert second.results == first.results  # the model was not trained again
+
+    job = run_again(first.run.id)
+    job.wait()
+    made = judge(first.run.id, job)
+    assert job.record().results["train"] != first.results["train"]  # type: ignore[attr-defined]
+    assert made.verdict in {"identical", "same results"}, made.sentence()
+    assert "train test_accuracy" in [one.name for one in made.metrics]
 
 
 def test_a_failing_cell_is_named_and_the_rest_is_kept(

@@ -7,6 +7,7 @@ import pytest
 
 from agiwb.compression.candidate import Candidate
 from agiwb.compression.frontier import front, ties
+from agiwb.errors import WorkError
 from agiwb.statistics import Interval
 from tests.compression.rows import BASELINE_ROW as BASELINE
 from tests.compression.rows import row as candidate
@@ -58,6 +59,14 @@ def test_what_is_compared_with_need_not_be_usable():
 
 def test_of_nothing_usable_there_is_no_front():
     assert front([Candidate(name="baseline", reason="no")]) == frozenset()
+
+
+def test_latencies_of_two_kinds_of_machine_are_never_compared():
+    here, there = (candidate(name, 0.97, 300, hardware=name) for name in ("here", "there"))
+    with pytest.raises(WorkError, match="timed on 2 kinds of machine"):
+        front([here, there])
+    baseline = candidate("baseline", 0.97, 1000, hardware="here")
+    assert front([baseline, here]) == {"here"}
 
 
 def right(wrong: range) -> np.ndarray:

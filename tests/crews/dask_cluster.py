@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,11 +26,21 @@ _START_S = 60
 class Cluster:
     """Scheduler and workers; whoever starts a cluster stops it."""
 
-    def __init__(self, folder: Path, security: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, security: dict[str, str] | None = None, history: Path | None = None
+    ) -> None:
+        """Start the scheduler.
+
+        Args:
+            folder: Is made, with a folder for each process.
+            security: Dask's settings for TLS, as environment variables.
+            history: A database without runs, for each worker a copy: making its tables takes long.
+        """
         self.folder = folder
+        self._history = history
         self._security = security or {}
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
-        self._port = _free_port()
+        self._port = free_port()
         self.address = f"{'tls' if security else 'tcp'}://127.0.0.1:{self._port}"
         self.start_scheduler()
 
@@ -41,6 +52,9 @@ class Cluster:
 
     def add_worker(self, name: str, *words: str, nanny: bool = False) -> None:
         """Start a worker with one thread."""
+        if self._history is not None:
+            self.workspace(name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(self._history, self.workspace(name))
         more = ["--nanny" if nanny else "--no-nanny", "--no-dashboard", "--nthreads", "1"]
         given = ["worker", self.address, "--name", name, *more, *words]
         self._workers[name] = self._start(name, [*given, "--local-directory", "scratch"])
@@ -49,9 +63,9 @@ class Cluster:
         """Return the workspace of a worker."""
         return self.folder / worker / "workspace"
 
-    def kill_worker(self, name: str) -> None:
-        """Kill a worker at once."""
-        self._workers[name].kill()
+    def kill_worker(self, name: str, by: signal.Signals = signal.SIGKILL) -> None:
+        """Kill a worker at once, or have it close itself."""
+        self._workers[name].send_signal(by)
         self._workers[name].wait()
 
     def kill_scheduler(self) -> None:
@@ -76,10 +90,9 @@ class Cluster:
 
     def stop(self) -> None:
         """End all processes."""
-        processes = [*self._workers.values(), self._scheduler]
-        for process in processes:
+        for process in (*self._workers.values(), self._scheduler):
+            # One after the other: a worker that is closed by both may never end.
             process.send_signal(signal.SIGTERM)
-        for process in processes:
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -108,10 +121,13 @@ class Cluster:
 
 @contextlib.contextmanager
 def running_cluster(
-    folder: Path, *names: str, security: dict[str, str] | None = None
+    folder: Path,
+    *names: str,
+    security: dict[str, str] | None = None,
+    history: Path | None = None,
 ) -> Iterator[Cluster]:
     """Yield a cluster with these workers."""
-    cluster = Cluster(folder, security)
+    cluster = Cluster(folder, security, history)
     try:
         for name in names:
             cluster.add_worker(name)
@@ -120,7 +136,8 @@ def running_cluster(
         cluster.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

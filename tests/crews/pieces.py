@@ -12,11 +12,11 @@ from agiwb.crews.crew import Line
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of work: it notes its beginning and its end in ``notes``, and takes ``seconds``."""
+    """A piece of work: it notes its beginning and its end, and waits in between for a file."""
 
     name: str
     notes: Path
-    seconds: float = 0.0
+    gate: Path | None = None
 
 
 def get_ready() -> None:
@@ -24,14 +24,14 @@ def get_ready() -> None:
 
 
 def work(piece: Piece, line: Line) -> str:
-    """Return the workspace it was done with; halfway it asks, and wants its own name back."""
+    """Return the workspace it was done with; it asks, and wants its own name back."""
     with piece.notes.open("a") as notes:
         notes.write(f"begin {piece.name} {os.getpid()}\n")
     line.tell(piece.name)
-    time.sleep(piece.seconds / 2)
+    while piece.gate is not None and not piece.gate.exists():
+        time.sleep(0.02)
     for number in range(3):
         assert line.ask((piece.name, number)) == f"{piece.name} {number}"
-    time.sleep(piece.seconds / 2)
     with piece.notes.open("a") as notes:
         notes.write(f"end {piece.name}\n")
     return os.environ["AGIWB_WORKSPACE"]

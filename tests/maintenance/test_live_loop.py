@@ -35,6 +35,7 @@ from agiwb.maintenance.maintain import maintain
 from agiwb.maintenance.maintain_config import MaintainConfig
 from agiwb.runs.store import open_store
 from agiwb.serving.detached import DetachedServer, serve_detached
+from agiwb.serving.rollout.store import RolloutStore
 from agiwb.serving.serve import ServeConfig
 from tests.maintenance.clients import Clients
 from tests.maintenance.versions import sabotage
@@ -182,7 +183,11 @@ def break_the_champion(server: DetachedServer, clients: Clients, folder: Path) -
 
 
 def test_drift_is_told_learnt_and_promoted_and_a_sabotage_is_rolled_back(
-    server: DetachedServer, seen: Alerting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: DetachedServer,
+    seen: Alerting,
+    workspace: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     clients = Clients(server.endpoint().url, MODEL)
     with clients.asking():
@@ -202,9 +207,10 @@ def test_drift_is_told_learnt_and_promoted_and_a_sabotage_is_rolled_back(
     decision = next(event for event in events if event.action == "roll_back")
     assert (decision.who, decision.version) == (GUARD, str(broken))
     assert decision.why.startswith(f"Version {broken} ")
-    on_the_server = [event for event in events if event.where == "server"]
-    assert {"shadow", "canary", "promote"} <= {event.action for event in on_the_server}
-    flip = next(event for event in on_the_server if event.why == decision.why)
+    assert {event.where for event in events} == {"ledger"}  # which all changes carried out
+    carried_out = RolloutStore(workspace / "serving" / MODEL).ledger(last=1_000)
+    assert {"shadow", "canary", "promote"} <= {change.action for change in carried_out}
+    flip = next(change for change in carried_out if change.why == decision.why)
     took = datetime.fromisoformat(flip.time) - datetime.fromisoformat(decision.time)
     assert took.total_seconds() >= 0
     with capsys.disabled():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agiwb.errors import NotFoundError
-from agiwb.monitoring.dashboard import Asked, logged_models, read_dashboard, what_is_offered
-from agiwb.monitoring.log import roll
+from agiwb.monitoring.dashboard import Asked, read_dashboard, what_is_offered
+from agiwb.monitoring.log import logged_models, roll
 from agiwb.serving.prediction_log.compaction import compact
 from tests.serving.prediction_log.logged_predictions import prediction, write
 

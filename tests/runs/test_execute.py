@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from agiwb.config import Config
 from agiwb.errors import (
@@ -29,6 +30,7 @@ from agiwb.runs.record import Record
 from agiwb.runs.registry import StepEntry
 from agiwb.runs.step import Step, step
 from agiwb.runs.store import open_store
+from agiwb.runs.tracking_address import tracking_address
 
 pytestmark = pytest.mark.slow
 
@@ -247,14 +249,14 @@ def test_a_run_that_nobody_knows_is_not_opened_again(workspace: Path) -> None:
     with pytest.raises(CancelledError):
         count(CountConfig(fail="interrupt"), listener=quiet)
     (run,) = open_store().summaries()
-    other = MlflowStore(workspace, f"sqlite:///{workspace / 'other.db'}")
+    other = MlflowStore(workspace, SecretStr(f"sqlite:///{workspace / 'other.db'}"))
     with pytest.raises(NotFoundError, match="The history does not know run"):
         other.reopen(run.id)
 
 
 def test_the_points_of_a_curve_reach_the_history(workspace: Path) -> None:
     record = count(CountConfig(upto=5), listener=quiet)
-    client = open_client(workspace, f"sqlite:///{workspace / 'mlflow.db'}")
+    client = open_client(workspace, tracking_address(None, workspace))
     points = client.get_metric_history(record.run.id, "count")
     assert [(point.step, point.value) for point in points] == [(n, n) for n in range(1, 6)]
     assert client.get_run(record.run.id).data.metrics["test_count"] == 5
@@ -285,7 +287,7 @@ def test_a_lost_run_that_the_history_does_not_know_stops_no_command(workspace: P
     status = folder.read()
     assert status is not None
     folder.write(status.model_copy(update={"state": "running", "process_started_at": 0.0}))
-    other = MlflowStore(workspace, f"sqlite:///{workspace / 'other.db'}")
+    other = MlflowStore(workspace, SecretStr(f"sqlite:///{workspace / 'other.db'}"))
     assert other.close_lost() == []
     status = folder.read()
     assert status is not None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agiwb.compression.advisor import Scheme
 from agiwb.compression.pruning import FineTuning
 from agiwb.compression.recipe import Recipe
 from agiwb.compression.stages import word
@@ -42,6 +43,7 @@ class Material:
         calibration_samples: Training examples that 8-bit files calibrate on.
         calibration_seed: With which they are drawn.
         threads: Of TensorFlow; sums in another order round differently.
+        scheme: How ONNX files compute in 8 bits, whatever machine makes them.
     """
 
     model: Path
@@ -52,6 +54,7 @@ class Material:
     calibration_samples: int
     calibration_seed: int
     threads: int
+    scheme: Scheme
 
     def stages_key(self, recipe: Recipe, seed: int) -> str:
         """Return the digest of all that decides the Keras model after the recipe's training."""
@@ -64,7 +67,7 @@ class Material:
             "trained": self._trained_from(recipe, seed),
             "form": _plain(form) if form else None,
             "calibration": [self.calibration_samples, self.calibration_seed] if form else None,
-            "processor": _processor() if recipe.runtime == "onnx" else None,
+            "processor": str(self.scheme) if recipe.runtime == "onnx" else None,
         }
         return _digest(decisive)
 
@@ -140,14 +143,6 @@ def candidate_code() -> str:
             digest.update(path.relative_to(PACKAGE_FOLDER).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-@functools.cache
-def _processor() -> str:
-    """Return the 8-bit scheme that suits this processor: ONNX files are made to it."""
-    from agiwb.compression.advisor import choose_scheme, read_processor
-
-    return str(choose_scheme(read_processor()).scheme)
 
 
 def _plain(stage: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from agiwb.compression.trials.assignment import Assignment
 from agiwb.compression.trials.cache import Cache, Parcel
 from agiwb.compression.trials.shared_data import share
-from agiwb.crews.dask_crew import Luggage
+from agiwb.crews.crew import Ending
+from agiwb.crews.luggage import Luggage
 from agiwb.errors import WorkError
 from agiwb.runs.files import sha256_of_file, write_atomic
 
@@ -54,15 +55,16 @@ class CandidateLuggage(Luggage):
             cache.unpack(self.known)
         return self.argument.elsewhere(model, arrays, cache)
 
-    def send_back(self, argument: Assignment) -> list[Parcel]:
+    def send_back(self, argument: Assignment, ending: Ending) -> list[Parcel]:
         """Return all stages that were trained, and the candidate if it was made."""
         parcels = map(argument.cache.pack, (*argument.stages_keys, argument.key))
         return [parcel for parcel in parcels if parcel]
 
-    def unpack(self, brought: list[Parcel] | None) -> None:
+    def unpack(self, ending: Ending, brought: list[Parcel] | None) -> Ending:
         """Keep what was made."""
         for parcel in brought or ():
             self.argument.cache.unpack(parcel)
+        return ending
 
     def _shared_data(self, folder: Path) -> Path:
         from agiwb.datasets.registry import load_arrays_of_classes

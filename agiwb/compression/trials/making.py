@@ -169,7 +169,7 @@ def _write(
         samples = calibration_samples(
             data.train.features, material.calibration_samples, material.calibration_seed
         )
-        file = write_deployable(model, recipe, samples, draft, data.classes)
+        file = write_deployable(model, recipe, samples, draft, data.classes, material.scheme)
         seconds = facts["seconds"] + time.monotonic() - began
         gate = pass_gate(file, data.validation, data.test, draft)
         store_source_answers(_source_of(file, recipe, model, plain), data.validation, draft)

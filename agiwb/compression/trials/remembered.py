@@ -8,9 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import platform
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from agiwb.compression.advisor import read_processor
+from agiwb.compression.hardware import read_hardware
 from agiwb.compression.timing import LatencyProtocol, TimingReport, measure_latency
 from agiwb.compression.trials.assignment import candidate_code, decisive_packages
 from agiwb.compression.trials.cache import Cache
@@ -61,24 +59,8 @@ class RememberedLatency:
         report = measure_latency(files, baseline, examples, protocol, progress)
         with self.cache.draft() as draft:
             (draft / _REPORT_FILE).write_bytes(adapter.dump_json(report))
-            self.cache.keep(key, draft, {"hardware": hardware()})
+            self.cache.keep(key, draft, {"hardware": str(report.hardware)})
         return report
-
-
-def hardware() -> dict[str, Any]:
-    """Return what of this machine decides a latency: processor, its abilities, its cores."""
-    try:
-        described = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-    except OSError:
-        described = ""
-    model = re.search(r"^model name\s*:\s*(.*)$", described, re.MULTILINE)
-    return {
-        "processor": model[1] if model else platform.processor(),
-        "abilities": sorted(read_processor().flags),
-        "cores": [os.cpu_count(), len(os.sched_getaffinity(0))],
-        "host": platform.node(),
-        "system": platform.platform(),
-    }
 
 
 def _key(
@@ -89,7 +71,7 @@ def _key(
         "baseline": baseline,
         "examples": hashlib.sha256(examples.tobytes()).hexdigest(),
         "protocol": dataclasses.asdict(protocol),
-        "hardware": hardware(),
+        "hardware": [dataclasses.asdict(read_hardware()), platform.node()],
         "packages": decisive_packages(),
         "python": platform.python_version(),
         "code": candidate_code(),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agiwb.artifacts.resolve import MODEL_FILE, ModelSource
+from agiwb.compression.advisor import choose_scheme, read_processor
 from agiwb.compression.produce import Failure, Product
 from agiwb.compression.pruning import FineTuning
 from agiwb.compression.recipe import Recipe, parse_recipe
@@ -142,6 +143,7 @@ def _material(
         calibration_samples=config.calibration_samples,
         calibration_seed=config.seed,
         threads=config.threads or here,
+        scheme=choose_scheme(read_processor()).scheme,
     )
 
 

@@ -17,6 +17,7 @@ _CORE = (
     "hpa.yaml",
     "pdb.yaml",
     "networkpolicy.yaml",
+    "ingress.yaml",
 )
 
 

@@ -8,7 +8,7 @@ and runs beside each server after compaction (upkeep.py).
 
 from __future__ import annotations
 
-from agiwb.monitoring.log.folder import prediction_folder
+from agiwb.monitoring.log.folder import is_logged, logged_models, prediction_folder
 from agiwb.monitoring.log.joining import LabelledPredictions, join_labels
 from agiwb.monitoring.log.labels import Added, Label, add_labels, label_history
 from agiwb.monitoring.log.predictions import (
@@ -30,8 +30,10 @@ __all__ = [
     "Rolled",
     "Rollups",
     "add_labels",
+    "is_logged",
     "join_labels",
     "label_history",
+    "logged_models",
     "prediction_folder",
     "read_latencies",
     "read_predictions",

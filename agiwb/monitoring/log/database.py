@@ -1,9 +1,15 @@
-"""DuckDB, in memory: it reads our Parquet files, and neither writes any nor asks the network."""
+"""DuckDB, in memory: it reads our Parquet files and writes none.
+
+Of the network it knows nothing: what it reads in the object store is read for it by fsspec.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from agiwb.serving.prediction_log.places import Part
+from agiwb.serving.prediction_log.shared import SharedPart
 
 
 def connect() -> Any:
@@ -12,6 +18,14 @@ def connect() -> Any:
 
     # A reader that is not built in would be downloaded without being asked for.
     return duckdb.connect(config={"autoinstall_known_extensions": "false"})
+
+
+def let_read_shared(connection: Any, parts: Sequence[Part]) -> None:
+    """Have DuckDB read the parts that are in the object store through fsspec."""
+    shared = [part for part in parts if isinstance(part, SharedPart)]
+    if shared and not shared[0].store.is_folder:  # there is one store
+        sizes = {part.path.as_posix(): part.size for part in shared}
+        connection.register_filesystem(shared[0].store.known(sizes))
 
 
 def listed(files: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ are its history.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
@@ -14,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agiwb.errors import InputError, NotFoundError, WorkError
+from agiwb.errors import InputError, NotFoundError, WorkError, WorkspaceError
 from agiwb.monitoring.log.database import connect
+from agiwb.monitoring.log.folder import is_logged, label_places
 from agiwb.monitoring.log.label_file import read_label_file
 from agiwb.monitoring.log.predictions import attempts
 from agiwb.monitoring.log.shards import OnStep, live_shards, lock, merge_shards, write_shard
+from agiwb.monitoring.log.sharing import bring_up_labels
+from agiwb.serving.prediction_log.shared import shared_log
 
 _MOST_SHARDS = 64
 _GROUP_ROWS = 65_536
@@ -79,7 +83,7 @@ def add_labels(
         NotFoundError: Nothing was logged in ``folder``.
         WorkError: The disk is full or fails; nothing was added.
     """
-    if not folder.is_dir():
+    if not is_logged(folder):
         raise NotFoundError(
             f"No predictions have been logged in {folder}, so there is nothing to label.",
             "Serve the model with `agiwb serve` and send it requests first.",
@@ -103,6 +107,7 @@ def add_labels(
             f"The labels for {folder} could not be written: {error.strerror or error}.",
             "None of them was added; free some space and run it again.",
         ) from error
+    _share(folder)
     corrections, repetitions = before
     return Added(len(table), corrections, repetitions, _without_request(folder, table))
 
@@ -147,7 +152,8 @@ def define_labels(connection: Any, folder: Path, known_by: float = math.inf) -> 
     while True:
         try:
             # Read at once: a merged shard may replace these at any moment.
-            tables += [pq.ParquetFile(one.path).read() for one in live_shards(_folder(folder))]
+            shards = live_shards(*label_places(folder))
+            tables += [pq.ParquetFile(one.path).read() for one in shards]
         except FileNotFoundError:
             del tables[1:]
             continue
@@ -156,6 +162,20 @@ def define_labels(connection: Any, folder: Path, known_by: float = math.inf) -> 
     if known_by < math.inf:
         kept = kept.filter(pc.less_equal(kept["received"], known_by))
     connection.register("labels", kept)
+
+
+def _share(folder: Path) -> None:
+    """Bring the labels up to the object store, or leave that to the next who tries."""
+    if (shared := shared_log(folder)) is None:
+        return
+    try:
+        bring_up_labels(folder, shared)
+    except WorkspaceError as error:
+        logging.getLogger("agiwb").warning(
+            "The labels are kept here, but not in the object store yet: they go up with the next "
+            "ones, or when the log is looked after. %s",
+            error,
+        )
 
 
 def _folder(folder: Path) -> Path:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.errors import WorkError
-from agiwb.monitoring.log.database import connect, listed
+from agiwb.monitoring.log.database import connect, let_read_shared, listed
 from agiwb.monitoring.log.tail import tail_of
 from agiwb.serving.prediction_log.examples import Examples, examples_of
 from agiwb.serving.prediction_log.places import Part, day_of
-from agiwb.serving.prediction_log.sources import OpenSegment, open_sources
+from agiwb.serving.prediction_log.sources import open_sources
 from agiwb.serving.prediction_log.window import PredictionWindow
 
 _ATTEMPTS = 20
@@ -136,13 +136,21 @@ def attempts(folder: Path, start: float, end: float) -> Iterator[Any]:
 
     @contextmanager
     def attempt() -> Iterator[Any]:
-        with open_sources(folder) as (segments, parts), connect() as connection:
-            files = _define(connection, segments, parts, start, end)
-            try:
-                yield connection
-            except duckdb.IOException:
-                if all(Path(file).exists() for file in files):
-                    raise
+        for tries_left in reversed(range(_ATTEMPTS)):
+            with open_sources(folder) as (segments, parts), connect() as connection:
+                read = _between(parts, start, end)
+                try:
+                    _define(connection, read, tail_of(segments, start, end))
+                except duckdb.Error:
+                    if not tries_left or all(part.exists() for part in read):
+                        raise
+                    continue
+                try:
+                    yield connection
+                except duckdb.Error:
+                    if all(part.exists() for part in read):
+                        raise
+            return
 
     for _ in range(_ATTEMPTS):
         yield attempt()
@@ -180,28 +188,26 @@ def window_and_places(table: Any) -> tuple[PredictionWindow, NDArray[np.int64], 
     return window, requests, np.arange(len(requests), dtype=np.int64) - firsts
 
 
-def _define(
-    connection: Any,
-    segments: Sequence[OpenSegment],
-    parts: Sequence[Part],
-    start: float,
-    end: float,
-) -> list[str]:
-    """Make the view ``predictions``; return the files in it."""
-    from agiwb.serving.prediction_log.columns import Columns
-
+def _between(parts: Sequence[Part], start: float, end: float) -> list[Part]:
+    """Return the parts that may hold rows of a stretch of time."""
     earliest = "" if math.isinf(start) else day_of(start)
     latest = "9" if math.isinf(end) else day_of(end)
-    files = [str(part.path) for part in parts if earliest <= part.day <= latest]
-    tail = tail_of(segments, start, end)
+    return [part for part in parts if earliest <= part.day <= latest]
+
+
+def _define(connection: Any, parts: Sequence[Part], tail: Any) -> None:
+    """Make the view ``predictions`` of parts and of what is in none."""
+    from agiwb.serving.prediction_log.columns import Columns
+
+    let_read_shared(connection, parts)
     # One without rows has the columns of every request.
     connection.register("tail", tail if tail is not None else Columns().schema.empty_table())
     source = "SELECT * FROM tail"
-    if files:
-        parts_of_it = f"read_parquet({listed(files)}, union_by_name = true, hive_partitioning = 0)"
+    if parts:
+        files = listed([part.address for part in parts])
+        parts_of_it = f"read_parquet({files}, union_by_name = true, hive_partitioning = 0)"
         source = f"SELECT * FROM {parts_of_it} UNION ALL BY NAME {source}"  # noqa: S608  quoted
     connection.sql(source).create_view("predictions")
-    return files
 
 
 def _numbers(examples: Examples) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

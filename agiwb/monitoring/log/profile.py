@@ -185,9 +185,9 @@ def save_profile(folder: Path, profile: Profile) -> Path:
     return path
 
 
-def profiles_in(folder: Path) -> list[Profile]:
-    """Return the newest profile of each form kept below ``folder``, the newest first."""
-    found = [_read(path) for path in folder.glob("*/profile.json")]
+def profiles_in(*folders: Path) -> list[Profile]:
+    """Return the newest profile of each form kept below folders, the newest first."""
+    found = [_read(path) for folder in folders for path in folder.glob("*/profile.json")]
     newest: dict[Form, Profile] = {}
     for profile in sorted(found, key=lambda one: one.created, reverse=True):
         newest.setdefault(profile.form, profile)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from agiwb.errors import NotFoundError, WorkError
 from agiwb.monitoring.log.cell_reading import Wanted, read_cells
 from agiwb.monitoring.log.cells import DAY_S, EVERYTHING, HOUR_S, as_table, count_table
+from agiwb.monitoring.log.folder import rollup_places
 from agiwb.monitoring.log.profile import Form, Profile, profiles_in
-from agiwb.monitoring.log.rolling import fit_missing, rollups_of
+from agiwb.monitoring.log.rolling import fit_missing
 from agiwb.monitoring.log.rollups import Rollups
 from agiwb.monitoring.log.shards import live_shards
 from agiwb.monitoring.log.tail import tables_of, tail_of
@@ -65,14 +66,15 @@ def read_rollups(
         slice_name=slice_name,
     )
     for _ in range(_ATTEMPTS):
-        with open_sources(folder) as (segments, parts):
-            chosen = profile or _newest_profile(folder, segments, parts)
-            found = _files(folder, chosen, segments, parts, (start, end))
-            if found is None:
-                continue
-            files, waiting = found
-            fresh = _count_now(chosen, segments, waiting, (start, end)) if live else None
         try:
+            with open_sources(folder) as (segments, parts):
+                places = rollup_places(folder)
+                chosen = profile or _newest_profile(folder, places, segments, parts)
+                found = _files(places, chosen, segments, parts, (start, end))
+                if found is None:
+                    continue
+                files, waiting = found
+                fresh = _count_now(chosen, segments, waiting, (start, end)) if live else None
             return Rollups(chosen, read_cells(files, fresh, wanted, figures))
         except FileNotFoundError:  # merged meanwhile
             continue
@@ -95,10 +97,13 @@ def _spans(start: float, end: float, by: str) -> dict[int, tuple[tuple[float, fl
 
 
 def _newest_profile(
-    folder: Path, segments: Sequence[OpenSegment], parts: Sequence[Part]
+    folder: Path,
+    places: Sequence[Path],
+    segments: Sequence[OpenSegment],
+    parts: Sequence[Part],
 ) -> Profile:
     """Return the profile that was made last; of a log that was never rolled up, one for now."""
-    kept = profiles_in(rollups_of(folder))
+    kept = profiles_in(*places)
     if kept:
         return kept[0]
     made: dict[Form, Profile] = {}
@@ -114,7 +119,7 @@ def _newest_profile(
 
 
 def _files(
-    folder: Path,
+    places: Sequence[Path],
     profile: Profile,
     segments: Sequence[OpenSegment],
     parts: Sequence[Part],
@@ -128,11 +133,12 @@ def _files(
     open_ids = {(segment.identifier, segment.covered) for segment in segments}
     files: list[str] = []
     rolled: set[tuple[str, str]] = set()
-    for path in sorted((rollups_of(folder) / profile.identifier).glob("day=*")):
-        day = path.name.removeprefix("day=")
+    folders = [place / profile.identifier for place in places]
+    for name in sorted({path.name for folder in folders for path in folder.glob("day=*")}):
+        day = name.removeprefix("day=")
         if not _is_between(day, between):
             continue
-        for shard in live_shards(path):
+        for shard in live_shards(*(folder / name for folder in folders)):
             files.append(str(shard.path))
             rolled |= {(day, name) for name in shard.sources}
     for day, name in rolled - listed:

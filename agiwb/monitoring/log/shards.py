@@ -39,9 +39,13 @@ class Shard:
     sources: frozenset[str]
 
 
-def live_shards(folder: Path) -> list[Shard]:
-    """Return the shards in ``folder`` that no other one replaces, by name; none if it is absent."""
-    shards = list(_shards(folder))
+def live_shards(*folders: Path) -> list[Shard]:
+    """Return the shards in folders that no other one replaces, by name; none if they are absent.
+
+    A shard that is in several of them is the same one.
+    """
+    found = {shard.path.name: shard for folder in reversed(folders) for shard in _shards(folder)}
+    shards = [shard for _, shard in sorted(found.items())]
     covered = {name for shard in shards for name in shard.covers}
     return [shard for shard in shards if shard.path.name not in covered]
 
@@ -110,7 +114,8 @@ def merge_shards(
         folder / f"merged-{secrets.token_hex(8)}.parquet",
         merged,
         sources=sorted({name for shard in shards for name in shard.sources}),
-        covers=[shard.path.name for shard in shards],
+        # With what those replaced: elsewhere they may never have been seen.
+        covers=sorted({name for shard in shards for name in (shard.path.name, *shard.covers)}),
         group_rows=group_rows,
         on_step=on_step,
     )

@@ -42,10 +42,8 @@ def tail_of(
 
 def tables_of(part: Part) -> Iterator[Any]:
     """Yield a part's row groups as ``pyarrow.Table``; none if the part was deleted."""
-    import pyarrow.parquet as pq
-
     try:
-        file = pq.ParquetFile(part.path)
+        file = part.open()
     except FileNotFoundError:
         return
     with file:

@@ -47,7 +47,7 @@ class Health:
         """
         catalogue = self._engine.catalogue
         if request.service in _SERVICES:
-            serving = not self._engine.waiting_models()
+            serving = self._engine.is_ready()
         elif any(model.name == request.service for model in catalogue.models()):
             serving = bool(catalogue.available(request.service))
         else:

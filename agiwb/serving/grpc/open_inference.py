@@ -59,7 +59,7 @@ class OpenInference:
         return _message("ServerLiveResponse")(live=True)
 
     def _ready(self, request: Any, caller: Caller) -> Any:
-        return _message("ServerReadyResponse")(ready=not self._engine.waiting_models())
+        return _message("ServerReadyResponse")(ready=self._engine.is_ready())
 
     def _server(self, request: Any, caller: Caller) -> Any:
         return _message("ServerMetadataResponse")(name="agiwb", version=__version__)

@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 LOCK_NAME = ".compaction.lock"
 DRAFT_SUFFIX = ".tmp"
@@ -34,6 +35,21 @@ class Part:
     path: Path
     day: str
     ids: frozenset[str]
+
+    @property
+    def address(self) -> str:
+        """What DuckDB calls the file."""
+        return str(self.path)
+
+    def open(self) -> Any:
+        """Return its ``ParquetFile``; raise FileNotFoundError if it was deleted."""
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(self.path)
+
+    def exists(self) -> bool:
+        """Return whether it was not deleted."""
+        return self.path.exists()
 
 
 def folder_of(predictions: Path, model: str) -> Path:
@@ -64,13 +80,14 @@ def part_name(ids: list[str]) -> str:
 
 def parts_in(folder: Path) -> list[Part]:
     """Return the complete parts in ``folder``, by day."""
-    found = []
-    for path in sorted(folder.glob("day=*/part-*.parquet")):
-        part, day = _PART.fullmatch(path.name), _DAY.fullmatch(path.parent.name)
-        if part and day:
-            ids = frozenset(part["ids"][1:].split("-"))
-            found.append(Part(path, day[1], ids))
-    return found
+    found = map(part_at, sorted(folder.glob("day=*/part-*.parquet")))
+    return [part for part in found if part]
+
+
+def part_at(path: Path) -> Part | None:
+    """Return the part that a path, which need not be of a file here, names; None if it is none."""
+    part, day = _PART.fullmatch(path.name), _DAY.fullmatch(path.parent.name)
+    return Part(path, day[1], frozenset(part["ids"][1:].split("-"))) if part and day else None
 
 
 def day_of(time: float) -> str:

@@ -120,10 +120,8 @@ def _read_segment(
 
 def _row_groups(part: Part) -> Iterator[tuple[float, _RowGroup]]:
     """Yield the row groups with the time of their newest row; none if the part was deleted."""
-    import pyarrow.parquet as pq
-
     try:
-        file = pq.ParquetFile(part.path)
+        file = part.open()
     except FileNotFoundError:
         return
     time_column = file.schema_arrow.get_field_index("time")

@@ -107,9 +107,7 @@ def _find_in_part(part: Part, request_id: str) -> Prediction | None:
 
 def _open(part: Part) -> Any:
     """Return the part's ``ParquetFile``, or None if it was deleted."""
-    import pyarrow.parquet as pq
-
     try:
-        return pq.ParquetFile(part.path)
+        return part.open()
     except FileNotFoundError:
         return None

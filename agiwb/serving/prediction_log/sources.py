@@ -20,6 +20,7 @@ from agiwb.serving.prediction_log.payload import FORMAT, decode_prediction, form
 from agiwb.serving.prediction_log.places import Part, day_of, id_of, parts_in, segments_in
 from agiwb.serving.prediction_log.prediction import Prediction
 from agiwb.serving.prediction_log.segment import warn_of_damage
+from agiwb.serving.prediction_log.shared import shared_log
 
 _CLOCKS_APART_S = 1.0
 """A file's time is that of the kernel's last tick, and a request's that of its beginning."""
@@ -108,7 +109,7 @@ def open_sources(folder: Path) -> Iterator[tuple[list[OpenSegment], list[Part]]]
                 ) from None
             opened.callback(os.close, descriptor)
             found.append((path, descriptor))
-        parts = parts_in(folder)
+        parts = _parts(folder)
         days: dict[str, set[str]] = {}
         for part in parts:
             for identifier in part.ids:
@@ -118,3 +119,13 @@ def open_sources(folder: Path) -> Iterator[tuple[list[OpenSegment], list[Part]]]
             for path, descriptor in found
         ]
         yield segments, parts
+
+
+def _parts(folder: Path) -> list[Part]:
+    """Return the parts in a folder and those in the object store, each once, by day."""
+    parts = parts_in(folder)
+    if (shared := shared_log(folder)) is None:
+        return parts
+    here = {(part.day, part.path.name) for part in parts}
+    parts += [part for part in shared.parts() if (part.day, part.path.name) not in here]
+    return sorted(parts, key=lambda part: (part.day, part.path.name))

@@ -1,11 +1,14 @@
 """Compaction while a server runs: a child process of low priority, at the start and every hour.
 
 Neither pyarrow's memory nor its work belong in the server's process. Of several servers on one log
-each may try: a file lock lets one work. The child rolls up as well what it has compacted.
+each may try: a file lock lets one work. The child rolls up as well what it has compacted, and
+brings it up to the object store, if there is one: then once more at the end, because nobody may
+come back to this machine's disk.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -14,9 +17,12 @@ import threading
 from pathlib import Path
 
 from agiwb.serving.prediction_log.policy import LogPolicy
+from agiwb.settings import Settings
 
 _EVERY_S = 3600.0
 _LONGEST_S = 3000.0
+_LONGEST_AT_THE_END_S = 4.0
+"""A server may take PROCESS_S to stop; a child that needs longer goes on by itself."""
 _LOWEST_PRIORITY = 19
 _SHOWN_CHARACTERS = 500
 _PROGRAM = "agiwb.monitoring.log.upkeep"
@@ -41,13 +47,15 @@ class Upkeep:
         self._thread.start()
 
     def stop(self) -> None:
-        """Start no more; one that runs is ended, which loses nothing."""
+        """Start no more; one that runs is ended, which loses nothing. The log is closed by now."""
         self._stopping.set()
         with self._starting:  # a child that is being started is there afterwards
             if self._child is not None:
                 self._child.terminate()
         if self._thread.ident is not None:
             self._thread.join()
+            if Settings().artifacts is not None and (folders := self._folders()):
+                self._share_the_rest(folders)
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -78,9 +86,20 @@ class Upkeep:
             return True
         if child.returncode == 0 or self._stopping.is_set():
             return True
-        text = said.decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
-        _warn(text)
-        return "No module named" not in text  # without pyarrow no later try will succeed
+        words = _last_words(said)
+        _warn(words)
+        return "No module named" not in words  # without pyarrow no later try will succeed
+
+    def _share_the_rest(self, folders: list[Path]) -> None:
+        try:
+            child = self._start_child(folders)
+        except OSError as error:
+            _warn(error.strerror or str(error))
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _, said = child.communicate(timeout=_LONGEST_AT_THE_END_S)
+            if child.returncode != 0:
+                _warn(_last_words(said))
 
     def _start_child(self, folders: list[Path]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -99,8 +118,12 @@ class Upkeep:
         )
 
 
+def _last_words(said: bytes) -> str:
+    return said.decode("utf-8", "replace").strip()[-_SHOWN_CHARACTERS:]
+
+
 def _warn(reason: str) -> None:
-    logging.getLogger("agiwb").warning("The prediction log is not compacted: %s", reason)
+    logging.getLogger("agiwb").warning("The prediction log is not looked after: %s", reason)
 
 
 def _lower_priority() -> None:

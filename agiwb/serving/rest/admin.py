@@ -16,7 +16,8 @@
 ===========================================  ==================================================
 
 Every change of a rollout also takes ``why``, for the ledger, and ``revision``, so that it is
-refused (409) if anybody else has changed the rollout since. ``policy`` is ``"all"``,
+refused (409) if anybody else has changed the rollout since; ``decision`` is the revision of the
+model's promotion ledger that it carries out, if it is not decided here. ``policy`` is ``"all"``,
 ``{"latest": N}`` or ``{"specific": [N, ...]}``; paths of models are below the models' root.
 """
 
@@ -181,7 +182,7 @@ class Admin:
             # Else the highest version, or one that was pinned in former times, would answer
             # everybody as soon as it is loaded.
             why = f"version {number} is loaded beside it"
-            self._rollout.promote(model, rollout["champion"], who=who, why=why)
+            self._rollout.pin(model, who=who, why=why)
         self._changes.serve_also(model, number)
         return self._listing()
 
@@ -205,7 +206,12 @@ _WHERE = "The routes are /admin/v1/models[/NAME[/rollout|canary|shadow|promote|r
 
 
 def _decided(decision: Decision, who: str) -> dict[str, Any]:
-    return {"who": who, "why": decision.why, "revision": decision.revision}
+    return {
+        "who": who,
+        "why": decision.why,
+        "revision": decision.revision,
+        "decision": decision.decision,
+    }
 
 
 def _state(state: RolloutState) -> dict[str, Any]:

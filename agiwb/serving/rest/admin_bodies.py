@@ -18,10 +18,11 @@ class AdminBody(BaseModel):
 
 
 class Decision(AdminBody):
-    """Why a change is made, and upon which revision."""
+    """Why a change is made, upon which revision, and which decision of a ledger it carries out."""
 
     why: str = ""
     revision: int | None = None
+    decision: int | None = None
 
 
 class CanaryBody(Decision):

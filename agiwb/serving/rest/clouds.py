@@ -25,11 +25,12 @@ _UNAVAILABLE = 503
 
 
 def health(engine: Engine) -> Response:
-    """Answer 200 if every model has an available version, else 503 and those that have none."""
-    waiting = engine.waiting_models()
-    if not waiting:
-        return Response(200, b'{"status":"ok"}')
-    return Response(_UNAVAILABLE, dump_json({"status": "loading", "models": list(waiting)}))
+    """Answer 200 if the server is to be sent requests, else 503 and why not."""
+    if waiting := engine.waiting_models():
+        return Response(_UNAVAILABLE, dump_json({"status": "loading", "models": list(waiting)}))
+    if hindrance := engine.hindrance():
+        return Response(_UNAVAILABLE, dump_json({"status": "not ready", "reason": hindrance}))
+    return Response(200, b'{"status":"ok"}')
 
 
 async def invoke(engine: Engine, request: Request, route: Route, caller: Caller) -> Response:

@@ -58,8 +58,8 @@ def live(engine: Engine) -> Response:
 
 
 def ready(engine: Engine) -> Response:
-    """Answer whether every model has a version that is available; 400 if not, as specified."""
-    return _readiness(not engine.waiting_models(), {})
+    """Answer whether the server is to be sent requests; 400 if not, as specified."""
+    return _readiness(engine.is_ready(), {})
 
 
 def describe_readiness(engine: Engine, route: Route) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,16 @@ from typing import Any
 from agiwb.errors import WorkspaceError
 from agiwb.serving.rollout.comparison import Comparison
 from agiwb.serving.rollout.guards import Broken, Watch
-from agiwb.serving.rollout.split import Split
-from agiwb.serving.rollout.state import Action, Canary, Change, Guards, RolloutState, Shadow
+from agiwb.serving.rollout.split import Split, Upcoming, split_of
+from agiwb.serving.rollout.state import (
+    Action,
+    Canary,
+    Change,
+    Decided,
+    Guards,
+    RolloutState,
+    Shadow,
+)
 from agiwb.serving.rollout.store import RolloutStore
 from agiwb.serving.status import Code, Refusal
 
@@ -29,10 +38,17 @@ class ModelRollout:
         comparison: Of the shadow; None without one.
     """
 
-    def __init__(self, name: str, base_path: Path, available: Callable[[], Sequence[int]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_path: Path,
+        available: Callable[[], Sequence[int]],
+        lead_s: float = 0.0,
+    ) -> None:
         self.name = name
+        self._lead_s = lead_s
         self.store = RolloutStore(base_path)
-        self.split = Split(name, None)
+        self.split: Split | Upcoming = Split(name, None)
         self.watch: Watch | None = None
         self.comparison: Comparison | None = None
         self._available = available
@@ -65,20 +81,13 @@ class ModelRollout:
             self._apply()
 
     def set_canary(
-        self,
-        version: int,
-        share: float,
-        guards: Guards,
-        *,
-        who: str,
-        why: str,
-        revision: int | None,
+        self, version: int, share: float, guards: Guards, decided: Decided
     ) -> RolloutState:
         """Have ``version`` answer a ``share`` of the clients; 0 ends the canary."""
         with self._changing:
-            state = self._fresh(revision)
+            state = self._fresh(decided.revision)
             if share == 0:
-                return self._change(state, "canary", {"canary": None}, who, why)
+                return self._change(state, "canary", {"canary": None}, decided)
             self._require(version)
             champion = self._champion_beside(state, version)
             if guards.max_disagreement is not None and (
@@ -90,14 +99,13 @@ class ModelRollout:
                     f"Set the shadow of {self.name} to version {version} first.",
                 )
             canary = Canary(version=version, share=share, guards=guards)
-            return self._change(state, "canary", {"canary": canary, "champion": champion}, who, why)
+            update = {"canary": canary, "champion": champion}
+            return self._change(state, "canary", update, decided)
 
-    def set_shadow(
-        self, version: int, share: float, *, who: str, why: str, revision: int | None
-    ) -> RolloutState:
+    def set_shadow(self, version: int, share: float, decided: Decided) -> RolloutState:
         """Have ``version`` answer a ``share`` of the requests once more; 0 ends the shadow."""
         with self._changing:
-            state = self._fresh(revision)
+            state = self._fresh(decided.revision)
             canary = state.canary
             guarded = canary is not None and canary.guards.max_disagreement is not None
             if canary is not None and guarded and (share == 0 or version != canary.version):
@@ -107,19 +115,17 @@ class ModelRollout:
                     "End the canary, or set it without that guard, first.",
                 )
             if share == 0:
-                return self._change(state, "shadow", {"shadow": None}, who, why)
+                return self._change(state, "shadow", {"shadow": None}, decided)
             self._require(version)
             update: dict[str, Any] = {"shadow": Shadow(version=version, share=share)}
             if version == state.champion_among(self._available()):  # it is to answer nobody
                 update["champion"] = self._champion_beside(state, version)
-            return self._change(state, "shadow", update, who, why)
+            return self._change(state, "shadow", update, decided)
 
-    def promote(
-        self, version: int | None, *, who: str, why: str, revision: int | None
-    ) -> RolloutState:
+    def promote(self, version: int | None, decided: Decided) -> RolloutState:
         """Make ``version``, by default the challenger, the champion; canary and shadow end."""
         with self._changing:
-            state = self._fresh(revision)
+            state = self._fresh(decided.revision)
             chosen = state.canary.version if version is None and state.canary else version
             if chosen is None:
                 raise Refusal(
@@ -132,16 +138,15 @@ class ModelRollout:
             ends = {"canary": None, "shadow": None, "champion": chosen}
             if before != chosen:
                 ends["previous"] = before
-            return self._change(state, "promote", ends, who, why, self._evidence())
+            return self._change(state, "promote", ends, decided, self._evidence())
 
-    def roll_back(self, *, who: str, why: str, revision: int | None) -> RolloutState:
+    def roll_back(self, decided: Decided) -> RolloutState:
         """End the canary, or else return to the champion before the last promotion."""
         with self._changing:
-            state = self._fresh(revision)
+            state = self._fresh(decided.revision)
             if state.canary is not None:
-                return self._change(
-                    state, "roll_back", {"canary": None}, who, why, self._evidence()
-                )
+                ends = {"canary": None}
+                return self._change(state, "roll_back", ends, decided, self._evidence())
             if state.previous is None:
                 raise Refusal(
                     Code.FAILED_PRECONDITION,
@@ -150,14 +155,21 @@ class ModelRollout:
                 )
             self._require(state.previous)
             back = {"champion": state.previous, "previous": None, "shadow": None}
-            return self._change(state, "roll_back", back, who, why, self._evidence())
+            return self._change(state, "roll_back", back, decided, self._evidence())
 
-    def unpin(self, *, who: str, why: str, revision: int | None) -> RolloutState:
+    def pin(self, decided: Decided) -> RolloutState:
+        """Have the version that answers go on answering, whatever else is loaded."""
+        with self._changing:
+            state = self._fresh(decided.revision)
+            answers = state.champion_among(self._available())
+            return self._change(state, "pin", {"champion": answers}, decided)
+
+    def unpin(self, decided: Decided) -> RolloutState:
         """Serve the highest version again, as without a rollout; canary and shadow end."""
         with self._changing:
-            state = self._fresh(revision)
+            state = self._fresh(decided.revision)
             none = dict.fromkeys(("champion", "previous", "canary", "shadow"))
-            return self._change(state, "unpin", none, who, why)
+            return self._change(state, "unpin", none, decided)
 
     def judge(self) -> Broken | None:
         """Roll back if a guard is broken, and return which.
@@ -175,9 +187,11 @@ class ModelRollout:
             before = self._state
             self._state = before.model_copy(update={"canary": None})
             self._apply()
-            who, evidence = f"guard {broken.guard}", {**self._evidence(), **broken.evidence}
+            decided = Decided(who=f"guard {broken.guard}", why=broken.problem)
+            evidence = {**self._evidence(), **broken.evidence}
             try:
-                self._change(before, "roll_back", {"canary": None}, who, broken.problem, evidence)
+                update = {"canary": None}
+                self._change(before, "roll_back", update, decided, evidence, at_once=True)
             except (Refusal, WorkspaceError) as error:
                 _log.error("The roll-back of %s is not on disk: %s", self.name, error)
         return broken
@@ -217,23 +231,26 @@ class ModelRollout:
         state: RolloutState,
         action: Action,
         update: dict[str, Any],
-        who: str,
-        why: str,
+        decided: Decided,
         evidence: dict[str, Any] | None = None,
+        *,
+        at_once: bool = False,
     ) -> RolloutState:
         """Write what follows ``state``, then act on it."""
         following = state.model_copy(update={**update, "revision": state.revision + 1})
         change = Change(
             revision=following.revision,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            who=who,
+            who=decided.who,
             action=action,
             before=state.roles(),
             after=following.roles(),
-            why=why,
+            why=decided.why,
+            decision=decided.decision,
             evidence=evidence or {},
         )
-        following = following.model_copy(update={"last_change": change})
+        in_force_at = time.time() + self._lead_s if self._lead_s and not at_once else 0.0
+        following = following.model_copy(update={"last_change": change, "in_force_at": in_force_at})
         self.store.swap(state.revision, following)
         self._stamp = self.store.stamp()
         self._state = following
@@ -242,13 +259,9 @@ class ModelRollout:
 
     def _apply(self) -> None:
         """Have split, watch and comparison follow the state, as far as its versions are loaded."""
-        state, available = self._state, self._available()
-        champion = state.champion if state.champion in available else None
+        state = self._state
+        self.split = split_of(self.name, state, self._available())
         canary, shadow = state.canary, state.shadow
-        if canary is None or canary.version not in available:
-            self.split = Split(self.name, champion)
-        else:
-            self.split = Split(self.name, champion, canary.version, canary.share)
         if canary is None:
             self.watch = None
         elif self.watch is None or self.watch.canary != canary:

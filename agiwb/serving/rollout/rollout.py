@@ -16,7 +16,7 @@ from agiwb.serving.rollout.guards import LOOK_EVERY, Broken
 from agiwb.serving.rollout.model_rollout import ModelRollout
 from agiwb.serving.rollout.shadowing import AskedVersion, Compared, ShadowRunner
 from agiwb.serving.rollout.split import LATEST, Choice
-from agiwb.serving.rollout.state import Guards, RolloutState
+from agiwb.serving.rollout.state import Decided, Guards, RolloutState
 from agiwb.serving.status import Code, Refusal
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class Rollout:
     The state is in ``.rollout.json`` beside the versions, and each change in the ledger
     ``.rollout.jsonl``. ``choose``, ``observe`` and ``offer`` are for every request: they take
     microseconds, and neither wait nor fail. Every change takes ``who`` decided and ``why``, for the
-    ledger, and the ``revision`` it was decided upon, if it is to be refused after any other change.
+    ledger, and the ``revision`` it was decided upon, if it is to be refused after any other change;
+    ``decision`` is the revision of the model's promotion ledger that it carries out, if it does.
 
     Raises (of every change):
         Refusal: NOT_FOUND, no such model or version is loaded; FAILED_PRECONDITION, it is not
@@ -61,6 +62,7 @@ class Rollout:
         on_rollback: Callable[[str, Broken], None] | None = None,
         on_compared: Compared | None = None,
         tick_s: float = 1.0,
+        lead_s: float = 0.0,
     ) -> None:
         """Hold the rollouts of the models of ``catalogue``.
 
@@ -69,10 +71,12 @@ class Rollout:
             on_rollback: Told of the model and of what was broken after a roll-back by a guard.
             on_compared: Told of model, shadow version, rows compared and rows disagreeing.
             tick_s: How often the state's files and the loaded versions are looked at.
+            lead_s: Seconds from a change to its effect, longer than a tick, where other servers
+                follow the same files; a guard's roll-back takes effect at once all the same.
         """
         self._catalogue = catalogue
         self._on_rollback = on_rollback
-        self._tick_s = tick_s
+        self._tick_s, self._lead_s = tick_s, lead_s
         self._models: dict[str, ModelRollout] = {}
         self._shadows = ShadowRunner(catalogue.lease, self._compared)
         self._on_compared = on_compared
@@ -173,10 +177,11 @@ class Rollout:
         who: str = _OPERATOR,
         why: str = "",
         revision: int | None = None,
+        decision: int | None = None,
     ) -> RolloutState:
         """Have ``version`` answer a ``share`` (0..1) of the clients; a share of 0 ends that."""
-        rollout = self._of(model)
-        return rollout.set_canary(version, share, guards, who=who, why=why, revision=revision)
+        decided = Decided(who=who, why=why, revision=revision, decision=decision)
+        return self._of(model).set_canary(version, share, guards, decided)
 
     def set_shadow(
         self,
@@ -187,9 +192,11 @@ class Rollout:
         who: str = _OPERATOR,
         why: str = "",
         revision: int | None = None,
+        decision: int | None = None,
     ) -> RolloutState:
         """Have ``version`` answer a ``share`` (0..1) of the requests to nobody; 0 ends that."""
-        return self._of(model).set_shadow(version, share, who=who, why=why, revision=revision)
+        decided = Decided(who=who, why=why, revision=revision, decision=decision)
+        return self._of(model).set_shadow(version, share, decided)
 
     def promote(
         self,
@@ -199,21 +206,41 @@ class Rollout:
         who: str = _OPERATOR,
         why: str = "",
         revision: int | None = None,
+        decision: int | None = None,
     ) -> RolloutState:
         """Have ``version``, by default the challenger, answer every client."""
-        return self._of(model).promote(version, who=who, why=why, revision=revision)
+        decided = Decided(who=who, why=why, revision=revision, decision=decision)
+        return self._of(model).promote(version, decided)
 
     def roll_back(
-        self, model: str, *, who: str = _OPERATOR, why: str = "", revision: int | None = None
+        self,
+        model: str,
+        *,
+        who: str = _OPERATOR,
+        why: str = "",
+        revision: int | None = None,
+        decision: int | None = None,
     ) -> RolloutState:
         """End the canary; without one, undo the last promotion."""
-        return self._of(model).roll_back(who=who, why=why, revision=revision)
+        decided = Decided(who=who, why=why, revision=revision, decision=decision)
+        return self._of(model).roll_back(decided)
+
+    def pin(self, model: str, *, who: str = _OPERATOR, why: str = "") -> RolloutState:
+        """Have the version that answers go on answering, whatever else is loaded."""
+        return self._of(model).pin(Decided(who=who, why=why))
 
     def unpin(
-        self, model: str, *, who: str = _OPERATOR, why: str = "", revision: int | None = None
+        self,
+        model: str,
+        *,
+        who: str = _OPERATOR,
+        why: str = "",
+        revision: int | None = None,
+        decision: int | None = None,
     ) -> RolloutState:
         """Have the highest version answer again, as without a rollout."""
-        return self._of(model).unpin(who=who, why=why, revision=revision)
+        decided = Decided(who=who, why=why, revision=revision, decision=decision)
+        return self._of(model).unpin(decided)
 
     def shares(self, model: str) -> dict[int, float]:
         """Return the share of the clients that each version answers; empty without a canary."""
@@ -261,7 +288,7 @@ class Rollout:
         return rollout
 
     def _open(self, name: str, base_path: Path) -> ModelRollout:
-        return ModelRollout(name, base_path, lambda: self._catalogue.available(name))
+        return ModelRollout(name, base_path, lambda: self._catalogue.available(name), self._lead_s)
 
     def _watch(self) -> None:
         while not self._stopping:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Literal, NamedTuple
+
+from agiwb.serving.rollout.state import RolloutState
 
 _HASH_BYTES = 8
 _HASHES = 1 << (8 * _HASH_BYTES)
@@ -48,3 +52,37 @@ class Split:
             key.encode(errors="surrogatepass"), digest_size=_HASH_BYTES, salt=self._salt
         ).digest()
         return self._challenger if int.from_bytes(digest, "big") < self._below else self._champion
+
+
+class Upcoming:
+    """A split that takes another's place at a moment which all servers of a fleet know.
+
+    Immutable but for the clock, so any thread may ask.
+    """
+
+    __slots__ = ("_after", "_at", "_before")
+
+    def __init__(self, before: Split, after: Split, at: float) -> None:
+        """Have ``after`` choose from the Unix time ``at`` on."""
+        self._before, self._after, self._at = before, after, at
+
+    def choose(self, key: str) -> Choice:
+        """Return who answers the client with this key at this moment."""
+        return (self._after if time.time() >= self._at else self._before).choose(key)
+
+
+def split_of(model: str, state: RolloutState, available: Collection[int]) -> Split | Upcoming:
+    """Return who answers by ``state``, as far as its versions are ``available``."""
+    after = _split(model, state, available)
+    if state.last_change is None or state.in_force_at <= time.time():
+        return after
+    former = RolloutState.model_validate(state.last_change.before)
+    return Upcoming(_split(model, former, available), after, state.in_force_at)
+
+
+def _split(model: str, state: RolloutState, available: Collection[int]) -> Split:
+    champion = state.champion if state.champion in available else None
+    canary = state.canary
+    if canary is None or canary.version not in available:
+        return Split(model, champion)
+    return Split(model, champion, canary.version, canary.share)

@@ -13,7 +13,7 @@ Version = Annotated[int, Field(ge=0, le=LARGEST_VERSION)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 GuardName = Literal["max_error_rate", "max_latency_ratio", "max_disagreement"]
-Action = Literal["canary", "shadow", "promote", "roll_back", "unpin"]
+Action = Literal["canary", "shadow", "promote", "roll_back", "pin", "unpin"]
 
 
 class _Frozen(BaseModel):
@@ -57,7 +57,11 @@ class Shadow(_Frozen):
 
 
 class Change(_Frozen):
-    """One entry of the ledger; the time is UTC in ISO 8601."""
+    """One entry of the ledger; the time is UTC in ISO 8601.
+
+    ``decision`` is the revision of the model's promotion ledger that it carries out; None if it was
+    decided on the server.
+    """
 
     revision: int
     time: str
@@ -66,7 +70,24 @@ class Change(_Frozen):
     before: dict[str, Any] = Field(alias="from")
     after: dict[str, Any] = Field(alias="to")
     why: str = ""
+    decision: int | None = None
     evidence: dict[str, Any] = {}
+
+
+class Decided(_Frozen):
+    """Who changes a rollout and why, for its ledger.
+
+    Attributes:
+        who: Decided.
+        why: In words.
+        revision: Of the rollout that it was decided upon; None takes any.
+        decision: Revision of the model's promotion ledger that it carries out; None without one.
+    """
+
+    who: str
+    why: str = ""
+    revision: int | None = None
+    decision: int | None = None
 
 
 class RolloutState(_Frozen):
@@ -77,6 +98,7 @@ class RolloutState(_Frozen):
         champion: The version that answers; None for the highest that is available.
         previous: The champion before the last promotion, which a roll-back returns to.
         last_change: The ledger's entry of this revision.
+        in_force_at: Unix time from which it decides who answers; until then, what was before.
     """
 
     revision: int = 0
@@ -85,6 +107,7 @@ class RolloutState(_Frozen):
     canary: Canary | None = None
     shadow: Shadow | None = None
     last_change: Change | None = None
+    in_force_at: float = 0.0
 
     def champion_among(self, available: Collection[int]) -> int | None:
         """Return the version that answers if these are loaded; None if none is."""
@@ -92,4 +115,6 @@ class RolloutState(_Frozen):
 
     def roles(self) -> dict[str, Any]:
         """Return who does what, as the ledger tells it."""
-        return self.model_dump(exclude={"revision", "previous", "last_change"}, mode="json")
+        return self.model_dump(
+            exclude={"revision", "previous", "last_change", "in_force_at"}, mode="json"
+        )

@@ -50,6 +50,10 @@ class Admissions(Protocol):
         """Take note that a version answers no more."""
         ...
 
+    def want(self, name: str, number: int | None) -> None:
+        """Take note of the version that the model's policy would have answer; None for none."""
+        ...
+
     def required(self, name: str) -> Collection[int]:
-        """Return versions to load besides those that the model's policy chooses."""
+        """Return versions to load, and to keep, besides those that the model's policy chooses."""
         ...

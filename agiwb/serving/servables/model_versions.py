@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from agiwb.serving.servables.folders import Fingerprint
@@ -98,8 +98,13 @@ class ModelVersions:
             if harness.stage not in FINISHED and harness.retry_at is None
         }
 
-    def aspire(self, found: Scan | None, *, always_present: bool) -> None:
-        """Take notice of what the base path holds; None leaves all as it is."""
+    def aspire(
+        self, found: Scan | None, also: Collection[int] = (), *, always_present: bool
+    ) -> None:
+        """Take notice of what the base path holds; None leaves all as it is.
+
+        Versions in ``also`` are kept if they are there or loaded.
+        """
         if self.removed:
             return  # while its base path was looked at
         self.scanned = True
@@ -110,7 +115,7 @@ class ModelVersions:
             return
         wanted = {version.number for version in found.aspired}
         for number, harness in self.harnesses.items():
-            harness.aspired = number in wanted
+            harness.aspired = number in wanted or number in also
         for version, files in found.aspired.items():
             present = self.harnesses.get(version.number)
             if present is not None and not self._begins_anew(present, files):

@@ -157,11 +157,15 @@ class Upkeep:
         looks = not model.removed and (self._policy.poll_s > 0 or not scanned)
         also = self._policy.admissions.required(config.name) if self._policy.admissions else ()
         found = scan(config, held, self._settling, also) if looks else None
+        if found is not None and self._policy.admissions is not None:
+            there = [version.number for version in found.aspired]
+            wanted = max(config.policy.choose(there), default=None)
+            self._policy.admissions.want(config.name, wanted)
         with self._changed:
             if self._stopping or model.config is not config:
                 return  # it was configured meanwhile, and the next look is already asked for
             if looks:
-                model.aspire(found, always_present=self._policy.always_present)
+                model.aspire(found, also, always_present=self._policy.always_present)
             self._act(model)
             # Not ``changing``, which would ask for the next look at once.
             self._publish()

@@ -33,6 +33,7 @@ class Crew:
         index: Which worker this is, from 0.
         workers: How many there are.
         link: To the supervisor.
+        on_drain: Called when the server is about to stop.
     """
 
     def __init__(self, assignment: Assignment) -> None:
@@ -46,6 +47,7 @@ class Crew:
         self._missed: list[Message] = []
         self._missed_until = 0
         self._leaving = threading.Event()
+        self.on_drain: Callable[[], None] = lambda: None
 
     def start(self, engine: Engine) -> None:
         """Begin to follow the supervisor, and learn what the others answer with.
@@ -64,6 +66,7 @@ class Crew:
                 "hold_back": lambda order: _hold_back(catalogue, order),
                 "numbers": lambda _: _numbers(engine),
                 "alive": lambda _: {},
+                "drain": lambda _: self._drain(),
             },
             {"change": lambda order: carry_out(catalogue, rollout, order["change"])},
         )
@@ -154,9 +157,16 @@ class Crew:
         """Say that the version is unloaded."""
         self.link.tell("end", name=name, number=number)
 
+    def want(self, name: str, number: int | None) -> None:
+        """Do nothing: who has a version loaded wants it."""
+
     def required(self, name: str) -> Collection[int]:
         """Return what the others answer with, until this worker does as well."""
         return self._required.get(name, ())
+
+    def _drain(self) -> Message:
+        self.on_drain()
+        return {}
 
     def _note_missed(self, reply: Message) -> None:
         """Keep what was changed, elsewhere, up to the number that the supervisor tells."""

@@ -66,6 +66,7 @@ class Supervisor:
         self._journal = Journal()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
+        self._at_once = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until SIGTERM, SIGINT, or the end of stdin if the settings say so.
@@ -76,7 +77,7 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopped.set)
+            loop.add_signal_handler(number, self._asked_to_stop)
         if self._settings.stop_with_stdin:
             threading.Thread(target=self._wait_for_stdin, args=[loop], daemon=True).start()
         keepers = [
@@ -85,12 +86,27 @@ class Supervisor:
         pulse = asyncio.ensure_future(self._feel_pulses())
         try:
             await self._stopped.wait()
+            await self._drain()
         finally:
             pulse.cancel()
             await self._stop(keepers)
             self._ports.close()
         if self._failure is not None:
             raise self._failure
+
+    def _asked_to_stop(self) -> None:
+        if self._stopped.is_set():
+            self._at_once.set()
+        self._stopped.set()
+
+    async def _drain(self) -> None:
+        """Have all probes say that the server is not ready, and wait, if it was and is to."""
+        if not self._announced or not self._settings.drain_seconds:
+            return
+        for worker in self._workers.values():
+            worker.tell("drain")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._at_once.wait(), self._settings.drain_seconds)
 
     async def _keep(self, index: int) -> None:
         """Start a worker, and again whenever it has ended, until the server stops."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from agiwb.crews.fields import SchedulerAddress, Workers
+from agiwb.crews.fields import SchedulerAddress, Workers, scheduler_field
 from agiwb.training.config import TrainConfig
 from agiwb.training.search.space import (
     Range,
@@ -75,11 +75,7 @@ class SearchConfig(TrainConfig):
         description="Trials at once: local processes, by default 1; of a Dask cluster, by default "
         "as many as it has workers.",
     )
-    scheduler: SchedulerAddress = Field(
-        None,
-        description="Address of a Dask scheduler whose workers carry out the trials: "
-        "tcp://HOST:8786.",
-    )
+    scheduler: SchedulerAddress = scheduler_field("carry out the trials")
     storage: StorageUrl = Field(
         None,
         description="URL of the database that keeps the study: postgresql://USER@HOST/DATABASE, "

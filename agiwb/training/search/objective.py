@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from agiwb.crews.crew import Line
-from agiwb.crews.dask_crew import Luggage
+from agiwb.crews.luggage import Luggage
 from agiwb.crews.threads import limit_threads
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import AgiwbError, CancelledError, ConfigError, WorkError, did_you_mean

@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator
 
 from agiwb.errors import ConfigError, WorkspaceError
+from agiwb.runs.database_url import parsed_url, secrets_of, shown, without_secrets
+from agiwb.runs.postgres import patient
 from agiwb.settings import Settings
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from sqlalchemy.engine import URL
-
-_DRIVERS = {
-    "sqlite": "sqlite",
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-    "postgresql+psycopg": "postgresql+psycopg",
-}
 
 # PostgreSQL's codes for a row, a table or a type that is there already: two processes that open a
 # new database at once both make Optuna's tables, and one of them finds the other's.
@@ -39,8 +34,8 @@ def storage_without_password(storage: str | None) -> str | None:
     """
     if storage is None:
         return None
-    url = _parsed(storage)
-    if url.password is not None or "password" in url.query:
+    url = parsed_url(storage)
+    if secrets_of(url):
         raise ValueError(
             "the URL has a password in it, and a config is kept with its run. Leave the password "
             "out and give it as PGPASSWORD or in ~/.pgpass; or give the whole URL as the "
@@ -63,7 +58,7 @@ def storage_url(storage: str | None, workspace: Path, study: str) -> URL:
         folder.mkdir(parents=True, exist_ok=True)
         return URL.create("sqlite", database=str(folder / f"{study}.db"))
     try:
-        return _parsed(storage or (secret.get_secret_value() if secret else ""))
+        return parsed_url(storage or (secret.get_secret_value() if secret else ""))
     except ValueError as error:
         raise ConfigError(f"`AGIWB_OPTUNA_STORAGE`: {error}") from None
 
@@ -76,7 +71,8 @@ def open_storage(url: URL) -> RDBStorage:
     """
     from optuna.storages import RDBStorage
 
-    address = url.render_as_string(hide_password=False)
+    limited = url if url.drivername == "sqlite" else patient(url)
+    address = limited.render_as_string(hide_password=False)
     for tries_left in reversed(range(_MOST_TRIES)):
         try:
             return RDBStorage(address)
@@ -89,34 +85,14 @@ def open_storage(url: URL) -> RDBStorage:
 
 def _unusable(url: URL, error: Exception) -> WorkspaceError:
     reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-    secrets = (url.password, url.query.get("password"))
-    for secret in (word for word in secrets if isinstance(word, str) and word):
-        reason = reason.replace(secret, "***")
+    if "table schema" in reason:
+        return WorkspaceError(
+            f"The storage {shown(url)} cannot be opened: {reason}",
+            "Another version of Optuna made its tables; or it keeps the run history, whose tables "
+            "do not fit into one database with Optuna's: give searches a database of their own.",
+        )
     return WorkspaceError(
-        f"The storage {shown(url)} cannot be opened: {reason}",
+        f"The storage {shown(url)} cannot be opened: {without_secrets(url, reason)}",
         "Is the server running, and may this user connect? A password comes from PGPASSWORD, "
         "~/.pgpass or AGIWB_OPTUNA_STORAGE.",
     )
-
-
-def shown(url: URL) -> str:
-    """Return ``url`` as it may be shown."""
-    query = {name: value for name, value in url.query.items() if name != "password"}
-    return url.set(query=query).render_as_string(hide_password=True)
-
-
-def _parsed(text: str) -> URL:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    advice = "Write postgresql://USER@HOST:5432/DATABASE, or sqlite:////absolute/path.db."
-    try:
-        url = make_url(text.strip())
-    except (ArgumentError, ValueError):
-        raise ValueError(f"it is not the URL of a database. {advice}") from None
-    if url.drivername not in _DRIVERS:
-        raise ValueError(f"studies cannot be kept in {url.drivername}. {advice}")
-    url = url.set(drivername=_DRIVERS[url.drivername])
-    if url.drivername == "sqlite" and not Path(url.database or "").is_absolute():
-        raise ValueError(f"the path of an SQLite file must be absolute. {advice}")
-    return url

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agiwb.errors import WorkError
+from agiwb.runs.database_url import shown
 from agiwb.runs.liveness import RunStatus, new_status, process_of, this_process
 from agiwb.runs.provenance import Provenance
 from agiwb.training.search.config import SearchConfig
 from agiwb.training.search.objective import Outcome, Report
 from agiwb.training.search.sampling import make_pruner, make_sampler
 from agiwb.training.search.space import Value, grid_points
-from agiwb.training.search.storage import open_storage, shown, storage_url
+from agiwb.training.search.storage import open_storage, storage_url
 
 if TYPE_CHECKING:
     import optuna

@@ -12,11 +12,13 @@ from typing import Any
 import psutil
 import pytest
 
+from agiwb.compression.hardware import read_hardware
 from agiwb.compression.sweep import SweepConfig, SweepRecord, sweep
 from agiwb.errors import CancelledError, WorkError
 from agiwb.jobs.job import submit
 from agiwb.runs.events import Event
 from agiwb.runs.record import Record
+from tests.crews.dask_cluster import running_cluster
 
 pytestmark = pytest.mark.slow
 
@@ -237,18 +239,16 @@ def test_a_sweep_killed_on_the_way_repeats_nothing_that_was_finished(digits_run:
     assert counted == {f"fine-tune {name}": 1 for name in recipes}
 
 
-def test_a_dask_cluster_makes_candidates_from_the_stages_that_are_known(first: Any):
-    from distributed import LocalCluster
-
+def test_far_workers_make_candidates_from_the_stages_that_are_known(first: Any, tmp_path: Path):
     events: list[Event] = []
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
-    ) as cluster:
+    with running_cluster(tmp_path) as cluster:
+        cluster.add_worker("one", "--resources", "edge=1")
         record = run(
             events,
             model=first[0].config.model,
             recipes=("prune_80+dynamic", "prune_34"),
-            scheduler=cluster.scheduler_address,
+            scheduler=cluster.address,
+            latency_on="edge",
             threads=len(os.sched_getaffinity(0)),
         )
     assert all(candidate.usable for candidate in record.candidates), record.candidates
@@ -257,6 +257,10 @@ def test_a_dask_cluster_makes_candidates_from_the_stages_that_are_known(first: A
     assert new.sparsity == pytest.approx(0.34, abs=0.01)
     assert record.overhead_ratio
     assert record.overhead_ratio > 1
+    assert record.hardware == str(read_hardware())
+    measured = [candidate.measured for candidate in record.candidates if candidate.measured]
+    assert {each.hardware for each in measured} == {read_hardware().fingerprint}
+    assert "measure latency" in {event.phase for event in events}
 
 
 def test_a_baseline_that_fails_ends_the_sweep(digits_run: Record):

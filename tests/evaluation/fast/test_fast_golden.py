@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agiwb.evaluation.tfma_engine import import_tfma, run_pipeline
+from agiwb.evaluation.beam_pipeline import run_pipeline
+from agiwb.evaluation.tfma_engine import import_tfma
 from tests.evaluation.fast.golden_cases import CONFIGS
 from tests.evaluation.fast.tfma_reference import differences, read_results, stored
 

@@ -10,6 +10,7 @@ import pytest
 
 from agiwb.serving.prediction_log.policy import LogPolicy
 from agiwb.serving.prediction_log.upkeep import Upkeep
+from tests.serving.prediction_log.logged_predictions import prediction, write
 
 
 @pytest.fixture
@@ -42,4 +43,19 @@ def test_what_cannot_be_started_is_told_and_tried_again(tmp_path, predictions, m
             assert time.monotonic() < ends
             time.sleep(0.01)
         upkeep.stop()
-    assert "is not compacted: No such file" in caplog.text
+    assert "is not looked after: No such file" in caplog.text
+
+
+@pytest.mark.slow
+def test_what_was_logged_last_is_in_the_object_store_after_the_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGIWB_ARTIFACTS", f"file://{tmp_path}/shared")
+    monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path))
+    upkeep = Upkeep(tmp_path / "predictions", LogPolicy())
+    upkeep.start()
+    write(tmp_path / "predictions", prediction(1.0))  # the upkeep waits for an hour by now
+    upkeep.stop()
+    ends = time.monotonic() + 60  # a child that takes long goes on by itself
+    while not list(tmp_path.glob("shared/predictions/m/rollups/*/day=1970-01-01/part-*.parquet")):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert list(tmp_path.glob("shared/predictions/m/day=1970-01-01/part-*.parquet"))

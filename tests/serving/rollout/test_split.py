@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
-from agiwb.serving.rollout.split import LATEST, Choice, Split
+from agiwb.serving.rollout.model_rollout import ModelRollout
+from agiwb.serving.rollout.split import LATEST, Choice, Split, Upcoming
+from agiwb.serving.rollout.state import Decided, Guards
+from agiwb.serving.status import Code
 
 KEYS = [f"client-{number}" for number in range(20_000)]
 
@@ -55,3 +59,37 @@ def test_without_a_challenger_the_champion_answers_all():
 
 def test_any_text_is_a_key():
     assert Split("m", 1, 2, 1.0).choose("\udce9 é \0").version == 2
+
+
+def test_a_change_in_a_fleet_takes_effect_at_its_moment(tmp_path):
+    rollouts = [ModelRollout("m", tmp_path, lambda: (1, 2), lead_s=0.4) for _ in range(2)]
+    decided = Decided(who="someone", why="a test")
+    rollouts[0].promote(1, decided)
+    time.sleep(0.5)
+    for rollout in rollouts:
+        rollout.refresh()
+    rollouts[0].promote(2, decided)
+    rollouts[1].refresh()
+    rollouts.append(ModelRollout("m", tmp_path, lambda: (1, 2)))  # it starts meanwhile
+    assert {rollout.split.choose("key").version for rollout in rollouts} == {1}
+    ends, seen = time.monotonic() + 5, [1]
+    while seen[-1] == 1 and time.monotonic() < ends:
+        seen += [rollout.split.choose("key").version for rollout in rollouts]
+    assert seen == sorted(seen)
+    assert seen[-1] == 2
+    for rollout in rollouts:
+        rollout.refresh()
+        assert isinstance(rollout.split, Split)
+
+
+def test_a_guard_does_not_wait_for_a_fleet(tmp_path):
+    rollout = ModelRollout("m", tmp_path, lambda: (1, 2), lead_s=60)
+    guards = Guards(max_error_rate=0.01, min_requests=10)
+    rollout.set_canary(2, 1.0, guards, Decided(who="someone", why="a test"))
+    assert isinstance(rollout.split, Upcoming)
+    for _ in range(200):
+        rollout.watch.observe(1, Code.OK, 0.001)
+        rollout.watch.observe(2, Code.INTERNAL, 0.001)
+    assert rollout.judge()
+    assert isinstance(rollout.split, Split)
+    assert rollout.split.choose("key").version == 1

@@ -240,31 +240,6 @@ def test_workers_carry_out_all_trials_even_if_one_of_them_dies(
     assert sorted(built(counting)[:-1]) == ["13", "4", "6"]
 
 
-def test_a_dask_cluster_carries_out_trials_and_prunes_the_poor_one(workspace: Path) -> None:
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
-    ) as cluster:
-        # By their first epoch the one learns and the other does not.
-        record = search(
-            SearchConfig(
-                **{**TINY, "epochs": 3, "batch_size": 64},
-                space=["learning_rate=0.01,1e-9"],
-                sampler="grid",
-                pruner="asha",
-                seed=1,
-                workers=1,
-                scheduler=cluster.scheduler_address,
-            )
-        )
-    by_rate = {trial.params["learning_rate"]: trial for trial in record.trials}
-    assert by_rate[0.01].state == "complete"
-    assert by_rate[1e-9].state == "pruned"
-    assert by_rate[1e-9].reason == "Pruned after epoch 1 of fold 1."
-    assert record.best.params == {"learning_rate": 0.01}
-
-
 def test_what_no_trial_can_do_is_the_users_to_mend(workspace: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no 'acuracy'.*Did you mean `accuracy`"):
         search(SearchConfig(**TINY, space=["units=8,16"], metric="acuracy"))

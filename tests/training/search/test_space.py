@@ -78,7 +78,7 @@ def test_flags_and_yaml_mean_the_same(space: Any) -> None:
         ({"space": ["units=4..4096", "batch_size=1..64"], "sampler": "grid"}, "261952 points"),
         ({"strategy": "multi_worker"}, "Use `scheduler`"),
         ({"trial": 3}, "Did you mean `trials`"),
-        ({"storage": "mysql://host/db"}, "cannot be kept in mysql"),
+        ({"storage": "mysql://host/db"}, "nothing can be kept in mysql"),
         ({"storage": "sqlite:///relative.db"}, "must be absolute"),
         ({"storage": "nowhere"}, "not the URL of a database"),
     ],

@@ -3,79 +3,18 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from agiwb import SearchConfig, search
 from agiwb.errors import CancelledError, ConfigError, WorkspaceError
+from agiwb.runs.database_url import shown
 from agiwb.runs.events import Event
-from agiwb.training.search.storage import open_storage, shown, storage_url
-
-PASSWORD = "s3cret-of-the-study"  # noqa: S105  of a server that lives as long as this test
-
-
-@dataclass
-class Server:
-    """A PostgreSQL server on loopback."""
-
-    port: int
-
-    def url(self, password: str = PASSWORD) -> str:
-        return f"postgresql://agiwb:{password}@127.0.0.1:{self.port}/postgres"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    programs = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
-    if programs is None:
-        if os.environ.get("CI"):
-            pytest.fail("PostgreSQL is missing: apt-get install postgresql")
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="agiwb-postgres-", dir="/tmp"))
-    become: list[str] = []
-    if os.geteuid() == 0:  # it refuses to run as root
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    password = folder / "password"
-    password.write_text(PASSWORD)
-    password.chmod(0o644)
-    subprocess.run(
-        [
-            *become, programs / "initdb", "-D", folder / "data", "-U", "agiwb", "--no-sync",
-            "--auth=scram-sha-256", f"--pwfile={password}",
-        ],
-        check=True, capture_output=True, cwd="/",
-    )  # fmt: skip
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            *become, programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder,
-            "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
-        ],
-        stderr=subprocess.PIPE, text=True, cwd="/",
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "ready to accept connections" in line:
-            break
-    try:
-        yield Server(port)
-    finally:
-        process.terminate()
-        process.communicate()
-        shutil.rmtree(folder)
+from agiwb.training.search.storage import open_storage, storage_url
+from tests.postgres import PASSWORD, SPELT, PostgresServer
 
 
 @pytest.mark.parametrize(
@@ -107,22 +46,23 @@ def test_the_environment_names_the_storage_of_all_searches(
 
 
 def test_a_server_that_refuses_is_named_without_the_password(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", server.url("wrong-password"))
+    wrong = "wrong-password"
+    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", postgres.url(secret=wrong))
     with pytest.raises(WorkspaceError, match=r"agiwb:\*\*\*@127.0.0.1.*authentication") as caught:
         open_storage(storage_url(None, tmp_path, "mine"))
-    assert "wrong-password" not in str(caught.value)
+    assert wrong not in str(caught.value)
 
 
 @pytest.mark.slow
 def test_a_search_goes_on_through_postgresql_and_the_password_stays_there(
-    server: Server,
+    postgres: PostgresServer,
     workspace: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", server.url())
+    monkeypatch.setenv("AGIWB_OPTUNA_STORAGE", postgres.url())
     config = SearchConfig(
         architecture="mlp", layers=1, epochs=1, batch_size=512, space=["units=8,16"], sampler="grid"
     )
@@ -140,12 +80,14 @@ def test_a_search_goes_on_through_postgresql_and_the_password_stays_there(
     record = search(config, listener=listen)
     assert not stop()
     assert [trial.state for trial in record.trials] == ["complete"] * 2
-    assert record.storage == f"postgresql+psycopg://agiwb:***@127.0.0.1:{server.port}/postgres"
+    assert record.storage == f"postgresql+psycopg://agiwb:***@127.0.0.1:{postgres.port}/postgres"
     assert not list(workspace.glob("search/*.db"))
     files = [path for path in workspace.rglob("*") if path.is_file()]
     assert len(files) > 5
-    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
-    assert PASSWORD not in "".join([*heard, *capfd.readouterr()])
+    told = "".join([*heard, *capfd.readouterr()]).encode()
+    for secret in (PASSWORD.encode(), SPELT.encode()):
+        assert not [path for path in files if secret in path.read_bytes()]
+        assert secret not in told
 
 
 CONTENDER = """
@@ -176,8 +118,10 @@ except WorkError as error:
 
 
 @pytest.mark.slow
-def test_of_several_processes_at_once_one_takes_the_study(server: Server, tmp_path: Path) -> None:
-    environment = {**os.environ, "AGIWB_OPTUNA_STORAGE": server.url()}
+def test_of_several_processes_at_once_one_takes_the_study(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "AGIWB_OPTUNA_STORAGE": postgres.url()}
     contenders = [
         subprocess.Popen(
             [sys.executable, "-c", CONTENDER, tmp_path],

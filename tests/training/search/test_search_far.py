@@ -1,0 +1,134 @@
+"""Searches on Dask workers that share no folder with whoever asks: pruned, killed, cancelled."""
+
+from __future__ import annotations
+
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agiwb import SearchConfig, search
+from agiwb.errors import CancelledError
+from agiwb.runs.events import Event
+from tests.crews.dask_cluster import Cluster, running_cluster
+
+pytestmark = pytest.mark.slow
+
+_LONGEST_S = 120
+TINY: dict[str, Any] = {"architecture": "mlp", "layers": 1, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("cluster"), "one", "two") as made:
+        yield made
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Path:
+    """A builder that notes each model it builds in ``built.txt``, and takes a moment."""
+    path = tmp_path / "counting.py"
+    path.write_text(
+        textwrap.dedent(f"""
+        import time
+        import keras
+
+        def build(spec):
+            with open({str(tmp_path / "built.txt")!r}, "a") as built:
+                built.write(f"{{spec.size.units}}\\n")
+            time.sleep(2)
+            layers = keras.layers
+            return keras.Sequential([
+                keras.Input(spec.feature_shape),
+                layers.Flatten(),
+                layers.Dense(spec.size.units, activation="relu"),
+                layers.Dense(spec.outputs, activation="softmax"),
+            ])
+        """)
+    )
+    return path
+
+
+def built(path: Path) -> list[str]:
+    log = path.with_name("built.txt")
+    return log.read_text().split() if log.is_file() else []
+
+
+def test_workers_carry_out_trials_and_prune_the_poor_one(cluster: Cluster, workspace: Path):
+    events: list[Event] = []
+    # By their first epoch the one learns and the other does not.
+    record = search(
+        SearchConfig(
+            **TINY,
+            epochs=3,
+            space=["learning_rate=0.01,1e-9"],
+            sampler="grid",
+            pruner="asha",
+            seed=1,
+            workers=1,
+            scheduler=cluster.address,
+        ),
+        listener=events.append,
+    )
+    by_rate = {trial.params["learning_rate"]: trial for trial in record.trials}
+    assert by_rate[0.01].state == "complete"
+    assert by_rate[1e-9].state == "pruned"
+    assert by_rate[1e-9].reason == "Pruned after epoch 1 of fold 1."
+    assert record.best.params == {"learning_rate": 0.01}
+    assert {"trials", "trial 0", "trial 1"} <= {event.phase for event in events}
+
+
+def test_the_trial_of_a_killed_worker_runs_again_once(
+    cluster: Cluster, workspace: Path, counting: Path
+):
+    cluster.add_worker("doomed")
+
+    def kill_it() -> None:
+        until = time.monotonic() + _LONGEST_S
+        while len(built(counting)) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        cluster.kill_worker("doomed")
+
+    killer = threading.Thread(target=kill_it)
+    killer.start()
+    record = search(
+        SearchConfig(
+            **{**TINY, "architecture": f"{counting}:build"},
+            epochs=1,
+            space=["units=4,5,6"],
+            sampler="grid",
+            workers=3,
+            scheduler=cluster.address,
+        )
+    )
+    killer.join()
+    assert sorted(trial.params["units"] for trial in record.trials) == [4, 5, 6]
+    assert [trial.state for trial in record.trials] == ["complete"] * 3
+    assert record.interrupted == ()
+    *trials, refitted = built(counting)
+    assert refitted == str(record.best.params["units"])
+    assert sorted(Counter(trials).values()) == [1, 1, 2]
+
+
+def test_a_cancelled_search_leaves_nothing_running_on_the_workers(
+    cluster: Cluster, workspace: Path, counting: Path
+):
+    config = SearchConfig(
+        **{**TINY, "architecture": f"{counting}:build"},
+        epochs=500,
+        space=["units=4,5"],
+        workers=2,
+        scheduler=cluster.address,
+    )
+    with pytest.raises(CancelledError):
+        search(config, cancelled=lambda: len(built(counting)) == 2)
+    until = time.monotonic() + 10
+    # The nursery stays; whatever it has forked is ended.
+    while any(len(cluster.children(name)) > 1 for name in ("one", "two")):
+        assert time.monotonic() < until
+        time.sleep(0.1)
