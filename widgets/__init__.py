@@ -17,6 +17,8 @@ _HOMES = {
     "EvaluationReport": "widgets.reports.evaluation",
     "JobList": "widgets.job",
     "JobView": "widgets.job",
+    "MaintainPanel": "widgets.maintain",
+    "MatrixPanel": "widgets.matrix",
     "ModelCard": "widgets.reports.model_card",
     "MonitoringReport": "widgets.reports.monitoring",
     "RunsPanel": "widgets.runs",

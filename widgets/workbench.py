@@ -1,4 +1,4 @@
-"""The workbench: the working life of a model in seven tabs."""
+"""The workbench: the working life of a model in eight tabs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ TABS = {
     "Convert": "widgets.convert:ConvertPanel",
     "Serve": "widgets.serve:ServePanel",
     "Monitor": "widgets.plain_panels:MonitorPanel",
+    "Maintain": "widgets.maintain:MaintainPanel",
     "Runs": "widgets.runs:RunsPanel",
 }
 """Each tab's panel, ``module:class``, called with the selection; imported when first opened."""
@@ -47,7 +48,7 @@ class WorkbenchState(GuardedState):
 
 
 class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """Data, train, compress, convert, serve, monitor, runs: panels over one selection.
+    """Data, train, compress, convert, serve, monitor, maintain, runs: panels over one selection.
 
     A panel is made when its tab is first opened.
     """

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.browser.lab import LAB_FLAGS, Lab
+from tests.browser.servers import running_in
+
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "test-results"
 PICTURES_FOR_DOCS = PICTURES / "docs"
@@ -37,6 +40,14 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def lab(trained_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One JupyterLab for all tests that do without one of their own: each start takes long."""
+    folder = tmp_path_factory.mktemp("lab")
+    with running_in(folder, "/api", lambda port: ["lab", *LAB_FLAGS, f"--port={port}"]) as address:
+        yield Lab(address, folder)
+
+
 @pytest.fixture
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page of the test's own, on which an error is a failure; its last state is pictured."""
@@ -52,5 +63,4 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 def picture_for_docs(page: Page, name: str, part: Locator | None = None) -> None:
     """Keep a picture of the page, or of a part of it, under the name it has in docs/pictures."""
-    page.add_style_tag(content=".Toastify { display: none }")  # JupyterLab asking about its news
     (page if part is None else part).screenshot(path=PICTURES_FOR_DOCS / f"{name}.png")

@@ -32,13 +32,14 @@ def running(path: str, command: Callable[[int], list[str]]) -> Iterator[str]:
     """
     with (
         tempfile.TemporaryDirectory() as scratch,
-        _running(path, command, Path(scratch)) as address,
+        running_in(Path(scratch), path, command) as address,
     ):
         yield address
 
 
 @contextlib.contextmanager
-def _running(path: str, command: Callable[[int], list[str]], scratch: Path) -> Iterator[str]:
+def running_in(scratch: Path, path: str, command: Callable[[int], list[str]]) -> Iterator[str]:
+    """Yield the address of a server as ``running`` does, whose copies are in ``scratch``."""
     for name in ("notebooks", "reports"):
         shutil.copytree(ROOT / name, scratch / name)
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(scratch / "settings")}

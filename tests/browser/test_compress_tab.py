@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -12,15 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 from agiwb import TrainRecord
 from agiwb.runs.store import open_store
 from tests.browser.conftest import picture_for_docs
-from tests.browser.servers import running
+from tests.browser.lab import PATIENCE_MS, Lab, workbench
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-if os.geteuid() == 0:  # as in a container
-    _FLAGS.append("--allow-root")
-_RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
-_PATIENCE_MS = 240_000
 
 
 def open_tab(page: Page, name: str, button: str) -> Locator:
@@ -34,7 +26,7 @@ def panel_with(page: Page, button: str) -> Locator:
     panel = page.get_by_role("tabpanel").filter(
         has=page.get_by_role("button", name=button, exact=True)
     )
-    expect(panel).to_be_visible(timeout=_PATIENCE_MS)
+    expect(panel).to_be_visible(timeout=PATIENCE_MS)
     return panel
 
 
@@ -50,31 +42,19 @@ def sweep_two_recipes(panel: Locator, model: str) -> None:
     panel.get_by_label("Sensitivity").uncheck()
     panel.get_by_role("button", name="Compress", exact=True).click()
     expect(panel.get_by_role("row", name=re.compile("^baseline made"))).to_be_visible(
-        timeout=_PATIENCE_MS
+        timeout=PATIENCE_MS
     )
 
 
 def test_a_candidate_is_clicked_chosen_by_keyboard_and_converted(
-    page: Page, digits_run: TrainRecord, trained_workspace: Path
+    page: Page, lab: Lab, digits_run: TrainRecord
 ) -> None:
-    with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
-        page.goto(f"{address}/lab/tree/notebooks/00_tour.ipynb?reset")
-        expect(page.locator(".jp-Notebook")).to_contain_text("The workbench", timeout=_PATIENCE_MS)
-        expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text(
-            "Python 3", timeout=_PATIENCE_MS
-        )
-        page.wait_for_selector(
-            ".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=_PATIENCE_MS
-        )
-        page.evaluate(_RUN_ALL)
-        expect(page.get_by_role("tab", name="Compress", exact=True)).to_be_visible(
-            timeout=_PATIENCE_MS
-        )
+    with workbench(page, lab, "compress"):
         panel = open_tab(page, "Compress", "Compress")
         sweep_two_recipes(panel, digits_run.run.id)
 
         plot = panel.get_by_role("group", name="Accuracy and size of 3 forms")
-        expect(plot).to_be_visible(timeout=_PATIENCE_MS)
+        expect(plot).to_be_visible(timeout=PATIENCE_MS)
         point = plot.get_by_role("button", name="float16:")
         point.click()
         expect(point).to_have_attribute("aria-pressed", "true")
@@ -98,8 +78,8 @@ def test_a_candidate_is_clicked_chosen_by_keyboard_and_converted(
         )
         panel.get_by_role("button", name="Convert", exact=True).click()
         expect(panel.get_by_role("row", name=re.compile("^litert_float16 agrees"))).to_be_visible(
-            timeout=_PATIENCE_MS
+            timeout=PATIENCE_MS
         )
         expect(panel.get_by_alt_text(re.compile("^Parity of .* in 1 formats"))).to_be_visible(
-            timeout=_PATIENCE_MS
+            timeout=PATIENCE_MS
         )

@@ -2,51 +2,50 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from agiwb import TrainRecord
 from agiwb.runs.store import open_store
-from tests.browser.servers import running
+from tests.browser.lab import Lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-if os.geteuid() == 0:  # as in a container
-    _FLAGS.append("--allow-root")
 _RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
 
 
 def test_the_convert_notebook_runs_as_it_stands(
-    page: Page, digits_run: TrainRecord, trained_workspace: Path
+    page: Page, lab: Lab, digits_run: TrainRecord
 ) -> None:
     before = {run.id for run in open_store().summaries("convert")}
-    with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
-        page.goto(f"{address}/lab/tree/notebooks/03_convert.ipynb?reset")
-        expect(page.locator(".jp-Notebook")).to_contain_text("3 · Convert", timeout=60_000)
-        expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text("Python 3")
-        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-        page.evaluate(_RUN_ALL)
-        table = page.locator(".jp-OutputArea-output table")
-        expect(table).to_contain_text("frozen_pb", timeout=120_000)
-        expect(table.get_by_text("passed")).to_have_count(6)
-        expect(page.locator("[data-mime-type='application/vnd.jupyter.stderr']")).to_have_count(0)
-        expect(page.locator(".jp-OutputArea-output img").first).to_be_visible()
+    page.goto(f"{lab.address}/lab/tree/notebooks/03_convert.ipynb?reset")
+    expect(page.locator(".jp-Notebook")).to_contain_text("3 · Convert", timeout=60_000)
+    expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text("Python 3")
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    page.evaluate(_RUN_ALL)
+    table = page.locator(".jp-OutputArea-output table")
+    expect(table).to_contain_text("frozen_pb", timeout=120_000)
+    expect(table.get_by_text("passed")).to_have_count(6)
+    expect(page.locator("[data-mime-type='application/vnd.jupyter.stderr']")).to_have_count(0)
+    expect(page.locator(".jp-OutputArea-output img").first).to_be_visible()
     made = [run for run in open_store().summaries("convert") if run.id not in before]
     assert [run.state for run in made] == ["finished"]
 
 
+def test_it_asks_no_site_for_news(page: Page, lab: Lab) -> None:
+    plugin = "@jupyterlab/apputils-extension:notification"
+    told = page.request.get(f"{lab.address}/lab/api/settings/{plugin}").json()
+    assert told["schema"]["properties"]["fetchNews"]["default"] == "false"
+    assert told["schema"]["properties"]["checkForUpdates"]["default"] is False
+
+
 def test_the_launchers_tensorboard_shows_the_curves(
-    page: Page, digits_run: TrainRecord, trained_workspace: Path
+    page: Page, lab: Lab, digits_run: TrainRecord
 ) -> None:
-    with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
-        page.goto(f"{address}/lab?reset")
-        tile = page.locator(".jp-LauncherCard").filter(has_text="TensorBoard")
-        expect(tile).to_be_visible(timeout=60_000)
-        page.goto(f"{address}/tensorboard/#timeseries", timeout=90_000)
-        run = f"{digits_run.model_name}-{digits_run.run.id[:8]}"
-        expect(page.get_by_text(f"{run}/train").first).to_be_visible(timeout=60_000)
-        expect(page.get_by_text("epoch_accuracy").first).to_be_visible(timeout=60_000)
+    page.goto(f"{lab.address}/lab?reset")
+    tile = page.locator(".jp-LauncherCard").filter(has_text="TensorBoard")
+    expect(tile).to_be_visible(timeout=60_000)
+    page.goto(f"{lab.address}/tensorboard/#timeseries", timeout=90_000)
+    run = f"{digits_run.model_name}-{digits_run.run.id[:8]}"
+    expect(page.get_by_text(f"{run}/train").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("epoch_accuracy").first).to_be_visible(timeout=60_000)

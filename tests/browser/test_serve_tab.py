@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from agiwb import ConvertConfig, ServeConfig, TrainRecord, convert
 from agiwb.serving.detached import serve_detached
 from tests.browser.conftest import PICTURES, picture_for_docs
-from tests.browser.servers import running
+from tests.browser.lab import Lab, use_theme, workbench
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-if os.geteuid() == 0:  # as in a container
-    _FLAGS.append("--allow-root")
-_RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
-_DARK = "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
 
 
 def draw_a_one(page: Page) -> None:
@@ -36,24 +27,14 @@ def draw_a_one(page: Page) -> None:
     page.mouse.up()
 
 
-def test_a_drawn_digit_is_answered(
-    page: Page, digits_cnn_run: TrainRecord, trained_workspace: Path
-) -> None:
+def test_a_drawn_digit_is_answered(page: Page, lab: Lab, digits_cnn_run: TrainRecord) -> None:
     made = convert(ConvertConfig(model=digits_cnn_run.run.id, formats=("onnx",)))
     config = ServeConfig(model=str(made.file("onnx")), rest_api_port=0, grpc=False)
     server = serve_detached(config)
     try:
         server.wait_until_ready()
-        with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
-            page.goto(f"{address}/lab/tree/notebooks/00_tour.ipynb?reset")
-            expect(page.locator(".jp-NotebookPanel-toolbar")).to_contain_text(
-                "Python 3", timeout=90_000
-            )
-            page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-            page.evaluate(_RUN_ALL)
-            tab = page.get_by_role("tab", name="Serve", exact=True)
-            expect(tab).to_be_visible(timeout=90_000)
-            tab.click()
+        with workbench(page, lab, "serve"):
+            page.get_by_role("tab", name="Serve", exact=True).click()
             expect(page.get_by_label("Drawing pad")).to_be_visible(timeout=60_000)
             expect(page.get_by_role("spinbutton", name="Value of white")).to_have_value("16")
             draw_a_one(page)
@@ -65,8 +46,7 @@ def test_a_drawn_digit_is_answered(
             page.screenshot(path=PICTURES / "serve-light.png")
             page.get_by_label("Drawing pad").scroll_into_view_if_needed()
             picture_for_docs(page, "workbench-serve")
-            page.evaluate(_DARK)
-            page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+            use_theme(page, "Dark")
             page.screenshot(path=PICTURES / "serve-dark.png")
     finally:
         server.stop()

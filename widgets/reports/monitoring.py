@@ -16,10 +16,10 @@ from agiwb.monitoring.config import unix_time
 from agiwb.monitoring.dashboard import (
     Asked,
     Offered,
-    logged_models,
     read_dashboard,
     what_is_offered,
 )
+from agiwb.monitoring.log import logged_models
 from agiwb.monitoring.monitor import MonitorRecord
 from agiwb.reporting.monitoring_report import monitoring_sections
 from widgets.guard import guarded

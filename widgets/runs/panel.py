@@ -10,6 +10,7 @@ import ipywidgets as ipw
 from agiwb.history.entries import HistoryEntry
 from agiwb.runs.record import ENDED
 from agiwb.runs.registry import STEPS
+from widgets.matrix import MatrixPanel
 from widgets.runs.state import RunsState
 from widgets.selection import Selection
 from widgets.static import StaticFallback, is_batch
@@ -25,7 +26,7 @@ _MOST_STATIC = 30
 
 
 class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """The history of the workspace."""
+    """The history of the workspace, and notebooks run with many parameters."""
 
     def __init__(self, selection: Selection | None = None) -> None:
         self.state = RunsState()
@@ -63,6 +64,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             self.controls[name] = button
         self.facts, self.comparison, self.lineage = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.addresses = ipw.HTML()
+        self.matrix = MatrixPanel(self.selection)
         self.step.observe(lambda change: self._filter("step", change["new"] or None), "value")
         self.of_state.observe(lambda change: self._filter("state", change["new"] or None), "value")
         self.text.observe(lambda change: self._filter("text", change["new"]), "value")
@@ -75,7 +77,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             [style_sheet(), row(self.step, self.of_state, self.text), self.list, self.facts,
              self.other, self.note, row(*self.controls.values()),
              status_line(self.state, "busy", "told"), problem_line(self.state), self.addresses,
-             self.comparison, self.lineage]
+             self.comparison, self.lineage, ipw.HTML("<h2>A matrix of notebooks</h2>"), self.matrix]
         )  # fmt: skip
         self.add_class("agiwb")
         self._show_list()

@@ -60,18 +60,21 @@ class TrafficState(BusyState):
         )
 
     @guarded
-    def promote(self) -> None:
-        """Have the canary answer everybody."""
+    def promote(self, why: str = "", *, ungated: bool = False) -> None:
+        """Have the canary answer everybody, by the model's ledger if it keeps one."""
         endpoint = self._servers.endpoint
-        self._change("promoting", lambda: f"Version {endpoint.promote()} answers everybody.")
+        self._change(
+            "promoting",
+            lambda: f"Version {endpoint.promote(why=why, ungated=ungated)} answers everybody.",
+        )
 
     @guarded
-    def roll_back(self) -> None:
+    def roll_back(self, why: str = "") -> None:
         """End the canary; without one, undo the last promotion."""
         endpoint = self._servers.endpoint
 
         def work() -> str:
-            endpoint.roll_back()
+            endpoint.roll_back(why)
             return f"Rolled back: version {endpoint.rollout()['champion']} answers everybody."
 
         self._change("rolling back", work)

@@ -9,6 +9,7 @@ from typing import Any
 import traitlets
 
 from agiwb.errors import AgiwbError, InputError
+from agiwb.maintenance.endpoints import endpoint_of
 from agiwb.serving.detached import DetachedServer, find_server, list_servers, serve_detached
 from agiwb.serving.endpoint import Endpoint
 from agiwb.serving.live import Reading, figures, read_metrics
@@ -65,7 +66,7 @@ class ServersState(BusyState):
         """
         with self._lock:
             if self._endpoint is None or not self._endpoint.running:
-                self._endpoint = self.server.endpoint()
+                self._endpoint = endpoint_of(self.server)
             return self._endpoint
 
     def follow(self) -> None:

@@ -66,6 +66,14 @@ class TrafficView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.percent = ipw.BoundedFloatText(
             value=10.0, min=0.0, max=100.0, description="Share (%)", style=_STYLE, layout=_NARROW
         )
+        self.why = ipw.Text(
+            description="Reason", placeholder="for the ledger", style=_STYLE,
+            layout={"width": "min(100%, 32rem)"},
+        )  # fmt: skip
+        self.ungated = ipw.Checkbox(
+            value=False, indent=False,
+            description="Without the gate's consent (a reason is then needed)",
+        )  # fmt: skip
         self.canary = ipw.Button(description="Set canary")
         self.shadow = ipw.Button(description="Set shadow")
         self.promote = ipw.Button(description="Promote")
@@ -74,13 +82,14 @@ class TrafficView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.measure.on_click(lambda _: state.measure(self.seconds.value, self.clients.value))
         self.canary.on_click(lambda _: state.canary(self.version.value, self.percent.value))
         self.shadow.on_click(lambda _: state.shadow(self.version.value, self.percent.value))
-        self.promote.on_click(lambda _: state.promote())
-        self.roll_back.on_click(lambda _: state.roll_back())
+        self.promote.on_click(lambda _: state.promote(self.why.value, ungated=self.ungated.value))
+        self.roll_back.on_click(lambda _: state.roll_back(self.why.value))
         state.observe(self._show_result, "load_test")
         state.observe(self._show_rollout, "rollout")
         super().__init__(
             [ipw.HTML("<h2>Under load</h2>"), row(self.seconds, self.clients, self.measure),
              self.result, ipw.HTML("<h2>Another version</h2>"), row(self.version, self.percent),
+             self.why, self.ungated,
              row(self.canary, self.shadow, self.promote, self.roll_back),
              status_line(state, "busy", "told"), problem_line(state), self.words]
         )  # fmt: skip
