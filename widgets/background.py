@@ -18,31 +18,29 @@ class BusyState(GuardedState):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._turn = threading.Lock()
-        self._idle = threading.Event()
-        self._idle.set()
+        self._changing = threading.Condition()
 
     def begin(self, what: str, work: Callable[[], None]) -> None:
         """Carry ``work`` out in a thread, one at a time; what it raises is shown as ``error``."""
-        with self._turn:
-            free = self._idle.is_set()
-            self._idle.clear()
-        if not free:
-            self.error = f"Wait a moment: {self.busy}."
-            return
-        self.busy = what
+        with self._changing:
+            if self.busy:
+                self.error = f"Wait a moment: {self.busy}."
+                return
+            self.busy = what
         threading.Thread(target=self._carry_out, args=[work], daemon=True).start()
 
     def settle(self, timeout: float = 120.0) -> None:
         """Return once what was begun has ended, or after ``timeout`` seconds."""
-        self._idle.wait(timeout)
+        with self._changing:
+            self._changing.wait_for(lambda: not self.busy, timeout)
 
     def _carry_out(self, work: Callable[[], None]) -> None:
         try:
             self._guarded(work)
         finally:
-            self.busy = ""
-            self._idle.set()
+            with self._changing:
+                self.busy = ""
+                self._changing.notify_all()
 
     @guarded
     def _guarded(self, work: Callable[[], None]) -> None:

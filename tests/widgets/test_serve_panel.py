@@ -30,7 +30,7 @@ def panel(digits_cnn_run: TrainRecord) -> Iterator[ServePanel]:
     shown = ServePanel(Selection(artifact=str(made.file("onnx"))))
     shown.start.click()
     deadline = time.monotonic() + 60
-    while shown.state.state in {"", "starting"} and time.monotonic() < deadline:
+    while not shown.trial.kind and shown.state.state != "ended" and time.monotonic() < deadline:
         time.sleep(0.1)
     shown.trial.settle()
     yield shown
