@@ -11,7 +11,8 @@ from widgets.background import BusyState
 
 
 def test_one_thing_is_done_at_a_time_and_waited_for() -> None:
-    state, may_end, done = BusyState(), threading.Event(), []
+    state, may_end = BusyState(), threading.Event()
+    done: list[object] = []
     state.begin("counting", lambda: done.append(may_end.wait(10)))
     assert state.busy == "counting"
     state.begin("something else", lambda: done.append("never"))
@@ -22,7 +23,8 @@ def test_one_thing_is_done_at_a_time_and_waited_for() -> None:
 
 
 def test_it_can_be_waited_for_while_it_begins() -> None:
-    state, done = BusyState(), []
+    state = BusyState()
+    done: list[int] = []
     for number in range(200):
         beginner = threading.Thread(
             target=state.begin, args=["counting", lambda number=number: done.append(number)]
