@@ -10,6 +10,9 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 # Bytecode is compiled once at install: importing TensorFlow without it takes three times as long.
 INSTALL := $(UV) --compile-bytecode
 
+# One more than there are cores: many tests wait for a server, a browser or a kernel.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 .PHONY: help setup setup-dev demo lab publish test test-fast lint format notebooks-clean benchmarks docs screenshots pins protos clean
 
 help:
@@ -47,7 +50,7 @@ publish: setup
 
 test: setup-dev
 	sh tests/ensure_debian_packages.sh
-	$(BIN)/pytest -n logical --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup-dev
 	$(BIN)/pytest -m "not slow and not browser"

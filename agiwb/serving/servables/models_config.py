@@ -120,11 +120,16 @@ class ModelsFile:
                 raise ConfigError(f"{self.path}{line}: {error.problem}", error.fix) from error
 
 
+_REST_S = 0.1
+"""How long a changed file must stay as it is before it counts."""
+
+
 class ModelsFileWatch:
     """Gives a file's models to ``configure`` whenever the file changes, from a thread of its own.
 
     A file that cannot be read, or whose models are refused, changes nothing; it is logged, and
-    tried again at every poll, as a label may wait for its version.
+    tried again at every poll, as a label may wait for its version. One that is just being written
+    is left alone: many editors empty it first, and an empty one asks for no model at all.
     """
 
     def __init__(
@@ -162,18 +167,23 @@ class ModelsFileWatch:
     def _watch(self) -> None:
         while not self._ending.wait(self._poll_s):
             try:
-                self._apply()
+                self._apply(at_rest=True)
                 self._told = ""
             except AgiwbError as error:
                 if str(error) != self._told:
                     logging.getLogger("agiwb").warning("The models stay as they are: %s", error)
                 self._told = str(error)
 
-    def _apply(self) -> None:
+    def _apply(self, *, at_rest: bool = False) -> None:
         models = self._file.read()
-        if models != self._applied:
-            self._configure(models)
-            self._applied = models
+        if models == self._applied:
+            return
+        if at_rest:
+            self._ending.wait(_REST_S)
+            if self._file.read() != models:
+                return
+        self._configure(models)
+        self._applied = models
 
 
 def _line_of_entry(text: str, index: int) -> str:

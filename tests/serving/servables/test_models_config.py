@@ -168,6 +168,24 @@ def test_a_changed_file_is_served_and_a_wrong_one_changes_nothing(tmp_path, capl
             watch.stop()
 
 
+def test_a_file_that_is_being_written_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("agiwb.serving.servables.models_config._REST_S", 1.0)
+    given = []
+    file = ModelsFile(tmp_path / "models.config")
+    file.put(_model(tmp_path, "one"))
+    whole = file.path.read_text()
+    watch = ModelsFileWatch(file, given.append, poll_s=0.02)
+    watch.start()
+    try:
+        file.path.write_text("")  # as an editor does before it writes
+        time.sleep(0.2)
+        file.path.write_text(whole.replace("one", "two"))
+        assert eventually(lambda: len(given) > 1)
+    finally:
+        watch.stop()
+    assert [[model.name for model in models] for models in given] == [["one"], ["two"]]
+
+
 def test_a_label_and_its_version_may_come_in_one_edit(tmp_path):
     add_version(tmp_path / "models" / "plain", 1)
     file = ModelsFile(tmp_path / "models.config")
