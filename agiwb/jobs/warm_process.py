@@ -105,7 +105,7 @@ class WarmProcess:
                 print(f"Refused to fork: {reason}.", flush=True)
                 connection.sendall(json.dumps({"refused": reason}).encode())
                 return None
-            pid = os.fork()
+            pid = _fork_into_session()
             if pid == 0:
                 listener.close()
                 request["environment"] = {**self._set_by_imports, **request["environment"]}
@@ -125,6 +125,22 @@ def import_heavy_libraries() -> None:
     gc.freeze()  # a collection in a child would copy every page it looks at
 
 
+def _fork_into_session() -> int:
+    """Fork a child that leads a session of its own before anyone is told of it.
+
+    Whoever cancels a job signals its process group; a moment earlier that would be this process'.
+    """
+    ready, done = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+    os.close(done)
+    if pid:
+        os.read(ready, 1)  # ends as the child closes its end, or with the child
+    os.close(ready)
+    return pid
+
+
 def unsafe_to_fork() -> str:
     """Return why this process must not be forked, or nothing if it may."""
     context = sys.modules.get("tensorflow.python.eager.context")
@@ -138,13 +154,12 @@ def unsafe_to_fork() -> str:
 def become(request: Mapping[str, Any]) -> Path:
     """Make this forked process what a new one of the submitter's would be; return its job.
 
-    Its own are the session, the environment, the current folder, standard output and error, and
-    random numbers that nobody seeds.
+    Its own are the environment, the current folder, standard output and error, and random numbers
+    that nobody seeds; its session is its own since it was forked.
     """
     import numpy as np
 
     folder, environment = Path(request["folder"]), request["environment"]
-    os.setsid()
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(environment)
