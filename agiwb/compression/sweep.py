@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from agiwb.artifacts.resolve import dataset_for, resolve_model
@@ -16,7 +17,7 @@ from agiwb.compression.sweep_config import SweepConfig
 from agiwb.datasets.registry import load_arrays_of_classes
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
-from agiwb.runs.step import Input, step
+from agiwb.runs.step import Input, nothing_ahead, step
 
 if TYPE_CHECKING:
     from agiwb.compression.weighing import MeasureLatency
@@ -86,15 +87,14 @@ def _inputs(config: SweepConfig, store: RunStore) -> dict[str, Input]:
     }
 
 
-def _hire_ahead(config: SweepConfig) -> None:
+def _ahead(config: SweepConfig) -> AbstractContextManager[None]:
     from agiwb.compression.trials.making import get_ready
-    from agiwb.crews.nursery import hire_ahead
+    from agiwb.crews.nursery import hired_ahead
 
-    if config.scheduler is None:
-        hire_ahead(get_ready)
+    return hired_ahead(get_ready) if config.scheduler is None else nothing_ahead(config)
 
 
-@step("sweep", inputs=_inputs, ahead=_hire_ahead)
+@step("sweep", inputs=_inputs, ahead=_ahead)
 def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     """Return the trade-off between the ``recipes`` applied to ``config.model``.
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -45,7 +45,7 @@ class Child:
         return self.timeout_s is not None and time.monotonic() > self.began + self.timeout_s
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Hired:
     """The nursery's process, and the lines to and from it."""
 
@@ -78,16 +78,28 @@ class _Hired:
         self.process.wait()
 
 
-_ahead: dict[str, _Hired] = {}
+_ahead: dict[str, list[_Hired]] = {}
+"""Processes that no nursery has yet, by what they get ready."""
 
 
-def hire_ahead(ready: Callable[[], None]) -> None:
-    """Start the process of a ``Nursery(ready)`` that will be made soon: it takes seconds.
+@contextlib.contextmanager
+def hired_ahead(ready: Callable[[], None]) -> Iterator[None]:
+    """Start the process of a ``Nursery(ready)`` that is made in this context: it takes seconds.
 
-    It waits for the next one that is made, and ends with this process.
+    If none is made, it ends with the context.
     """
-    if _name(ready) not in _ahead:
-        _ahead[_name(ready)] = _Hired.now(_name(ready))
+    name = _name(ready)
+    hired = _Hired.now(name)
+    _ahead.setdefault(name, []).append(hired)
+    try:
+        yield
+    finally:
+        try:
+            _ahead[name].remove(hired)
+        except ValueError:
+            pass  # a nursery has it, and lets go of it
+        else:
+            hired.dismiss()
 
 
 def _name(ready: Callable[[], None]) -> str:
@@ -124,8 +136,8 @@ class Nursery:
         self._children: dict[int, Child] = {}
         self._exit_codes: dict[int, int] = {}
         logs.mkdir(parents=True, exist_ok=True)
-        hired = _ahead.pop(self._ready, None)
-        self._hired = hired or _Hired.now(self._ready)
+        waiting = _ahead.get(self._ready)
+        self._hired = waiting.pop() if waiting else _Hired.now(self._ready)
 
     def start(self, number: int, work: Work, argument: Any) -> None:
         """Begin ``work(argument, line)`` in a process of its own, known by ``number``.

@@ -43,19 +43,19 @@ def execute(
     begun = job.run() if job is not None else None
     if begun is not None:
         require_unchanged(begun, config, provenance)
-        step.ahead(config)
-        run = store.reopen(begun.id)
         how = _Beginning(resumed=True, fresh=not reuse)
-        record = _complete(step, config, run, store, listener, cancelled, job, how)
+        with step.ahead(config):
+            run = store.reopen(begun.id)
+            record = _complete(step, config, run, store, listener, cancelled, job, how)
     elif reuse and step.reusable and (known := store.known(key)) is not None:
         _tell_of_reuse(known.run, listener, job)
         record = known.model_copy(update={"reused": True})  # type: ignore[assignment]
         step.publish(record, store)
     else:
-        step.ahead(config)
-        run = store.start(step.name, config, key, provenance, job)
         how = _Beginning(resumed=False, fresh=not reuse)
-        record = _complete(step, config, run, store, listener, cancelled, job, how)
+        with step.ahead(config):
+            run = store.start(step.name, config, key, provenance, job)
+            record = _complete(step, config, run, store, listener, cancelled, job, how)
     if caller := provenance.parents.get(CALLER):
         store.folder(caller).note_result(step.name, record.run.id)
     return record

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,8 +30,9 @@ class Input:
     run_id: str | None = None
 
 
-def nothing_ahead(config: C) -> None:
+def nothing_ahead(config: C) -> AbstractContextManager[None]:
     """Get nothing ready: what most steps do before a run exists."""
+    return contextlib.nullcontext()
 
 
 def nothing_to_publish(record: Record, store: RunStore) -> None:
@@ -53,9 +56,10 @@ class Step(Generic[C, R]):
     """Told each result once it is stored, or used again: what makes it the newest of its kind."""
     reusable: bool = True
     """Whether an earlier run's result may stand for a new one; False for what acts on the world."""
-    ahead: Callable[[C], None] = nothing_ahead
-    """Told once it is certain that the work will be done, while the history is opened, which takes
-    seconds: begins what gets ready in the background, and returns at once."""
+    ahead: Callable[[C], AbstractContextManager[None]] = nothing_ahead
+    """Entered once it is certain that the work will be done, while the history is opened, which
+    takes seconds: begins what gets ready in the background, and returns at once. Left when the run
+    has ended, however that was."""
 
     def __call__(
         self,
@@ -97,7 +101,7 @@ def step(
     *,
     publish: Callable[[R, RunStore], None] = nothing_to_publish,
     reusable: bool = True,
-    ahead: Callable[[C], None] = nothing_ahead,
+    ahead: Callable[[C], AbstractContextManager[None]] = nothing_ahead,
 ) -> Callable[[Callable[[C, Context], R]], Step[C, R]]:
     """Return a decorator that makes a step of a function from config and context to record."""
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from agiwb.crews.crew import Died, Line, Raised, Report, Returned, Said
-from agiwb.crews.nursery import LocalProcesses, Nursery, hire_ahead
+from agiwb.crews.nursery import LocalProcesses, Nursery, hired_ahead
 from agiwb.errors import ConfigError
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,8 @@ def end_in_order(number: int, line: Line) -> None:
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         line.tell(os.getpid())
-        time.sleep(600)
+        while True:  # a signal that comes just before one long sleep begins would not end it
+            time.sleep(0.1)
     finally:
         Path(os.environ["ENDED_FILE"]).write_text(str(number))
 
@@ -229,19 +230,26 @@ def test_work_that_is_given_time_to_end_takes_it(tmp_path: Path, monkeypatch: py
 
 def test_a_nursery_hired_ahead_is_the_one_that_is_used(tmp_path: Path):
     others = children()
-    hire_ahead(nothing_to_import)
-    ahead = children() - others
-    nursery = Nursery(nothing_to_import, tmp_path)
-    try:
-        assert len(ahead) == 1
-        assert children() == ahead | others
-        nursery.start(1, double, 4)
-        said, returned = nursery.wait(30), nursery.wait(30)
-        assert isinstance(said[0], Said)
-        assert isinstance(returned[0], Returned)
-        assert returned[0].value["result"] == 8
-    finally:
-        nursery.close()
+    with hired_ahead(nothing_to_import):
+        ahead = children() - others
+        nursery = Nursery(nothing_to_import, tmp_path)
+        try:
+            assert len(ahead) == 1
+            assert children() == ahead | others
+            nursery.start(1, double, 4)
+            said, returned = nursery.wait(30), nursery.wait(30)
+            assert isinstance(said[0], Said)
+            assert isinstance(returned[0], Returned)
+            assert returned[0].value["result"] == 8
+        finally:
+            nursery.close()
+    assert children() == others
+
+
+def test_a_nursery_hired_ahead_that_nobody_takes_ends():
+    others = children()
+    with hired_ahead(nothing_to_import):
+        assert len(children() - others) == 1
     assert children() == others
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from agiwb.datasets.registry import load_dataset
 from agiwb.errors import ConfigError, InputError, WorkError
 from agiwb.models.registry import architecture_fingerprint
 from agiwb.runs.context import Context
-from agiwb.runs.step import Input, step
+from agiwb.runs.step import Input, nothing_ahead, step
 from agiwb.settings import Settings
 from agiwb.training.objectives import LOWER_IS_BETTER
 from agiwb.training.search.config import SearchConfig
@@ -50,14 +51,13 @@ def _register(record: SearchRecord, store: RunStore) -> None:
     store.register_model(record.model_name, record)
 
 
-def _hire_ahead(config: SearchConfig) -> None:
-    from agiwb.crews.nursery import hire_ahead
+def _ahead(config: SearchConfig) -> AbstractContextManager[None]:
+    from agiwb.crews.nursery import hired_ahead
 
-    if _is_shared(config):
-        hire_ahead(get_ready)
+    return hired_ahead(get_ready) if _is_shared(config) else nothing_ahead(config)
 
 
-@step("search", inputs=_inputs, ahead=_hire_ahead, publish=_register)
+@step("search", inputs=_inputs, ahead=_ahead, publish=_register)
 def search(config: SearchConfig, context: Context) -> SearchRecord:
     """Return the record of a search around ``config``; its best model is saved as ``model.keras``.
 
