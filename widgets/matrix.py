@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as ipw
@@ -11,7 +10,7 @@ import traitlets
 
 from agiwb.batch.jupyter import lab_link
 from agiwb.batch.matrix_config import Entry, MatrixConfig
-from agiwb.batch.matrix_files import matrix_files, outcome_told, read_matrix
+from agiwb.batch.matrix_files import matrix_files, outcome_told
 from agiwb.batch.matrix_record import INDEX_FILE, MatrixRecord
 from agiwb.settings import project_root
 from widgets.guard import GuardedState, guarded
@@ -42,7 +41,7 @@ class MatrixState(GuardedState):
     def read(self, path: str) -> None:
         """Read the matrix that a file describes."""
         self.config = None  # a file that has not changed is read again all the same
-        self.config = read_matrix(Path(path))
+        self.config = MatrixConfig.from_yaml(path)
 
     def show(self, config: MatrixConfig | None) -> None:
         """Show the combinations of a matrix, of which nothing is known."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, field_validator
 
 from agiwb.batch.matrix_combinations import NOTEBOOK, Combination, combinations
+from agiwb.batch.matrix_notebooks import with_notebooks_found
 from agiwb.batch.notebook import RunConfig
-from agiwb.config import Config, NamedValues
+from agiwb.config import Config, NamedValues, read_yaml
 from agiwb.crews.fields import SchedulerAddress, Workers, scheduler_field
 from agiwb.errors import ConfigError
 
@@ -23,7 +25,8 @@ class MatrixConfig(Config):
 
     matrix: NamedValues = Field(
         description="A list of values for `notebook` and for each parameter; `include` and "
-        "`exclude` as in a workflow of GitHub Actions. Paths begin where the command runs."
+        "`exclude` as in a workflow of GitHub Actions. Paths begin where the command runs, or in a "
+        "folder around the matrix's file."
     )
     name: str = Field("matrix", min_length=1, description="What the reports call it.")
     workers: Workers = Field(
@@ -57,6 +60,15 @@ class MatrixConfig(Config):
     output: Path | None = Field(
         None, description="Folder that takes a copy of the reports, for a CI job to upload."
     )
+
+    @classmethod
+    def from_yaml(cls, path: Path | str, overrides: Mapping[str, Any] | None = None) -> Self:
+        """Return the matrix that a YAML file describes; see ``with_notebooks_found``."""
+        values = read_yaml(Path(path))
+        matrix = values.get("matrix")
+        if isinstance(matrix, dict):
+            values["matrix"] = with_notebooks_found(matrix, Path(path).resolve().parent)
+        return cls.from_mapping({**values, **(overrides or {})})
 
     @field_validator("matrix")
     @classmethod

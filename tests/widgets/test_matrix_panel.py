@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agiwb.batch.jupyter import lab_link
-from agiwb.batch.matrix_files import matrix_files, outcome_told, read_matrix
+from agiwb.batch.matrix_config import MatrixConfig
+from agiwb.batch.matrix_files import matrix_files, outcome_told
 from agiwb.errors import ConfigError
 from tests.batch.test_notebook import write_notebook
 from widgets.guard import STRICT
@@ -50,7 +51,7 @@ def test_files_are_found_and_read_from_anywhere(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert matrix_files(tmp_path) == [file]
-    config = read_matrix(file)
+    config = MatrixConfig.from_yaml(file)
     entries = config.entries()
     assert {entry.config.notebook for entry in entries} == {file.parent / "n.ipynb"}
     assert outcome_told("2 of 3  n (n=2): passed in 1.0 s", entries) == (
@@ -59,7 +60,7 @@ def test_files_are_found_and_read_from_anywhere(
     )
     assert outcome_told("Examining 5 examples.", entries) is None
     with pytest.raises(ConfigError):
-        read_matrix(tmp_path / "other.yaml")
+        MatrixConfig.from_yaml(tmp_path / "other.yaml")
     assert lab_link(file) is None
     monkeypatch.setenv("AGIWB_LAB_ROOT", str(tmp_path))
     assert lab_link(file) == "/files/ci/quick.yaml"
