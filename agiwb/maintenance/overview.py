@@ -1,4 +1,4 @@
-"""Where a model stands, read from the workspace's files: no database is asked, no server either."""
+"""Where a model stands: by its ledger, and by the workspace's files. No server is asked."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def count_new_labels(seen: Overview, served_as: str | None = None) -> int:
         seen: Of the model.
         served_as: The name it is served under; by default its own.
     """
-    from agiwb.monitoring.log import join_labels, prediction_folder
+    from agiwb.monitoring.log import is_logged, join_labels, prediction_folder
 
     folder = prediction_folder(served_as or check_served_name(seen.model))
-    if not folder.is_dir():
+    if not is_logged(folder):
         return 0
     champion = seen.role("champion")
     began = champion.made_at if champion is not None else None

@@ -22,17 +22,14 @@ from agiwb.maintenance.overview import count_new_labels, maintained_models, over
 from agiwb.serving.detached import list_servers
 from widgets.background import BusyState
 from widgets.guard import guarded
-from widgets.poller import watch
+from widgets.polled import PolledState
 from widgets.selection import Selection
 
-_LOOKS = 6
-"""Files are read every so many of the poller's looks, about every two seconds."""
 
-
-class MaintainState(BusyState):
+class MaintainState(PolledState):
     """One registered model: its standing, its servers, and a decision that waits to be confirmed.
 
-    All is read from the workspace's files, so that it is the same in every kernel.
+    All is read from the ledger and the workspace's files, so that it is the same in every kernel.
     """
 
     models = traitlets.Tuple(help="Registered names, the newest first")
@@ -48,21 +45,9 @@ class MaintainState(BusyState):
         super().__init__()
         self.selection = selection or Selection()
         self.counting = BusyState()
-        self._looks = 0
         self._pending: PromoteConfig | RollBackConfig | None = None
         self.refresh()
         self.selection.observe(self._take_selected, "model")
-
-    def follow(self) -> None:
-        """Have the poller read the workspace from now on."""
-        watch(self)
-
-    def look(self) -> bool:
-        """Read the workspace now and then; return that there may be more."""
-        self._looks += 1
-        if self._looks % _LOOKS == 0:
-            self.refresh()
-        return True
 
     @guarded
     def refresh(self) -> None:

@@ -11,15 +11,11 @@ from agiwb.history.entries import HistoryEntry, filtered, find_entry, read_histo
 from agiwb.history.lineage import lineage
 from agiwb.history.tidying import delete, note, pin, restore
 from agiwb.runs.record import RunState
-from widgets.background import BusyState
 from widgets.guard import guarded
-from widgets.poller import watch
-
-_LOOKS = 6
-"""The history is read every so many of the poller's looks, about every two seconds."""
+from widgets.polled import PolledState
 
 
-class RunsState(BusyState):
+class RunsState(PolledState):
     """What is listed, which run is chosen, and what was found out about it, as HTML."""
 
     entries = traitlets.Tuple(help="Those the filters let by")
@@ -38,7 +34,6 @@ class RunsState(BusyState):
     def __init__(self) -> None:
         super().__init__()
         self._all: list[HistoryEntry] = []
-        self._looks = 0
         self.refresh()
 
     @property
@@ -51,17 +46,6 @@ class RunsState(BusyState):
         if self.chosen is None:
             raise InputError("No run is chosen.", "Choose one of the list first.")
         return find_entry(self.chosen, self._all)
-
-    def follow(self) -> None:
-        """Have the poller read the history from now on."""
-        watch(self)
-
-    def look(self) -> bool:
-        """Read the history now and then; return that there may be more."""
-        self._looks += 1
-        if self._looks % _LOOKS == 0:
-            self.refresh()
-        return True
 
     def refresh(self) -> None:
         """Read the history again."""
