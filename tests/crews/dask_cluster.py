@@ -78,6 +78,10 @@ class Cluster:
         """Whether the scheduler runs."""
         return self._scheduler.poll() is None
 
+    def runs(self, name: str) -> bool:
+        """Return whether a worker has not ended."""
+        return self._workers[name].poll() is None
+
     def children(self, name: str) -> list[psutil.Process]:
         """Return all processes that a worker has started."""
         with contextlib.suppress(psutil.NoSuchProcess):

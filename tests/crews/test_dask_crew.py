@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,6 +157,44 @@ def test_a_lost_scheduler_is_told_in_a_sentence_and_no_work_is_left(
         crew.close()
         (pid,) = (int(line[2]) for line in lines(notes, "begin"))
         wait_until(lambda: not psutil.pid_exists(pid), _PROMPT_S)
+
+
+def test_a_cluster_without_workers_is_told_of(
+    tmp_path: Path, notes: Path, gate: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("agiwb.crews.dask_crew._DESERTED_S", 2.0)
+    with running_cluster(tmp_path / "cluster", "one") as cluster:
+        crew = DaskCluster(cluster.address, 1, get_ready)
+
+        def kill_it() -> None:
+            if lines(notes, "begin") and cluster.runs("one"):
+                cluster.kill_worker("one")
+
+        with pytest.raises(WorkError, match="has had no workers for 2 s"):
+            carried(crew, [Piece("a", notes, gate)], kill_it)
+        crew.close()
+
+
+CLIENT = """
+import sys
+from pathlib import Path
+from agiwb.crews.dask_crew import DaskCluster
+from tests.crews.pieces import Piece, answer, get_ready, work
+crew = DaskCluster(sys.argv[1], 1, get_ready)
+crew.start(0, work, Piece("a", Path(sys.argv[2]), Path(sys.argv[3])))
+while True:
+    crew.wait(answer, lambda: None)
+"""
+
+
+def test_the_work_of_a_killed_client_ends(cluster: Cluster, notes: Path, gate: Path):
+    words = [sys.executable, "-c", CLIENT, cluster.address, str(notes), str(gate)]
+    with subprocess.Popen(words) as client:
+        wait_until(lambda: lines(notes, "begin"))
+        (pid,) = (int(line[2]) for line in lines(notes, "begin"))
+        assert psutil.pid_exists(pid)
+        client.kill()
+    wait_until(lambda: not psutil.pid_exists(pid), _PROMPT_S)
 
 
 def test_a_scheduler_that_wants_tls_is_reached_by_dasks_own_settings(tmp_path: Path, notes: Path):

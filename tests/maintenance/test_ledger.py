@@ -24,6 +24,7 @@ from agiwb.maintenance.ledger_database import DatabaseLines, models_in
 from agiwb.maintenance.ledger_file import FileLines
 from agiwb.maintenance.ledger_lines import LedgerLines
 from agiwb.runs.database_url import parsed_url
+from tests.maintenance.at_once import let_go
 from tests.postgres import PASSWORD, SPELT, PostgresServer
 
 
@@ -225,13 +226,7 @@ def test_of_two_people_at_once_one_wins_and_the_other_is_told(
         )
         for number, who in enumerate(people, start=1)
     ]  # fmt: skip
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    let_go(processes)
     said = [process.communicate()[0] for process in processes]
     assert said.count("promoted\n") == 1
     (decision,) = ledger.decisions()

@@ -24,6 +24,7 @@ from agiwb.maintenance.promotion import challenge, find_version, promote, reject
 from agiwb.runs.store import open_store
 from agiwb.serving.endpoint import Endpoint
 from agiwb.serving.serve import ServeConfig, serve
+from tests.maintenance.at_once import let_go
 from tests.maintenance.versions import MODEL
 
 pytestmark = pytest.mark.slow
@@ -112,13 +113,7 @@ def test_two_promote_at_once_one_wins_and_the_other_is_told(undecided: Path) -> 
         )
         for number, who in ((2, "bob"), (3, "eve"))
     ]  # fmt: skip
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    let_go(processes)
     errors = [process.communicate()[1] for process in processes]
     assert sorted(bool(error) for error in errors) == [False, True]
     loser = next(error for error in errors if error)

@@ -8,20 +8,11 @@ import time
 
 import pytest
 
-from tests.serving.fleet.fleet_servers import publish
 from tests.serving.workers.crewed_server import crewed, eventually
 
 pytestmark = pytest.mark.slow
 
 PROBE = "/v1/healthz"
-
-
-@pytest.fixture
-def half(tmp_path):
-    base_path = tmp_path / "half"
-    base_path.mkdir()
-    publish(base_path, 1)
-    return base_path
 
 
 @pytest.mark.parametrize("workers", [1, 2])

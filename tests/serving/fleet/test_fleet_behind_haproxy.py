@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.serving.fleet.fleet_servers import HAPROXY, Clients, fleet, publish
+from tests.serving.fleet.fleet_servers import Clients, fleet, publish
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not Path(HAPROXY).exists(), reason="needs Debian's haproxy"),
-]
-
-
-@pytest.fixture
-def half(tmp_path):
-    base_path = tmp_path / "half"
-    base_path.mkdir()
-    publish(base_path, 1)
-    return base_path
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("haproxy")]
 
 
 def test_versions_roll_through_while_a_server_is_drained_and_restarted(half, tmp_path):

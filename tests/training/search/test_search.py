@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from agiwb.cli import main
 from agiwb.errors import CancelledError, ConfigError, WorkError
 from agiwb.runs.events import Event
 from agiwb.runs.store import open_store
+from tests.training.search.counting import built, write_counting
 
 pytestmark = pytest.mark.slow
 
@@ -48,34 +48,8 @@ def found(tmp_path_factory: pytest.TempPathFactory, empty_history: Path) -> Iter
 
 @pytest.fixture
 def counting(tmp_path: Path) -> Path:
-    """A builder that notes each model it builds in ``built.txt``; with 13 units it dies."""
-    path = tmp_path / "counting.py"
-    path.write_text(
-        textwrap.dedent(f"""
-        import os
-        import keras
-
-        def build(spec):
-            with open({str(tmp_path / "built.txt")!r}, "a") as built:
-                built.write(f"{{spec.size.units}}\\n")
-            if spec.size.units == 13:
-                os.kill(os.getpid(), 9)
-            layers = keras.layers
-            return keras.Sequential([
-                keras.Input(spec.feature_shape),
-                layers.Flatten(),
-                layers.Dense(spec.size.units, activation="relu"),
-                layers.Dense(spec.outputs, activation="softmax"),
-            ])
-        """)
-    )
-    return path
-
-
-def built(path: Path) -> list[str]:
-    """Return the units of each model that was built so far."""
-    log = path.with_name("built.txt")
-    return log.read_text().split() if log.is_file() else []
+    """A builder that notes each model it builds; with 13 units it dies."""
+    return write_counting(tmp_path, "if spec.size.units == 13: os.kill(os.getpid(), 9)")
 
 
 class StopAfter:

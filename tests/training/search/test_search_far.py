@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import threading
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from agiwb import SearchConfig, search
 from agiwb.errors import CancelledError
 from agiwb.runs.events import Event
 from tests.crews.dask_cluster import Cluster, running_cluster
+from tests.training.search.counting import built, write_counting
 
 pytestmark = pytest.mark.slow
 
@@ -31,32 +31,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def counting(tmp_path: Path) -> Path:
-    """A builder that notes each model it builds in ``built.txt``, and takes a moment."""
-    path = tmp_path / "counting.py"
-    path.write_text(
-        textwrap.dedent(f"""
-        import time
-        import keras
-
-        def build(spec):
-            with open({str(tmp_path / "built.txt")!r}, "a") as built:
-                built.write(f"{{spec.size.units}}\\n")
-            time.sleep(2)
-            layers = keras.layers
-            return keras.Sequential([
-                keras.Input(spec.feature_shape),
-                layers.Flatten(),
-                layers.Dense(spec.size.units, activation="relu"),
-                layers.Dense(spec.outputs, activation="softmax"),
-            ])
-        """)
-    )
-    return path
-
-
-def built(path: Path) -> list[str]:
-    log = path.with_name("built.txt")
-    return log.read_text().split() if log.is_file() else []
+    """A builder that notes each model it builds, and takes a moment."""
+    return write_counting(tmp_path, "time.sleep(2)")
 
 
 def test_workers_carry_out_trials_and_prune_the_poor_one(cluster: Cluster, workspace: Path):
