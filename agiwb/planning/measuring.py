@@ -34,6 +34,8 @@ CONCURRENCIES = (1, 4, 16, 64)
 _MODEL = "planned"
 _WARM_UP_S = 0.3
 _LATENCY_POINTS = 200
+_IDLING_LOAD = 0.5
+"""Of what the server answered at most: so often it is asked to see what idling costs it."""
 
 Progress = Callable[[str, int, int], None]
 """Told of a phase, how much of it is done, and of how much."""
@@ -56,9 +58,11 @@ class Measurement(BaseModel):
 
     Attributes:
         workers: Processes that answered.
-        points: Under load.
+        points: Under load, of clients that never let it idle.
         per_run_us: Processor time of a run of the model that does not grow with what is in it.
         per_request_us: Processor time of each request besides.
+        idling: Of requests that come at random and let the server idle between, the processor time
+            as a multiple of what those two explain: caches are cold after a pause. At least 1.
         lone_ms: Latencies of a client that is alone: quantiles, evenly spaced from 0 to 1.
         rows_together: Most rows that the server runs together by itself.
         merges: Whether requests may share a run of the model at all.
@@ -76,6 +80,7 @@ class Measurement(BaseModel):
     points: tuple[LoadPoint, ...]
     per_run_us: float
     per_request_us: float
+    idling: float
     lone_ms: tuple[float, ...]
     rows_together: int
     merges: bool
@@ -87,9 +92,16 @@ class Measurement(BaseModel):
     others_busy: float
 
     def service(self, rows: int) -> Service:
-        """Return the service of one worker for requests of ``rows`` rows."""
+        """Return the service of one worker for requests of ``rows`` rows.
+
+        Its times vary as the latencies of a lone client do: what delays one of those, on this
+        machine or a busy one, delays whoever waits behind it, too.
+        """
         most = max(1, self.rows_together // rows) if self.merges else 1
-        return Service(self.per_run_us / 1e6, self.per_request_us / 1e6, most)
+        scale = self.idling / 1e6
+        lone = np.array(self.lone_ms)
+        multiples = tuple((lone / lone.mean()).tolist())
+        return Service(self.per_run_us * scale, self.per_request_us * scale, most, multiples)
 
 
 @dataclass(frozen=True)
@@ -171,6 +183,7 @@ class _Model:
 class _Loaded:
     workers: int
     points: tuple[LoadPoint, ...]
+    now_and_then: LoadPoint
     lone: LoadTest
     memory_mib: float
     others_busy: float
@@ -184,35 +197,58 @@ def _load(
     points, tests = [], []
     try:
         begun = Use.now(process.pid)
-        url = ready.address + asked.path
         for done, clients in enumerate(CONCURRENCIES):
-            progress("load", done, len(CONCURRENCIES))
+            progress("load", done, len(CONCURRENCIES) + 1)
             count = max(clients, settings.workers)
-            options = {"concurrency": count, "headers": asked.headers, "warm_up_s": 0.0}
-            load_test(url, asked.body, seconds=_WARM_UP_S, **options)  # type: ignore[arg-type]
-            before = _read(process.pid, ready)
-            test = load_test(url, asked.body, seconds=seconds, **options)  # type: ignore[arg-type]
-            after = _read(process.pid, ready)
-            if test.failed or not len(test.latencies_ms):
-                raise WorkError(
-                    f"The server did not answer all requests: {test}.",
-                    "Does the model take that many rows? Its log is shown by `agiwb serve`.",
-                )
+            point, test = _ask(process.pid, ready, asked, count, seconds)
+            points.append(point)
             tests.append(test)
-            answered = len(test.latencies_ms)
-            points.append(
-                LoadPoint(
-                    concurrency=count,
-                    requests_per_s=test.requests_per_s,
-                    cpu_us_per_request=1e6 * (after.cpu_s - before.cpu_s) / answered,
-                    requests_per_run=answered / max(after.runs - before.runs, 1.0),
-                )
-            )
+        progress("load", len(CONCURRENCIES), len(CONCURRENCIES) + 1)
+        rate = _IDLING_LOAD * max(point.requests_per_s for point in points)
+        count = max(CONCURRENCIES[-1], settings.workers)
+        now_and_then, _ = _ask(process.pid, ready, asked, count, seconds, rate)
         others = Use.now(process.pid).others_since(begun)
         memory = memory_mib(process.pid)
-        return _Loaded(settings.workers, tuple(points), tests[0], memory, others)
+        return _Loaded(settings.workers, tuple(points), now_and_then, tests[0], memory, others)
     finally:
         stop_server(process)
+
+
+def _ask(
+    pid: int, ready: Ready, asked: Payload, count: int, seconds: float, rate: float | None = None
+) -> tuple[LoadPoint, LoadTest]:
+    """Return what ``count`` clients found who ask at once again, or at random at ``rate``."""
+    url = ready.address + asked.path
+
+    def load(seconds: float) -> LoadTest:
+        return load_test(
+            url,
+            asked.body,
+            headers=asked.headers,
+            concurrency=count,
+            seconds=seconds,
+            rate=rate,
+            poisson=rate is not None,
+            warm_up_s=0.0,
+        )
+
+    load(_WARM_UP_S)
+    before = _read(pid, ready)
+    test = load(seconds)
+    after = _read(pid, ready)
+    answered = len(test.latencies_ms)
+    if test.failed or not answered:
+        raise WorkError(
+            f"The server did not answer all requests: {test}.",
+            "Does the model take that many rows? Its log is shown by `agiwb serve`.",
+        )
+    point = LoadPoint(
+        concurrency=count,
+        requests_per_s=test.requests_per_s,
+        cpu_us_per_request=1e6 * (after.cpu_s - before.cpu_s) / answered,
+        requests_per_run=answered / max(after.runs - before.runs, 1.0),
+    )
+    return point, test
 
 
 def fit_service(points: Sequence[LoadPoint]) -> tuple[float, float]:
@@ -241,6 +277,8 @@ def _summarise(
     parquet: float,
 ) -> Measurement:
     per_run, per_request = fit_service(loaded.points)
+    seen = loaded.now_and_then
+    idling = seen.cpu_us_per_request / (per_run / seen.requests_per_run + per_request)
     quantiles = np.linspace(0, 100, _LATENCY_POINTS + 1)
     lone = np.percentile(loaded.lone.latencies_ms, quantiles)
     return Measurement(
@@ -248,6 +286,7 @@ def _summarise(
         points=loaded.points,
         per_run_us=per_run,
         per_request_us=per_request,
+        idling=max(1.0, idling),
         lone_ms=tuple(lone.tolist()),
         rows_together=model.rows_together,
         merges=model.merges,

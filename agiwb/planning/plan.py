@@ -18,6 +18,8 @@ from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 from agiwb.runs.store import RunStore
 
+_COLD = 1.05
+"""Multiple of the processor time from which on it is said."""
 _DISTURBED = 0.1
 """Share of the processors that others may use before it is said."""
 
@@ -153,7 +155,15 @@ def _assumptions(config: PlanConfig, measured: Measurement, sizing: Sizing) -> t
             "Load is of what a worker answers if it always merges as many as it can; with fewer to "
             "merge it is busier than that."
         )
-    said.append("What a lone client on this machine saw beyond that stands for the network.")
+    if measured.idling > _COLD:
+        said.append(
+            f"Where requests come at random they take {measured.idling:.2f} times that: caches are "
+            "cold after a pause."
+        )
+    said.append(
+        "Times vary as those of a lone client on this machine did; what it saw beyond them on "
+        "average stands for the network."
+    )
     said.append(f"Requests are as large as the one that was sent: {sent}.")
     if measured.others_busy > _DISTURBED:
         said.append(

@@ -2,11 +2,13 @@
 
 A worker of our server is one queue with one server. Requests arrive by a Poisson process. When the
 worker is free it takes what waits, up to ``most``, and answers it after ``per_run_s + n *
-per_request_s`` seconds: a queue with bulk service whose time is affine in the batch, the model of
-dynamic batching in Y. Inoue, "Queueing analysis of GPU-based inference servers with dynamic
-batching: a closed-form characterization", Performance Evaluation 147 (2021). Its mean has bounds in
-closed form, its percentiles have not: they are found by running the queue, as D. V. Lindley's
-recursion (1952) does for a batch of one.
+per_request_s`` seconds on average: a queue with bulk service whose time is affine in the batch, the
+model of dynamic batching in Y. Inoue, "Queueing analysis of GPU-based inference servers with
+dynamic batching: a closed-form characterization", Performance Evaluation 147 (2021). Its mean has
+bounds in closed form, its percentiles have not: they are found by running the queue, as D. V.
+Lindley's recursion (1952) does for a batch of one. No two runs take the same time on a real
+machine, and whoever waits behind a slow one is slow, too: each takes a multiple of the mean that is
+drawn from those that were seen.
 """
 
 from __future__ import annotations
@@ -22,11 +24,19 @@ _SEED = 20
 
 @dataclass(frozen=True)
 class Service:
-    """How long a worker takes: ``per_run_s + n * per_request_s`` seconds for n <= ``most``."""
+    """How long a worker takes: ``per_run_s + n * per_request_s`` seconds for n <= ``most``.
+
+    Attributes:
+        per_run_s: Seconds of a run, whatever is in it.
+        per_request_s: Seconds of each request besides.
+        most: Requests that share a run.
+        variation: What runs take, as multiples of that; equally likely, of mean 1.
+    """
 
     per_run_s: float
     per_request_s: float
     most: int = 1
+    variation: tuple[float, ...] = (1.0,)
 
     @property
     def lone_s(self) -> float:
@@ -66,8 +76,10 @@ def run_queue(service: Service, rate: float, requests: int = 40_000) -> Queue:
 
     The first tenth is left out: the queue is empty when it begins.
     """
-    arrivals = np.cumsum(np.random.default_rng(_SEED).exponential(1 / rate, requests))
+    random = np.random.default_rng(_SEED)
+    arrivals = np.cumsum(random.exponential(1 / rate, requests))
     due = arrivals.tolist()
+    multiples = random.choice(service.variation, requests).tolist()
     done = np.empty(requests)
     free = worked = 0.0
     first = runs = 0
@@ -77,7 +89,7 @@ def run_queue(service: Service, rate: float, requests: int = 40_000) -> Queue:
         most = min(requests, first + service.most)
         while last < most and due[last] <= begins:
             last += 1
-        takes = service.per_run_s + (last - first) * service.per_request_s
+        takes = multiples[runs] * (service.per_run_s + (last - first) * service.per_request_s)
         free = begins + takes
         done[first:last] = free
         worked += takes
@@ -87,24 +99,18 @@ def run_queue(service: Service, rate: float, requests: int = 40_000) -> Queue:
     return Queue((done - arrivals)[kept:], worked / free, requests / runs)
 
 
-def mean_wait(service_s: float, rate: float, servers: int = 1, variation: float = 0.0) -> float:
+def mean_wait(service_s: float, rate: float, variation: float = 0.0) -> float:
     """Return the mean seconds a request waits where each is served alone; infinity if overloaded.
 
-    The approximation of A. O. Allen and J. Cunneen for G/G/c (A. O. Allen, "Probability, Statistics
-    and Queueing Theory", 2nd ed., 1990, section 5.3) with Poisson arrivals: Erlang's C formula for
-    the probability to wait, times half of one plus the squared coefficient of variation. For one
-    server it is the formula of Pollaczek and Khinchine, which is exact.
+    The formula of F. Pollaczek and A. Khinchine for Poisson arrivals at one server (L. Kleinrock,
+    "Queueing Systems", vol. 1, 1975, section 5.7).
 
     Args:
         service_s: Mean seconds of one request.
         rate: Requests per second.
-        servers: That share one queue.
         variation: Squared coefficient of variation of the service times; 0 if all are equal.
     """
-    offered = rate * service_s
-    if offered >= servers:
+    load = rate * service_s
+    if load >= 1:
         return math.inf
-    below = sum(offered**count / math.factorial(count) for count in range(servers))
-    all_busy = offered**servers / math.factorial(servers) * servers / (servers - offered)
-    waits = all_busy / (below + all_busy)
-    return waits * service_s / (servers - offered) * (1 + variation) / 2
+    return load * service_s * (1 + variation) / (2 * (1 - load))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agiwb.errors import WorkError
@@ -90,21 +89,19 @@ class Predictor:
     """Predicts latencies of replicas of ``workers`` processes, each with a queue of its own.
 
     What a client sees is the time in the queue and in the run, and beside it what a lone client saw
-    beyond the run: network, kernel and chance, drawn from what was measured.
+    beyond the run on average: network and kernel.
     """
 
     def __init__(self, measured: Measurement, service: Service) -> None:
         self._workers = measured.workers
         self._service = service
-        beyond = np.array(measured.lone_ms) - 1e3 * service.lone_s
-        self._beyond_ms: NDArray[np.float64] = np.maximum(beyond, 0.0)
+        self._beyond_ms = max(0.0, float(np.mean(measured.lone_ms)) - 1e3 * service.lone_s)
 
     def predict(self, requests_per_s: float, replicas: int) -> Prediction:
         """Return what ``replicas`` do with so many requests; ``load`` is below 1."""
         rate = requests_per_s / (replicas * self._workers)
         queue = run_queue(self._service, rate)
-        beyond = np.random.default_rng(0).choice(self._beyond_ms, len(queue.seconds))
-        seen = 1e3 * queue.seconds + beyond
+        seen = 1e3 * queue.seconds + self._beyond_ms
         return Prediction(
             replicas=replicas,
             requests_per_s=requests_per_s,
@@ -127,7 +124,8 @@ class Predictor:
 
     def lone_p99_ms(self) -> float:
         """Return the 99th percentile of a request that finds nobody else."""
-        return 1e3 * self._service.lone_s + float(np.percentile(self._beyond_ms, 99))
+        slow = float(np.percentile(self._service.variation, 99))
+        return 1e3 * self._service.lone_s * slow + self._beyond_ms
 
 
 def size(
@@ -190,9 +188,10 @@ def size(
 
 def unmerged_wait_ms(measured: Measurement, rows: int, prediction: Prediction) -> float:
     """Return the mean time a request would take if none were merged; infinity if overloaded."""
-    lone_s = measured.service(rows).lone_s
+    service = measured.service(rows)
     rate = prediction.requests_per_s / (prediction.replicas * measured.workers)
-    return 1e3 * (lone_s + mean_wait(lone_s, rate))
+    variation = float(np.var(service.variation))  # their mean is 1
+    return 1e3 * (service.lone_s + mean_wait(service.lone_s, rate, variation))
 
 
 def _fewest_within(
@@ -261,4 +260,6 @@ def _batched(
     per_row = max(0.0, (largest.ms - one) / max(largest.rows - 1, 1))
     whole_ms = measured.service(rows).lone_s * 1e3
     rest = max(0.0, whole_ms - one - per_row * (rows - 1))
-    return Service((one - per_row) / 1e3, (rest + per_row * rows) / 1e3, max(1, most // rows))
+    per_run_s, per_request_s = (one - per_row) / 1e3, (rest + per_row * rows) / 1e3
+    variation = measured.service(rows).variation
+    return Service(per_run_s, per_request_s, max(1, most // rows), variation)

@@ -1,11 +1,12 @@
 """What a plan predicts against what an open loop of Poisson arrivals then measures, here.
 
-A run of the model takes about a millisecond, so that the load generator, which has to share the two
-cores with the server, is busy for a small part of the time only.
+A run of the model takes about a millisecond, so that the load generator can keep up. A plan is made
+for workers that have a core each: where none is left for the generator, nothing is said.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,9 @@ def plan(*, quick: bool) -> list[Claim]:
     with tempfile.TemporaryDirectory() as scratch:
         source = _write_model(Path(scratch) / "model")
         for workers in WORKERS:
+            if workers >= (os.cpu_count() or 1):
+                print(f"plan           {workers} worker(s): not measured, for no core is left")
+                continue
             measured = measure(
                 source, workers=workers, rows=1, encoding="json", logs=False, seconds=seconds / 4
             )
@@ -57,7 +61,8 @@ def _compare(
     predictor = Predictor(measured, service)
     print(
         f"plan           {measured.workers} worker(s): {measured.per_run_us:.0f} us a run and "
-        f"{measured.per_request_us:.0f} us a request, {predictor.capacity:.0f} requests/s at most; "
+        f"{measured.per_request_us:.0f} us a request, {measured.idling:.2f} times that if it idles "
+        f"between, {predictor.capacity:.0f} requests/s at most; "
         f"others used {measured.others_busy:.0%} of the processors"
     )
     claims = []

@@ -22,6 +22,7 @@ def measurement(**changes: Any) -> Measurement:
         ],
         "per_run_us": 100.0,
         "per_request_us": 50.0,
+        "idling": 1.0,
         "lone_ms": [0.4] * 100 + [0.6],
         "rows_together": 64,
         "merges": True,

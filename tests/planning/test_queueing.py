@@ -22,11 +22,14 @@ def test_without_merging_it_is_the_formula_of_pollaczek_and_khinchine(load):
     assert queue.requests_a_run == 1
 
 
-def test_allen_and_cunneen_is_exact_where_service_is_exponential():
+def test_times_that_vary_make_all_wait_longer_as_the_formula_says():
     assert mean_wait(1.0, 0.5, variation=1.0) == pytest.approx(1.0)  # M/M/1: load / (1 - load)
-    assert mean_wait(1.0, 1.0, servers=2, variation=1.0) == pytest.approx(1 / 3)  # M/M/2 at half
     assert mean_wait(1.0, 0.5) == pytest.approx(0.5)  # M/D/1: half of M/M/1
-    assert mean_wait(1.0, 2.0, servers=2) == math.inf
+    assert mean_wait(1.0, 2.0) == math.inf
+    multiples = (0.5, 0.5, 0.5, 2.5)
+    queue = run_queue(Service(0.0, 0.002, variation=multiples), 250, requests=400_000)
+    expected = mean_wait(0.002, 250, float(np.var(multiples)))
+    assert queue.seconds.mean() - 0.002 == pytest.approx(expected, rel=0.05)
 
 
 def test_merging_answers_what_a_server_of_lone_requests_could_not():
