@@ -1,9 +1,9 @@
 """Finding a model or an artifact by what a user calls it.
 
 A model is called by a registered name (``digits-cnn``, or ``digits-cnn/2`` for a version, or
-``digits-cnn@champion`` for what was promoted), by the id of the run that trained it, by ``<sweep
-run>:<candidate>``, by ``latest``, or by the path of a ``.keras`` file, or of the folder of an
-artifact that is one.
+``digits-cnn@champion`` for what was promoted), by the id of the run that trained it, or of a sweep
+for what it chose, by ``<sweep run>:<candidate>``, by ``latest``, or by the path of a ``.keras``
+file, or of the folder of an artifact that is one.
 
 An encrypted artifact is read from a private copy. With AGIWB_REQUIRE_SIGNATURE, the path of a
 public key, artifacts that its owner has not signed are refused.
@@ -227,12 +227,19 @@ def _find_record(reference: str, store: RunStore) -> Record:
 
 def _candidate(record: Record, candidate: str) -> ModelSource:
     names = sorted(path.parent.name for path in record.run.folder.glob(f"*/{MODEL_FILE}"))
+    chosen = getattr(record, "chosen", None)
+    if not candidate:
+        candidate = chosen or ""
     path = record.file(f"{candidate}/{MODEL_FILE}")
     if candidate not in names:
         raise NotFoundError(
-            f"Run {record.run.id[:8]} ({record.run.step}) has no candidate {candidate!r}.",
+            f"Run {record.run.id[:8]} ({record.run.step}) "
+            + (f"has no candidate {candidate!r}." if candidate else "chose no candidate."),
             f"It has: {', '.join(names) or 'none'}. Write <run>:<candidate>.",
         )
+    registered = getattr(record.config, "name", None)
+    if registered and candidate == chosen:
+        return _source(record, path, registered)
     name = str(getattr(record, "model_name", record.run.id[:8]))
     unchanged = sha256_of_file(path) == sha256_of_file(record.file(f"baseline/{MODEL_FILE}"))
     return _source(record, path, name if unchanged else f"{name}-{candidate.replace('+', '-')}")

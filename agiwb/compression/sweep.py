@@ -94,7 +94,12 @@ def _ahead(config: SweepConfig) -> AbstractContextManager[None]:
     return hired_ahead(get_ready) if config.scheduler is None else nothing_ahead(config)
 
 
-@step("sweep", inputs=_inputs, ahead=_ahead)
+def _register(record: SweepRecord, store: RunStore) -> None:
+    if record.config.name is not None and record.chosen is not None:
+        store.register_model(record.config.name, record)
+
+
+@step("sweep", inputs=_inputs, publish=_register, ahead=_ahead)
 def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     """Return the trade-off between the ``recipes`` applied to ``config.model``.
 
@@ -107,6 +112,9 @@ def sweep(config: SweepConfig, context: Context) -> SweepRecord:
     digest of all that decided it: a sweep that is resumed, repeated or widened makes none again
     that had been finished. ``reuse=False`` makes all anew. The folder may be deleted whenever no
     sweep runs.
+
+    With a ``name`` the choice becomes the newest version of that model: it is served, compared,
+    promoted and retrained like one that was trained.
 
     Raises:
         ConfigError: The model does not fit the data set.

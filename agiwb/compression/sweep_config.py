@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from agiwb.artifacts.manifest import SERVED_NAME
 from agiwb.compression.recipe import BASELINE, Engine, RecipeText
 from agiwb.config import Config
 from agiwb.crews.fields import SchedulerAddress, Workers, scheduler_field
@@ -20,6 +21,11 @@ class SweepConfig(Config):
 
     model: str = Field(
         "latest", description="Model to compress: a registered name, a run, or a .keras file."
+    )
+    name: str | None = Field(
+        None,
+        pattern=SERVED_NAME,
+        description="Name in the registry for what is chosen; by default it gets none.",
     )
     dataset: DatasetName | None = Field(
         None, description="Data to fine-tune and test on; by default what the model learned from."
@@ -127,6 +133,15 @@ class SweepConfig(Config):
     def _baseline_first(cls, recipes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the recipes in their plain notation, each once, the baseline first."""
         return tuple(dict.fromkeys([BASELINE, *recipes]))
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> SweepConfig:
+        if self.name is not None and self.model == "latest":
+            raise ValueError(
+                "with a `name` the choice is the latest model from then on. Say which `model` is "
+                "compressed."
+            )
+        return self
 
     @model_validator(mode="after")
     def _searchable(self) -> SweepConfig:

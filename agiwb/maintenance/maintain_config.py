@@ -23,9 +23,8 @@ class MaintainConfig(Config):
         pattern=SERVED_NAME,
         description="Name under which it is served; by default its own.",
     )
-    format: Literal["onnx", "litert"] = Field("onnx", description="Which artifacts are compared.")
-    served_format: StandaloneFormat | None = Field(
-        None, description="Which artifact is served; by default the server's own choice."
+    format: StandaloneFormat = Field(
+        "onnx", description="Which of its artifacts are served, monitored and compared."
     )
     watch: bool = Field(False, description="Go on until stopped, rather than look once.")
     every_s: float = Field(60.0, ge=0.1, description="Seconds between two looks.")

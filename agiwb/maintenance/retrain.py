@@ -1,4 +1,7 @@
-"""The retrain step: a challenger from the champion's settings, old examples and fresh ones."""
+"""The retrain step: a challenger from the champion's settings, old examples and fresh ones.
+
+A champion that was compressed has a challenger that is compressed by the same recipe.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ from pydantic import AfterValidator, Field
 
 from agiwb.artifacts.manifest import SERVED_NAME, Format, check_served_name
 from agiwb.artifacts.resolve import MODEL_FILE
+from agiwb.compression.sweep import SweepRecord, sweep
 from agiwb.config import Config
 from agiwb.conversion.config import ConvertConfig
 from agiwb.datasets.add import AddDatasetConfig, add_dataset
 from agiwb.datasets.dataset import Dataset, Split
 from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
 from agiwb.errors import ConfigError, InputError, WorkError
+from agiwb.maintenance.ancestry import Ancestry, ancestry_of, formats_of
 from agiwb.maintenance.decision import ModelVersion
 from agiwb.maintenance.faulty import LeftOut, read_periods, sound_rows
 from agiwb.maintenance.ledger import ledger_of
@@ -82,8 +87,10 @@ class RetrainConfig(Config):
     epochs: int | None = Field(
         None, ge=1, le=10_000, description="Passes over the data; by default the champion's."
     )
-    formats: tuple[Format, ...] = Field(
-        ("onnx",), min_length=1, description="Formats the challenger is converted to."
+    formats: tuple[Format, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Formats the challenger is converted to; by default the champion's.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Of the training and of what is replayed.")
 
@@ -105,6 +112,9 @@ class RetrainRecord(Record):
     unknown_labels: int
     """Labels that named none of the classes."""
     train_run: str
+    compress_run: str | None = None
+    recipe: str | None = None
+    """What it was compressed by, as the version it is based on; None if that is as trained."""
     convert_run: str
 
 
@@ -116,16 +126,10 @@ class _Sources:
     ) -> None:
         standing = ledger_of(config.model).standing()
         self.base = standing.champion or find_version(config.model, None, store)
-        record = store.get(self.base.run_id)
-        if not isinstance(record.config, TrainConfig):
-            raise ConfigError(
-                f"`model`: version {self.base.version} of {config.model} was not trained by "
-                f"`agiwb train` but comes of `{record.run.step}`: nothing says how to train it "
-                "again.",
-                "Train a version with `agiwb train --name` and promote it.",
-            )
-        self.trained = record.config
-        self.keras_file = record.file(MODEL_FILE)
+        self.ancestry = ancestry_of(config.model, self.base, store)
+        self.trained = self.ancestry.settings
+        self.keras_file = self.ancestry.trained.file(MODEL_FILE)
+        self.formats = config.formats or formats_of(self.base, store)
         self.old = load_arrays_of_classes(self.trained.dataset, "Retraining")
         self.fresh = _fresh(config, self.old, labels_known_by)
 
@@ -177,13 +181,13 @@ def retrain(config: RetrainConfig, context: Context) -> RetrainRecord:
     """Return the record of a challenger, which is entered in the ledger as such.
 
     It is trained by the settings of the champion (without one, of the newest version) on its
-    training data together with fresh rows, less what is surely broken, and converted. It is not
-    promoted: that is for the gate to say.
+    training data together with fresh rows, less what is surely broken; compressed, if the champion
+    was, by the same recipe; and converted. It is not promoted: that is for the gate to say.
 
     Raises:
         ConfigError: The champion was not trained here, or the fresh data are of another kind.
         InputError: There are not enough sound labelled rows.
-        WorkError: The training diverged, or the model could not be converted.
+        WorkError: The training diverged, or the model could not be compressed or converted.
     """
     from agiwb.conversion.convert import convert
     from agiwb.training.train import train
@@ -202,42 +206,66 @@ def retrain(config: RetrainConfig, context: Context) -> RetrainRecord:
         listener=tell,
         cancelled=context.cancelled,
     )
+    ancestry, dataset = sources.ancestry, added.config.name
     settings = sources.trained.model_dump() | {
-        "dataset": added.config.name,
-        "name": config.model,
+        "dataset": dataset,
+        "name": config.model if ancestry.compressed is None else ancestry.trained.model_name,
         "seed": config.seed,
         "epochs": config.epochs or sources.trained.epochs,
     }
     if config.start == "champion":
         settings["architecture"] = str(sources.keras_file)
     trained = train(TrainConfig(**settings), listener=tell, cancelled=context.cancelled)
+    made: Record = trained
+    if ancestry.compressed is not None:
+        made = _compress(ancestry, trained.run.id, dataset, config.model, context)
     converted = convert(
-        ConvertConfig(model=trained.run.id, formats=config.formats),
+        ConvertConfig(model=made.run.id, formats=sources.formats),
         listener=tell,
         cancelled=context.cancelled,
     )
     if converted.problems:
         raise WorkError(
             f"The retrained model could not be converted: {' '.join(converted.problems)}",
-            f"Its run is {trained.run.id[:8]}.",
+            f"Its run is {made.run.id[:8]}.",
         )
     versions = context.store.registered_versions(config.model)
-    number = max(number for number, run in versions.items() if run == trained.run.id)
+    number = max(number for number, run in versions.items() if run == made.run.id)
     return RetrainRecord(
         run=context.run,
         config=config,
         metrics=trained.metrics,
         model_name=config.model,
-        challenger=ModelVersion(version=number, run_id=trained.run.id),
+        challenger=ModelVersion(version=number, run_id=made.run.id),
         based_on=sources.base,
-        dataset=added.config.name,
+        dataset=dataset,
         fresh_rows=len(rows),
         replayed_rows=len(mixed["train"]) - _fresh_in(mixed["train"]),
         left_out=left_out,
         unknown_labels=sources.fresh.unknown,
         train_run=trained.run.id,
+        compress_run=None if made is trained else made.run.id,
+        recipe=ancestry.recipe,
         convert_run=converted.run.id,
     )
+
+
+def _compress(
+    ancestry: Ancestry, run_id: str, dataset: str, name: str, context: Context
+) -> SweepRecord:
+    """Return the sweep that compressed the retrained model as its predecessor was."""
+    swept = sweep(
+        ancestry.compression_of(run_id, dataset, name),
+        listener=_passing_on(context),
+        cancelled=context.cancelled,
+    )
+    if swept.chosen != ancestry.recipe:
+        raise WorkError(
+            f"The retrained model could not be compressed by {ancestry.recipe}: "
+            f"{swept.choice_reason}",
+            f"`agiwb runs show {swept.run.id[:8]}` tells what became of each candidate.",
+        )
+    return swept
 
 
 def _sound(config: RetrainConfig, sources: _Sources) -> tuple[ServedRows, tuple[LeftOut, ...]]:

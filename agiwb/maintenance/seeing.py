@@ -35,7 +35,7 @@ def see(config: MaintainConfig, context: Context) -> Seen:
     found = monitor(
         MonitorConfig(
             model=f"{config.model}/{champion.version}",
-            format=config.served_format or config.format,  # rounding alone moves the scores
+            format=config.format,  # rounding alone moves the scores
             model_name=config.served_as,
             last_rows=config.last_rows,
             version=champion.served,

@@ -18,6 +18,7 @@ from agiwb.maintenance.maintain_config import MaintainConfig
 from agiwb.maintenance.promotion import promote, reject
 from agiwb.runs.context import Context
 from agiwb.runs.events import Event
+from agiwb.runs.record import Record
 
 if TYPE_CHECKING:
     from agiwb.serving.endpoint import Endpoint
@@ -173,13 +174,13 @@ class Trial:
         challenger = self._ledger.standing().challenger
         assert challenger is not None  # noqa: S101  as above
         record = self._context.store.get(challenger.run_id)
-        data = load_dataset(str(getattr(record.config, "dataset", "")))
+        data = load_dataset(_dataset_of(record))
         since = record.run.started_at.timestamp()
         return len(served_rows(self._config.served_as, data, since))
 
     def _loaded(self, version: ModelVersion) -> ModelVersion:
         reference = f"{self._config.model}/{version.version}"
-        number = self._endpoint.load(reference, format=self._config.served_format)
+        number = self._endpoint.load(reference, format=self._config.format)
         return version.model_copy(update={"served": number})
 
     def _set_canary(
@@ -239,6 +240,12 @@ class Trial:
     def _tell(self, event: Event) -> None:
         if event.message:
             self._context.say(event.message, **event.values)
+
+
+def _dataset_of(record: Record) -> str:
+    """Return what a version was trained on; a sweep knows it even if its config leaves it out."""
+    known = getattr(record, "dataset", None) or getattr(record.config, "dataset", "")
+    return str(known)
 
 
 def _why_ended(rollout: dict[str, Any]) -> str:
