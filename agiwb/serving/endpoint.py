@@ -176,6 +176,8 @@ class Endpoint:
     ) -> LoadTest:
         """Return how the server bears one request asked again and again; it prints as a sentence.
 
+        The prediction log has these requests as ``load_test``, which no monitoring looks at.
+
         Args:
             features: The batch of the request; by default one example of zeros.
             seconds: How long.
@@ -194,7 +196,7 @@ class Endpoint:
             concurrency=concurrency,
             seconds=seconds,
             rate=rate,
-            headers=self._headers,
+            headers={**self._headers, "X-Agiwb-Load-Test": "1"},
             certificate_file=str(self._certificate_file or ""),
         )
 

@@ -26,6 +26,7 @@ from agiwb.serving.metrics.metrics import Metrics
 from agiwb.serving.metrics.request_log import RequestLog
 from agiwb.serving.metrics.traces import Traces
 from agiwb.serving.prediction_log import Prediction, PredictionLog
+from agiwb.serving.prediction_log.prediction import LOAD_TEST, Variant
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.row_wise import may_merge, merge_key
 from agiwb.serving.servables.catalogue import Catalogue, LoadedVersion
@@ -273,7 +274,11 @@ class Engine:
         caller: Caller,
         seconds: float,
     ) -> Answer:
-        variant = self.rollout.variant_of(version.name, version.number)
+        variant: Variant = (
+            LOAD_TEST
+            if caller.is_load_test
+            else self.rollout.variant_of(version.name, version.number)
+        )
         if self._log is not None:
             self._log.append(
                 Prediction(

@@ -47,6 +47,7 @@ class Caller(NamedTuple):
         size_bytes: Of the request's body.
         traceparent: The W3C trace context of the client's span; "" if there is none.
         who: The name that the gate gave the client, for the audit.
+        is_load_test: Whether it asks only to see how the server bears it.
     """
 
     request_id: str
@@ -57,12 +58,13 @@ class Caller(NamedTuple):
     size_bytes: int = 0
     traceparent: str = ""
     who: str = ""
+    is_load_test: bool = False
 
 
 class Answer(NamedTuple):
     """A prediction that was made, and logged if predictions are logged.
 
-    ``variant`` is ``champion``, or ``challenger`` for a canary's share.
+    ``variant`` is that of the log's entry.
     """
 
     outputs: Tensors

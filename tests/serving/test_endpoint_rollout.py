@@ -8,6 +8,8 @@ import time
 import pytest
 
 from agiwb.errors import InputError
+from agiwb.monitoring.log import prediction_folder, read_predictions
+from agiwb.serving.prediction_log.examples import examples_of
 from agiwb.serving.serve import ServeConfig, serve
 from tests.serving.onnx_models import make_artifact
 
@@ -93,3 +95,10 @@ def test_a_load_test_counts_and_times_the_answers(endpoint):
     assert result.requests > 10
     assert 0 < result.p50_ms <= result.p99_ms <= result.max_ms
     assert "no failures" in str(result)
+    endpoint.predict([2.0])
+    folder = prediction_folder("half_plus_two")
+    clients, tested = (read_predictions(folder, variant=kind) for kind in (None, "load_test"))
+    assert [examples.inputs["x"].ravel().tolist() for examples in examples_of(clients.table)] == [
+        [2.0]
+    ]
+    assert len(tested) >= len(result.latencies_ms)

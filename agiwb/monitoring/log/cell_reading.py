@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from agiwb.monitoring.log.cells import FIGURES, cell_schema
+from agiwb.serving.prediction_log.prediction import LOAD_TEST, Variant
+
+_CLIENTS = frozenset(get_args(Variant)) - {LOAD_TEST}
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Wanted:
         spans: For each span in seconds, pairs of the first and the last Unix time at which a cell
             may begin; pairs of which the first is later hold none.
         version: The version that answered; by default any.
-        variant: ``champion`` or ``challenger``; by default any.
+        variant: ``champion``, ``challenger`` or ``load_test``; by default all but the last.
         features: Their names; by default any.
         slice_name: The slice.
     """
@@ -73,8 +76,7 @@ class Wanted:
 
     def _texts(self) -> list[tuple[str, frozenset[str]]]:
         found = [("slice", frozenset({self.slice_name}))]
-        if self.variant is not None:
-            found.append(("variant", frozenset({self.variant})))
+        found.append(("variant", _CLIENTS if self.variant is None else frozenset({self.variant})))
         if self.features is not None:
             found.append(("feature", self.features))
         return found

@@ -76,7 +76,7 @@ def join_labels(
         start: The first Unix time in seconds, of the requests.
         end: The last.
         version: Those that this version answered; by default all.
-        variant: ``champion`` or ``challenger``; by default both.
+        variant: ``champion``, ``challenger`` or ``load_test``; by default all but the last.
         known_by: The last Unix time in seconds of the labels' own arrival.
 
     Raises:

@@ -17,6 +17,7 @@ from agiwb.monitoring.log.database import connect, let_read_shared, listed
 from agiwb.monitoring.log.tail import tail_of
 from agiwb.serving.prediction_log.examples import Examples, examples_of
 from agiwb.serving.prediction_log.places import Part, day_of
+from agiwb.serving.prediction_log.prediction import LOAD_TEST
 from agiwb.serving.prediction_log.sources import open_sources
 from agiwb.serving.prediction_log.window import PredictionWindow
 
@@ -64,7 +65,7 @@ def read_predictions(
         start: The first Unix time in seconds.
         end: The last.
         version: Those that this version answered; by default all.
-        variant: ``champion`` or ``challenger``; by default both.
+        variant: ``champion``, ``challenger`` or ``load_test``; by default all but the last.
         last_requests: So many of the newest of them; by default all.
 
     Raises:
@@ -121,8 +122,7 @@ def condition_of(
     wanted: list[tuple[str, Any]] = [("time >= ?", start), ("time <= ?", end)]
     if version is not None:
         wanted.append(("version = ?", version))
-    if variant is not None:
-        wanted.append(("variant = ?", variant))
+    wanted.append(("variant <> ?", LOAD_TEST) if variant is None else ("variant = ?", variant))
     return " AND ".join(text for text, _ in wanted), [value for _, value in wanted]
 
 

@@ -44,7 +44,7 @@ def read_rollups(
         start: Unix time in seconds; the hour it is in is the first.
         end: Unix time in seconds; the last hour begins at it or before.
         version: Rows that this version answered; by default all.
-        variant: ``champion`` or ``challenger``; by default both.
+        variant: ``champion``, ``challenger`` or ``load_test``; by default all but the last.
         features: By default all that the profile has.
         slice_name: ``feature=category``; by default all rows.
         profile: By default the newest one.

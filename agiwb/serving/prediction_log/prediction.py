@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from agiwb.runtimes.runtime import Tensors
+
+Variant = Literal["champion", "challenger", "load_test"]
+
+LOAD_TEST: Final = "load_test"
+"""What a load test asked is in the log, and no client wanted to know it: readers leave it out."""
 
 
 class Prediction(NamedTuple):
@@ -15,7 +20,7 @@ class Prediction(NamedTuple):
         time: When the request came, Unix time in seconds.
         model: The name it was served under.
         version: The version that answered.
-        variant: ``champion``, or ``challenger`` for a canary's share.
+        variant: ``champion``, ``challenger`` for a canary's share, or ``load_test``.
         signature_name: The signature that was run; "" is the default.
         inputs: The arrays asked, by name.
         outputs: The arrays answered, by name.

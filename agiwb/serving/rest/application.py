@@ -138,6 +138,7 @@ class RestApplication:
                 request.peer,
                 len(request.body),
                 request.headers.get(b"traceparent", b"").decode("latin-1"),
+                is_load_test=b"x-agiwb-load-test" in request.headers,
             )
             return await speak(self._engine, request, route, caller)
         if resource in _EXPOSITIONS:

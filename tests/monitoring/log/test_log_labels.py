@@ -42,6 +42,14 @@ def test_rows_are_found_by_time_and_version(log):
     assert len(read_predictions(log).window()) == 15
 
 
+def test_what_a_load_test_asked_is_left_out_unless_it_is_asked_for(log):
+    write(log.parent, prediction(11.0, variant="load_test"), prediction(12.0, variant="challenger"))
+    assert read_predictions(log, start=10).request_ids.tolist() == ["r12.0"]
+    assert read_predictions(log, variant="load_test").request_ids.tolist() == ["r11.0"]
+    add(log, "request_id,label\nr11.0,dog\nr12.0,cat\n")
+    assert join_labels(log).request_ids.tolist() == ["r12.0"]
+
+
 def test_labels_are_joined_by_request_and_row(log):
     added = add(log, "request_id,row,label\nr1.0,1,dog\nr8.0,0,cat\nr1.0,0,2\nelsewhere,0,cat\n")
     assert (added.labels, added.without_request) == (4, 1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import numpy as np
 
+from agiwb.datasets.dataset import Dataset, Split
 from agiwb.monitoring.log import read_latencies, roll
 from agiwb.monitoring.operation import check_operation
 from agiwb.monitoring.window import Chosen, read_window
@@ -25,7 +26,8 @@ def test_an_hour_with_far_more_rows_is_told_from_the_rollups(tmp_path, monkeypat
         ),
     )
     chosen = Chosen("m", since=36 * HOUR)
-    data = SimpleNamespace(name="d", feature_shape=(2,), classes=("a", "b"))
+    split = Split(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))
+    data = Dataset("d", ("a", "b"), 1.0, split, split, split)
     traffic = read_window(chosen, data)
     assert check_operation(chosen, traffic) == ()  # nothing was rolled up
     compact(chosen.folder)

@@ -52,6 +52,18 @@ def log(tmp_path):
     return tmp_path / "m"
 
 
+def test_what_a_load_test_asked_is_in_no_figure_unless_it_is_asked_for(log):
+    before = read_rollups(log).rows
+    nobodys = {"outputs": {"probabilities": np.float32([[0.2, 0.3, 0.5]])}, "variant": "load_test"}
+    write(log.parent, *(prediction(DAY + 1.0 * index, **nobodys) for index in range(30)))
+    assert read_rollups(log).rows == before
+    assert read_rollups(log, variant="load_test").rows == 30
+    compact(log)
+    roll(log)
+    assert read_rollups(log).rows == before
+    assert read_rollups(log, variant="load_test").rows == 30
+
+
 def assert_as_rows(log, **asked):
     """Compare the rollups with sketches of the rows themselves."""
     found = read_rollups(log, **asked)
