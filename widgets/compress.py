@@ -17,7 +17,15 @@ from widgets.send_on import SendOnState
 from widgets.step_panel import StepPanel
 from widgets.tradeoff import TradeoffState, TradeoffView
 
-_BASIC = ("model", "recipes", "fine_tune_epochs", "strategy", "max_accuracy_drop", "max_bytes")
+_BASIC = (
+    "model",
+    "recipes",
+    "name",
+    "fine_tune_epochs",
+    "strategy",
+    "max_accuracy_drop",
+    "max_bytes",
+)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "Quick look: no training, rough latencies": {

@@ -12,28 +12,17 @@ from agiwb.batch.nbformat_quickly import import_nbformat
 from agiwb.batch.notebook import RunConfig, run_notebook
 from agiwb.crews.crew import Line
 from agiwb.errors import AgiwbError, CancelledError, InputError
-from agiwb.jobs.readiness import prepare
+from agiwb.jobs.readiness import prepare_for_runs
 from agiwb.jobs.worker import stop_on_sigterm
 from agiwb.runs.events import Event
 
 _IMPORTED = (
     "ipykernel.kernelspec",
-    "mlflow",
     "nbclient",
     "nbconvert.exporters",
     "papermill.execute",
-    "threadpoolctl",
     "agiwb.batch.papermill_engine",
     "agiwb.batch.static_html",
-    "agiwb.runs.execute",
-    "agiwb.runs.mlflow_store",
-)
-_IMPORTED_IF_THERE = (  # what MLflow imports when it is first used
-    "alembic.command",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "sqlalchemy.dialects.sqlite",
 )
 
 
@@ -82,7 +71,7 @@ class CellsDone:
 def get_ready() -> None:
     """Import what running notebooks needs; the notebooks' own imports happen in their kernels."""
     import_nbformat()
-    prepare(_IMPORTED, _IMPORTED_IF_THERE)
+    prepare_for_runs(_IMPORTED)
 
 
 def carry_out(order: Order, line: Line) -> Attempt:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from agiwb.jobs.readiness import prepare
+from agiwb.jobs.readiness import prepare_for_runs
 from agiwb.jobs.warm import code_on_disk, lock_of, peer_of, receive
 from agiwb.jobs.worker import run_job
 from agiwb.leaving import leave
@@ -31,22 +31,8 @@ _IDLE_S = 15 * 60.0
 _LOOK_S = 5.0
 _REQUEST_S = 5.0
 
-_IMPORTED = (
-    "keras",
-    "mlflow",
-    "filelock",
-    "threadpoolctl",
-    "agiwb.runs.execute",
-    "agiwb.runs.mlflow_store",
-)
-_IMPORTED_IF_THERE = (  # what libraries import when they are first used
-    "alembic.command",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "sklearn.datasets",
-    "sqlalchemy.dialects.sqlite",
-)
+_IMPORTED = ("keras",)
+_IMPORTED_IF_THERE = ("sklearn.datasets",)
 
 
 class WarmProcess:
@@ -120,7 +106,7 @@ def import_heavy_libraries() -> None:
     from agiwb.tensorflow_quietly import import_tensorflow
 
     import_tensorflow()
-    prepare(_IMPORTED, _IMPORTED_IF_THERE)
+    prepare_for_runs(_IMPORTED, _IMPORTED_IF_THERE)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it looks at
 

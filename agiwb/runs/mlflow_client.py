@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from agiwb.errors import UnreachableError, WorkspaceError
+from agiwb.runs.mlflow_start import start_mlflow
 from agiwb.runs.postgres import comes_in_a_moment, connect, exclusive, pauses
 from agiwb.runs.tracking_address import TrackingAddress
 
@@ -56,6 +57,7 @@ def open_client(workspace: Path, address: TrackingAddress) -> MlflowClient:
         os.environ.setdefault(name, value)
     if address.database is not None and address.uri not in _opened:
         connect(address.database).close()  # before the import: who is refused is told at once
+    start_mlflow()
     from mlflow.exceptions import MlflowException
     from mlflow.store.db import utils
     from mlflow.tracking import MlflowClient
