@@ -21,12 +21,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from agiwb.datasets.dataset import Dataset, Split
 from agiwb.monitoring.calibration import calibrate
 from agiwb.monitoring.distances import measure
 from agiwb.monitoring.drift import compare_features
 from agiwb.monitoring.estimate import estimate_accuracy
+from agiwb.monitoring.judge import judge
 from agiwb.monitoring.sketches import NumericBins, NumericSketch
-from agiwb.monitoring.two_sample import window_weights
+from agiwb.monitoring.slice_columns import SliceColumn
+from agiwb.monitoring.slices import compare_slices
+from agiwb.monitoring.texts import TextDescription
+from agiwb.monitoring.two_sample import compare_samples, window_weights
+from agiwb.monitoring.verdict import describe_alarms
+from agiwb.serving.prediction_log import PredictionWindow
 
 PEERS = Path(__file__).parent / "monitoring_peers"
 PACKAGES = {
@@ -35,6 +42,9 @@ PACKAGES = {
 }
 ROWS, FEATURES, WINDOWS, RATE = 100_000, 64, 200, 0.05
 REFERENCE_ROWS = 20_000
+SLICES, SLICE_SHARES = 6, (0.3, 0.25, 0.2, 0.15, 0.07, 0.03)
+SLICED_FEATURES, SHIFTED_SLICE, SLICE_SHIFT = 16, 3, 0.5
+WORDS, TEXTS, TEXT_WINDOW = 20_000, 3_000, 500
 STREAM_FEATURES, CHUNK, QUIET_CHUNKS, LATE_CHUNKS = 16, 250, 12, 12
 Claims = list[dict[str, Any]]
 
@@ -141,6 +151,143 @@ def measure_alarms() -> Claims:
     return claims
 
 
+def _of_five_classes() -> Claims:
+    """Five classes, of which some come more often in the window."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(7)
+    centres = rng.normal(0, 1.2, size=(5, 8))
+
+    def draw(rows: int, shares: list[float]) -> tuple[np.ndarray, np.ndarray]:
+        labels = rng.choice(5, rows, p=shares)
+        return centres[labels] + rng.normal(size=(rows, 8)), labels.astype(np.int64)
+
+    even = [0.2] * 5
+    model = LogisticRegression(max_iter=500).fit(*draw(20_000, even))
+    labelled, labels = draw(20_000, even)
+    known = model.predict_proba(labelled).astype(np.float32)
+    features, truth = draw(20_000, [0.6, 0.25, 0.05, 0.05, 0.05])
+    answers = model.predict_proba(features).astype(np.float32)
+    weights = window_weights(labelled, features)
+    found = estimate_accuracy(known, labels, answers, weights=weights)
+    expected = float("nan") if found is None else found.value
+    gap = abs(expected - float((answers.argmax(axis=1) == truth).mean()))
+    return [claim("error of the expected accuracy, five classes in other shares", gap, 0.02)]
+
+
+def measure_slices() -> Claims:
+    """Quiet windows in which any of six slices alarms, and one slice's shift that is found."""
+    rng = np.random.default_rng(4)
+    names = tuple(f"f{place}" for place in range(SLICED_FEATURES))
+
+    def draw(rows: int) -> tuple[np.ndarray, np.ndarray]:
+        slices = rng.choice(SLICES, rows, p=SLICE_SHARES).astype(str).astype(object)
+        return rng.normal(size=(rows, SLICED_FEATURES)).astype(np.float32), slices
+
+    reference, known = draw(REFERENCE_ROWS)
+    claims = []
+    for rows in (2_000, 20_000):
+        calibration = calibrate(reference, rows)
+
+        def drifted(window: np.ndarray, slices: np.ndarray, whole: Any = calibration) -> set[str]:
+            column = SliceColumn("slice", slices, known, reference)
+            right = np.ones(len(window))
+            found = compare_slices(
+                [column], window, whole, names, RATE, right, lambda *_: ()
+            )  # fmt: skip
+            return {one.value for one in found if one.drifted_count}
+
+        quiet = found = 0
+        for _ in range(WINDOWS):
+            window, slices = draw(rows)
+            quiet += bool(drifted(window, slices))
+            window[slices == str(SHIFTED_SLICE), 7] += SLICE_SHIFT
+            found += drifted(window, slices) == {str(SHIFTED_SLICE)}
+        claims.append(
+            claim(f"quiet windows of {rows} rows with a slice that alarms", quiet / WINDOWS, RATE)
+        )
+        told = f"{SLICE_SHIFT} sd in 15 % of {rows} rows: that slice found, no other"
+        claims.append(claim(told, found / WINDOWS, 0.95 - RATE, at_least=True))
+    return claims
+
+
+def measure_texts() -> Claims:
+    """Quiet windows of texts that alarm by figures, quality or n-grams, each a third of it."""
+    rng = np.random.default_rng(5)
+    words = np.array([f"w{place}" for place in range(WORDS)])
+    shares = 1 / np.arange(1, WORDS + 1)
+    shares /= shares.sum()
+
+    def draw(count: int, known: np.ndarray = words) -> np.ndarray:
+        lengths = rng.geometric(1 / 30, count) + 2
+        drawn = np.split(rng.choice(known, lengths.sum(), p=shares), np.cumsum(lengths)[:-1])
+        return np.array([" ".join(one) for one in drawn], object)
+
+    described = TextDescription(draw(TEXTS))
+    reference = described.reference
+    known = NumericSketch.of(NumericBins.from_reference(reference, described.names), reference)
+    calibration = calibrate(reference, TEXT_WINDOW)
+    each = RATE / 3
+
+    def alarms(window: np.ndarray) -> bool:
+        sketch = NumericSketch.of(known.bins, described.numbers(window))
+        told_apart = compare_samples(*described.embedded(window))
+        return bool(
+            compare_features(known, sketch, calibration, each).drifted.any()
+            or described.quality(window, each)
+            or (told_apart is not None and told_apart.p_value < each)
+        )
+
+    quiet = sum(alarms(draw(TEXT_WINDOW)) for _ in range(WINDOWS)) / WINDOWS
+    other = np.concatenate((words[1:20], words[:1], words[20:]))  # as frequent, other words
+    found = sum(alarms(draw(TEXT_WINDOW, other)) for _ in range(WINDOWS)) / WINDOWS
+    return [
+        claim(f"quiet windows of {TEXT_WINDOW} texts that alarm", quiet, RATE),
+        claim("windows with the 20 most frequent words exchanged found", found, 0.95,
+              at_least=True),
+    ]  # fmt: skip
+
+
+def measure_whole(windows: int) -> Claims:
+    """Quiet windows that alarm for any reason at all, asked everything that the step asks.
+
+    Each has a reference of its own: windows that share one share its luck.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(6)
+
+    def draw(rows: int) -> Split:
+        features = rng.normal(size=(rows, STREAM_FEATURES)).astype(np.float32)
+        features[:, 0] = rng.integers(0, 4, rows)  # a code, which is sliced by
+        logits = features[:, 1] + features[:, 2] - features[:, 0] / 2
+        return Split(features, (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(np.int64))
+
+    quiet, seconds = 0, time.perf_counter()
+    for _ in range(windows):
+        train, validation, rows = draw(4_000), draw(1_000), draw(1_000)
+        model = LogisticRegression().fit(train.features, train.labels)
+        data = Dataset("d", ("no", "yes"), 1.0, train, validation, validation, task="binary")
+
+        def ask(features: np.ndarray, model: LogisticRegression = model) -> np.ndarray:
+            return np.asarray(model.predict_proba(features), np.float32)
+
+        window = PredictionWindow(
+            1.8e9 + np.sort(rng.random(len(rows))) * 4 * 3600, rows.features, ask(rows.features),
+            np.ones(len(rows), np.int64),
+        )  # fmt: skip
+        made = judge(
+            data, ask(validation.features), window, ask, RATE, slices=["feature[0]", "predicted"]
+        )
+        alarms = describe_alarms(made.figures, data.classes)
+        quiet += bool(alarms)
+        for told in alarms:
+            print(f"  false alarm: {told}")
+    each = (time.perf_counter() - seconds) / max(windows, 1)
+    print(f"everything asked of a window of 1,000 rows: {each:.2f} s")
+    return [claim("quiet windows that alarm for any reason", quiet / max(windows, 1), RATE)]
+
+
 def measure_delay(data: Path, pythons: dict[str, Path]) -> Claims:
     """Chunks until the first alarm after a change, and false alarms before it, on one stream."""
     rng = np.random.default_rng(2)
@@ -183,6 +330,10 @@ def measure_delay(data: Path, pythons: dict[str, Path]) -> Claims:
 
 def measure_estimate() -> Claims:
     """Accuracy expected without labels against the true one, where other rows come."""
+    return _of_two_classes() + _of_five_classes()
+
+
+def _of_two_classes() -> Claims:
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(3)
@@ -212,6 +363,7 @@ def measure_estimate() -> Claims:
 def main() -> None:
     """Measure, print for people, and end with one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--whole", type=int, default=100, help="windows that are asked everything")
     parser.add_argument("--no-peers", action="store_true", help="leave Evidently and NannyML out")
     parser.add_argument("--environments", type=Path, help="folder that keeps their environments")
     options = parser.parse_args()
@@ -220,7 +372,8 @@ def main() -> None:
         kept = options.environments or data
         names = () if options.no_peers else PACKAGES
         pythons = {name: environment(kept, name) for name in names}
-        claims = measure_alarms() + measure_estimate()
+        claims = measure_alarms() + measure_slices() + measure_texts() + measure_estimate()
+        claims += measure_whole(options.whole)
         claims += measure_speed(data, pythons.get("evidently"))
         claims += measure_delay(data, pythons)
     print(json.dumps({"claims": claims, "machine": f"{platform.machine()} {platform.system()}"}))

@@ -18,18 +18,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agiwb.monitoring.log import read_predictions, read_rollups, roll
+from agiwb.monitoring.dashboard import Asked, read_dashboard
+from agiwb.monitoring.log import prediction_folder, read_predictions, read_rollups, roll
 from agiwb.serving.prediction_log import LogPolicy, Prediction, PredictionLog
 from agiwb.serving.prediction_log.columns import Columns, LoggedRow
 from agiwb.serving.prediction_log.compaction import compact
 from agiwb.serving.prediction_log.places import day_of, part_name
 
 ROWS, DAYS, FEATURES, CLASSES = 10_000_000, 30, 16, 2
+NAME = "m"
 DAY_S, HOUR_S = 86_400, 3600
 FIRST = 20_000 * DAY_S
 """The first day's beginning, Unix time in seconds."""
@@ -43,7 +46,8 @@ def main() -> int:
     """Print what was measured, then one line of JSON; return 0 if every claim holds."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "m"
+        os.environ["AGIWB_WORKSPACE"] = scratch
+        folder = prediction_folder(NAME)
         made_s = timed(lambda: generate(folder, rows))
         rolled_s = timed(lambda: roll(folder))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -106,7 +110,10 @@ def generate(folder: Path, rows: int) -> None:
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Return the seconds of what pages ask, the fastest of some rounds, figures included."""
+    """Return the seconds of what pages ask, the fastest of some rounds, figures included.
+
+    The report on traffic asks for everything it shows at once.
+    """
     last = FIRST + DAYS * DAY_S
     asked: dict[str, Callable[[], Any]] = {
         "everything: all features, 30 days": lambda: read_rollups(folder, by="day").sketch(),
@@ -130,6 +137,13 @@ def measure(folder: Path) -> dict[str, float]:
         ).totals(),
         "totals of each hour, 30 days": lambda: read_rollups(folder, figures=()).totals(),
     }
+    stretches = {"30 days": FIRST, "7 days": last - 7 * DAY_S, "24 hours": last - DAY_S}
+    for stretch, start in stretches.items():
+        for version in (None, 2):
+            named = "both versions" if version is None else f"version {version}"
+            asked[f"the whole report, {stretch}, {named}"] = partial(
+                read_dashboard, NAME, Asked(start, last, version)
+            )
     return {name: min(timed(ask) for _ in range(ROUNDS)) for name, ask in asked.items()}
 
 

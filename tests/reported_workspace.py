@@ -100,7 +100,9 @@ def _fill() -> Reported:
     folder = Path(os.environ["AGIWB_WORKSPACE"]) / "predictions" / SERVED
     compact(folder)
     roll(folder)
-    monitored = monitor(MonitorConfig(model=converted.run.id, model_name=SERVED))
+    monitored = monitor(
+        MonitorConfig(model=converted.run.id, model_name=SERVED, slices=("hour", "predicted"))
+    )
     promoted = ModelVersion(version=1, run_id=model.run.id)
     ledger_of(model.model_name).decide(
         "promote",

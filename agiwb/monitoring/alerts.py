@@ -36,7 +36,8 @@ class Episode(BaseModel):
         since: When it began, Unix time in seconds: the first hour in which features drifted if the
             hours of the first window could be told apart, else that window's last row.
         feature: The one that led it; "" if no single feature did.
-        slice: Where the model was expected to be wrong most often, or "all rows".
+        slice: The one that drifted most, if the whole did not; else where the model was expected
+            to be wrong most often, or "all rows".
     """
 
     model_config = ConfigDict(frozen=True)
@@ -157,20 +158,41 @@ def _began(record: MonitorRecord) -> Episode:
     first = record.hours[0].start if record.hours else record.window_end
     return Episode(
         since=first.timestamp(),
-        feature=record.drifted[0].feature if record.drifted else "",
-        slice=record.weak_slices[0].rule if record.weak_slices else ALL_ROWS,
+        feature=_leading(record),
+        slice=_slice_of(record),
     )
+
+
+def _leading(record: MonitorRecord) -> str:
+    found = (
+        *(one.feature for one in record.drifted),
+        *(one.feature for one in record.slices if one.drifted_count),
+        *(one.feature for one in record.codes),
+    )
+    return next(iter(found), "")
+
+
+def _slice_of(record: MonitorRecord) -> str:
+    """Return the slice that drifted most, else the one where the model is expected to be worst."""
+    drifted = next((one.name for one in record.slices if one.drifted_count), "")
+    if drifted and not record.drifted:  # else it is the whole that drifted
+        return drifted
+    return record.weak_slices[0].rule if record.weak_slices else drifted or ALL_ROWS
 
 
 def _changed(record: MonitorRecord) -> tuple[Kind, ...]:
     output, performance = record.output, record.performance
     alarms: dict[Kind, bool] = {
-        "features": bool(record.drifted or record.codes or record.hours),
+        "features": bool(record.drifted or record.codes or record.hours)
+        or any(one.drifted_count for one in record.slices),
         "answers": bool(record.changes)
         or (output is not None and (output.score_drifted or output.classes_drifted)),
         "data quality": bool(record.quality),
-        "labels": performance is not None
-        and any(problem.endswith(performance.sentence) for problem in record.problems),
+        "labels": bool(record.loss_changes)
+        or (
+            performance is not None
+            and any(problem.endswith(performance.sentence) for problem in record.problems)
+        ),
     }
     alarms["rows as a whole"] = bool(record.anomalies) or not any(alarms.values())
     return tuple(kind for kind in KINDS if alarms[kind])

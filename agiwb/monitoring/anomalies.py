@@ -6,6 +6,7 @@ Every check says how often chance alone would raise it.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,8 @@ _NORMAL = 1.4826
 _USUAL = 0.99
 """Share of the reference's rows that count as usual."""
 _MOST_ROWS = 5_000
+_NARROWEST = 16
+"""Units in the middle of an autoencoder."""
 FEWEST_ROWS = 30
 """Rows below which a sample says nothing."""
 
@@ -37,7 +40,7 @@ class Anomaly(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["inputs", "answers", "latency", "errors", "traffic"]
+    kind: Literal["inputs", "images", "answers", "latency", "errors", "traffic"]
     share: float
     usual_share: float
     p_value: float | None
@@ -71,7 +74,7 @@ def robust_z_scores(
 
 
 def odd_values(
-    kind: Literal["inputs", "answers", "latency"],
+    kind: Literal["inputs", "images", "answers", "latency"],
     reference: NDArray[np.floating[Any]],
     window: NDArray[np.floating[Any]],
     level: float,
@@ -105,6 +108,7 @@ def odd_values(
     share, normal = above / len(served), usual / len(known)
     what = {
         "inputs": "The inputs of {} of the rows are unlike the training data",
+        "images": "An autoencoder of the training images cannot redraw {} of the images",
         "answers": "The answers to {} of the rows are out of the ordinary",
         "latency": "{} of the requests were slow",
     }[kind].format(f"{share:.1%}")
@@ -160,6 +164,41 @@ def isolation_oddity(
     taught, asked, served = _halves(reference, window, seed)
     forest = IsolationForest(random_state=seed).fit(taught)
     return -forest.score_samples(asked), _where_finite(served, lambda x: -forest.score_samples(x))
+
+
+def autoencoder_oddity(
+    reference: NDArray[np.floating[Any]], window: NDArray[np.floating[Any]], seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how badly an autoencoder redraws images, in mean squared standard deviations.
+
+    A network with a narrow layer in its middle (Hinton and Salakhutdinov 2006) is taught to give
+    back what it is given: what it never saw it cannot. Pixels are standardised by the part it
+    learns from. Results and arguments are as of ``isolation_oddity``.
+    """
+    from sklearn.neural_network import MLPRegressor
+
+    taught, asked, served = _halves(reference, window, seed)
+    middle, spread = taught.mean(axis=0), taught.std(axis=0)
+    spread = np.where(spread > 0, spread, max(float(spread.max()), 1e-9))  # a pixel always dark
+    narrow = max(2, min(_NARROWEST, taught.shape[1] // 4))
+    network = MLPRegressor(
+        hidden_layer_sizes=(4 * narrow, narrow, 4 * narrow),
+        early_stopping=True,
+        max_iter=100,
+        random_state=seed,
+    )
+
+    def space(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.clip((rows - middle) / spread, -20, 20))
+
+    def oddity(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = space(rows)
+        return np.asarray(((network.predict(known).reshape(known.shape) - known) ** 2).mean(axis=1))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it might learn for longer
+        network.fit(space(taught), space(taught))
+    return oddity(asked), _where_finite(served, oddity)
 
 
 def _halves(

@@ -75,8 +75,8 @@ def calibrate(
     """
     rng = np.random.default_rng(seed)
     whole, window_rows = len(reference), max(window_rows, 1)
-    if whole == 0:
-        return Calibration(0, 1, np.zeros(_DRAWS), np.ones(reference.shape[1]))
+    if 0 in reference.shape:
+        return Calibration(whole, 1, np.zeros(_DRAWS), np.ones(reference.shape[1]))
     block = dependent_rows(reference) if block_rows is None else max(1, min(block_rows, whole))
     reference = _fewer(reference, block, rng)
     weights = _drawn_shares(len(reference), window_rows, block, rng)

@@ -1,4 +1,4 @@
-"""Codes: features whose few whole numbers may name categories, compared as such.
+"""Categories: columns of text, and codes, whose few whole numbers may name categories.
 
 The distance of distribution functions takes codes for amounts: it overlooks a code that was never
 seen between two others, and is weak where neighbouring codes change places.
@@ -6,7 +6,9 @@ seen between two others, and is weak where neighbouring codes change places.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,21 +16,22 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agiwb.monitoring.chance import chance
-from agiwb.monitoring.distances import measure_categories
+from agiwb.monitoring.distances import CategoryDistance, measure_categories
 from agiwb.monitoring.sketches import CategoryCounts
 
 _MOST_CODES = 12
+_MOST_CATEGORIES = 1000
 
 
 class DriftedCodes(BaseModel):
-    """A feature whose codes come in other proportions.
+    """A feature whose codes or categories come in other proportions.
 
     Attributes:
         feature: What it is called.
         divergence: Jensen-Shannon distance of the shares, base 2, 0 to 1.
-        unseen_share: Share of rows with a code that the reference never held.
-        unseen: A few of those codes.
-        p_value: Adjusted for all features of codes that were compared.
+        unseen_share: Share of rows with one that the reference never held.
+        unseen: A few of those.
+        p_value: Adjusted for all features of codes and categories that were compared.
         sentence: All of it in words.
     """
 
@@ -48,8 +51,9 @@ def compare_codes(
     names: Sequence[str],
     dispersion: NDArray[np.float64],
     rate: float,
+    categories: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] = MappingProxyType({}),
 ) -> tuple[DriftedCodes, ...]:
-    """Return the features of codes that drifted, the most divergent first.
+    """Return the features of codes or categories that drifted, the most divergent first.
 
     A feature is one of codes if the reference holds 2 to 12 different values, and these and the
     window's are whole.
@@ -60,45 +64,46 @@ def compare_codes(
         names: What the features are called.
         dispersion: How many rows say as much as an independent one (see ``Calibration``).
         rate: Share of windows without drift in which any feature may count as drifted.
+        categories: Columns of text by name, the reference's and the window's, shape ``(rows,)``.
+            Beyond the 1,000 most frequent, the reference's count as one.
     """
     from scipy.stats import false_discovery_control
 
-    places = [
-        place
-        for place, (known, served) in enumerate(zip(reference.T, window.T, strict=True))
-        if _are_codes(known) and _are_whole(served[np.isfinite(served)])
-    ]
-    if not places:
+    compared: list[tuple[str, str, CategoryCounts, CategoryDistance]] = []
+    for place, (known, served) in enumerate(zip(reference.T, window.T, strict=True)):
+        if not _are_codes(known) or not _are_whole(served[np.isfinite(served)]):
+            continue
+        counts = _counted(known)
+        its = _counted(served, counts.known)
+        found = measure_categories(counts, its, dispersion=float(dispersion[place]))
+        compared.append((names[place], "codes", its, found))
+    for name, (texts, served_texts) in categories.items():
+        frequent = [text for text, _ in Counter(texts.tolist()).most_common(_MOST_CATEGORIES)]
+        counts, its = (CategoryCounts.of(one.tolist(), frequent) for one in (texts, served_texts))
+        compared.append((name, "categories", its, measure_categories(counts, its)))
+    if not compared:
         return ()
-    pairs = []
-    for place in places:
-        known = _counted(reference[:, place])
-        pairs.append((known, _counted(window[:, place], known.known)))
-    found = [
-        measure_categories(*pair, dispersion=float(dispersion[place]))
-        for place, pair in zip(places, pairs, strict=True)
-    ]
-    adjusted = false_discovery_control([one.p_value for one in found])
+    adjusted = false_discovery_control([found.p_value for *_, found in compared])
     drifted = [
         DriftedCodes(
-            feature=names[place],
-            divergence=one.jensen_shannon,
-            unseen_share=one.unseen_share,
-            unseen=served.examples,
+            feature=name,
+            divergence=found.jensen_shannon,
+            unseen_share=found.unseen_share,
+            unseen=its.examples,
             p_value=float(p_value),
-            sentence=_words(names[place], one.unseen_share, served.examples, float(p_value)),
+            sentence=_words(name, kind, found.unseen_share, its.examples, float(p_value)),
         )
-        for place, one, (_, served), p_value in zip(places, found, pairs, adjusted, strict=True)
+        for (name, kind, its, found), p_value in zip(compared, adjusted, strict=True)
         if p_value < rate
     ]
     return tuple(sorted(drifted, key=lambda one: -one.divergence))
 
 
-def _words(name: str, unseen_share: float, unseen: Sequence[str], p_value: float) -> str:
+def _words(name: str, kind: str, unseen_share: float, unseen: Sequence[str], p_value: float) -> str:
     new = ""
     if unseen:
         new = f", and {unseen_share:.1%} of the rows have one never seen in training ({unseen[0]})"
-    return f"The codes of {name} come in other proportions{new} ({chance(p_value)})."
+    return f"The {kind} of {name} come in other proportions{new} ({chance(p_value)})."
 
 
 def _are_codes(column: NDArray[np.floating[Any]]) -> bool:

@@ -9,9 +9,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat
+from agiwb.artifacts.manifest import SERVED_NAME
 from agiwb.config import Config
 from agiwb.datasets.registry import DatasetName
+from agiwb.serving.serve import ServedFormat
 
 
 def unix_time(text: str | None, otherwise: float) -> float:
@@ -43,7 +44,7 @@ class MonitorConfig(Config):
     model: str = Field(
         "latest", description="Model: a registered name, a run's id, latest, or an artifact folder."
     )
-    format: StandaloneFormat = Field(
+    format: ServedFormat = Field(
         "onnx",
         description="Which of the model's artifacts answers for the validation split: the one that "
         "is served, since fewer bits change its scores.",
@@ -60,6 +61,12 @@ class MonitorConfig(Config):
     until: Moment = Field(None, description="Last time that is compared, written alike.")
     version: int | None = Field(
         None, ge=0, description="Version whose answers are compared; by default the newest row's."
+    )
+    slices: tuple[str, ...] | None = Field(
+        None,
+        description="Columns whose slices are compared each for itself: of a table, features of "
+        "few values, `predicted` (the class answered), `hour` (of the day, UTC); by default a "
+        "table's columns of categories.",
     )
     request_log: Path | None = Field(
         None, description="The server's request log, to see in it whether more requests fail."

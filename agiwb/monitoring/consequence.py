@@ -8,7 +8,6 @@ costs of features that act together do not add up to the whole.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from agiwb.monitoring.described import Description
+
 _ROWS = 500
 """Most rows of the window that are asked about again."""
 _FEATURES = 10
+WORTH_SAYING = 0.005
+"""Change of accuracy below which a drift is said to do little."""
 
 
 class Consequence(BaseModel):
@@ -36,41 +39,42 @@ class Consequence(BaseModel):
 
 
 def weigh_drift(
-    ask: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ask: Callable[[NDArray[Any]], NDArray[np.float32]],
     expected: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    description: Description,
     reference: NDArray[np.float32],
-    window: NDArray[np.float32],
+    window: NDArray[Any],
     drifted: Sequence[int],
-    names: Sequence[str],
 ) -> tuple[Consequence, ...]:
     """Return what each of the first ten ``drifted`` features does, the most harmful first.
 
+    Nothing is returned where a figure cannot be put back into an example, as the length of a text.
+
     Args:
-        ask: Gives the model's probabilities, shape ``(rows, classes)``, for features.
+        ask: Gives the model's probabilities, shape ``(rows, classes)``, for examples.
         expected: Gives the probability that each of those answers is right.
-        reference: Features, shape ``(rows, ...)``.
-        window: The same of the window; at most 500 of its finite rows are asked about.
-        drifted: Places of the features in a flattened row, the strongest first.
-        names: What all features are called.
+        description: How examples are described.
+        reference: The reference's numbers, shape ``(rows, numbers)``.
+        window: Examples; at most 500 in which all drifted features are finite are asked about.
+        drifted: Places of the features among the numbers, the strongest first.
     """
-    flat = window.reshape(len(window), math.prod(window.shape[1:]))
-    flat = flat[np.isfinite(flat).all(axis=1)]
-    if len(flat) == 0 or not drifted:
+    places = list(drifted)[:_FEATURES]
+    numbers = description.numbers(window)
+    sound = np.flatnonzero(np.isfinite(numbers[:, places]).all(axis=1))
+    if len(sound) == 0 or not places or not description.undoable:
         return ()
     # Values are put back by their rank in the whole window, whatever rows are asked about.
-    kept = np.random.default_rng(0).permutation(len(flat))[:_ROWS]
-    shape = window.shape[1:]
-    answers = ask(flat[kept].reshape(-1, *shape))
+    kept = sound[np.random.default_rng(0).permutation(len(sound))[:_ROWS]]
+    asked = window[kept]
+    answers = ask(asked)
     before = expected(answers)
-    known = reference.reshape(len(reference), -1)
     found = []
-    for place in list(drifted)[:_FEATURES]:
-        undone = flat[kept].copy()
-        undone[:, place] = put_back(known[:, place], flat[:, place])[kept]
-        anew = ask(undone.reshape(-1, *shape))
+    for place in places:
+        values = put_back(reference[:, place], numbers[:, place])[kept]
+        anew = ask(description.with_number(asked, place, values))
         found.append(
             Consequence(
-                feature=names[place],
+                feature=description.names[place],
                 change=float((before - expected(anew)).mean()),
                 changed_answers=float((anew.argmax(axis=1) != answers.argmax(axis=1)).mean()),
             )

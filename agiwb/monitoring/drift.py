@@ -72,29 +72,44 @@ def compare_groups(
     calibration: Calibration,
     rate: float,
 ) -> tuple[FeatureDrift, ...]:
-    """Return how several windows (slices, hours, versions) compare with the reference.
+    """Return how several windows (hours, versions) compare with the same reference.
+
+    See ``compare_pairs``.
+    """
+    return compare_pairs([Pair(reference, window, calibration) for window in windows], rate)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A window and what it is compared with; ``calibration`` was made of that reference's rows."""
+
+    reference: NumericSketch
+    window: NumericSketch
+    calibration: Calibration
+
+
+def compare_pairs(pairs: Sequence[Pair], rate: float) -> tuple[FeatureDrift, ...]:
+    """Return how several windows compare, each with a reference of the same features.
 
     All that is compared shares one ``rate``: the p-values are corrected over features times
     windows, and each window may take an equal part of the rate with its largest effect.
     """
     from scipy.stats import false_discovery_control
 
-    if not windows:
+    if not pairs:
         return ()
-    found = [measure(reference, window) for window in windows]
+    found = [measure(pair.reference, pair.window) for pair in pairs]
     p_values = np.stack(
-        [
-            _p_values(distances.ks, reference, window, calibration)
-            for distances, window in zip(found, windows, strict=True)
-        ]
+        [_p_values(distances.ks, pair) for distances, pair in zip(found, pairs, strict=True)]
     )
     adjusted = p_values
     if p_values.size:
         adjusted = false_discovery_control(p_values, axis=None).reshape(p_values.shape)
     made = []
-    for distances, window, p_value in zip(found, windows, adjusted, strict=True):
+    for distances, pair, p_value in zip(found, pairs, adjusted, strict=True):
+        window = pair.window
         rows = int(window.rows.max(initial=0))
-        threshold = calibration.threshold(rows, rate / len(windows))
+        threshold = pair.calibration.threshold(rows, rate / len(pairs))
         # A feature that is often missing has fewer rows than the window, and needs more effect.
         fewer = np.sqrt(max(rows, 1) / np.maximum(window.finite, 1))
         drifted = (p_value < rate) & (distances.ks > threshold * fewer)
@@ -102,20 +117,15 @@ def compare_groups(
     return tuple(made)
 
 
-def _p_values(
-    ks: NDArray[np.float64],
-    reference: NumericSketch,
-    window: NumericSketch,
-    calibration: Calibration,
-) -> NDArray[np.float64]:
+def _p_values(ks: NDArray[np.float64], pair: Pair) -> NDArray[np.float64]:
     """Return the p-values of the distances, for as many rows as are worth independent ones.
 
     The limit distribution is corrected for few rows as in Stephens 1970.
     """
     from scipy.stats import kstwobign
 
-    known, served = reference.finite.astype(float), window.finite.astype(float)
-    rows = known * served / np.maximum(known + served, 1) / calibration.dispersion
+    known, served = pair.reference.finite.astype(float), pair.window.finite.astype(float)
+    rows = known * served / np.maximum(known + served, 1) / pair.calibration.dispersion
     root = np.sqrt(np.maximum(rows, 1e-9))
     p_values = kstwobign.sf(ks * (root + 0.12 + 0.11 / root))
     return np.where((known > 0) & (served > 0), np.clip(p_values, 0, 1), 1.0)

@@ -11,14 +11,16 @@ import numpy as np
 from agiwb.artifacts.manifest import check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.datasets.dataset import Dataset
-from agiwb.datasets.registry import load_arrays_of_classes
+from agiwb.datasets.registry import load_dataset
 from agiwb.monitoring.alerts import publish_findings
 from agiwb.monitoring.anomalies import Anomaly
+from agiwb.monitoring.answering import answer_validation, asking
 from agiwb.monitoring.categories import DriftedCodes
 from agiwb.monitoring.changes import Change
 from agiwb.monitoring.clocks import ClockFinding, check_clocks
 from agiwb.monitoring.config import MonitorConfig, unix_time
 from agiwb.monitoring.consequence import Consequence
+from agiwb.monitoring.described import require_describable
 from agiwb.monitoring.hours import DriftedHour
 from agiwb.monitoring.judge import judge, metrics_of
 from agiwb.monitoring.labelled import Performance, labels_needed
@@ -27,6 +29,8 @@ from agiwb.monitoring.operation import check_operation
 from agiwb.monitoring.output import OutputDrift
 from agiwb.monitoring.quality import QualityFinding
 from agiwb.monitoring.self_test import FaultFound, self_test
+from agiwb.monitoring.slice_columns import chosen_columns
+from agiwb.monitoring.slices import SliceDrift
 from agiwb.monitoring.two_sample import SampleTest
 from agiwb.monitoring.verdict import DriftedFeature, describe_alarms, describe_window
 from agiwb.monitoring.window import (
@@ -43,9 +47,6 @@ from agiwb.runs.context import Context
 from agiwb.runs.files import sha256_of_file
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
-from agiwb.runtimes.answers import answer_split
-from agiwb.runtimes.asking import answer_all
-from agiwb.runtimes.runtime import open_runtime
 from agiwb.statistics import Interval
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class MonitorRecord(Record):
     sentences: tuple[str, ...]
     """The verdict in plain words, the numbers second."""
     feature_shape: tuple[int, ...]
+    """Of an array; of a table how many columns of numbers it has, of texts how many figures."""
+    feature_names: tuple[str, ...] = ()
+    """Of a table or of texts; empty for an array."""
     effect_sizes: tuple[float, ...] = ()
     """Effect of each feature in the order of a flattened example, for pictures."""
     effect_threshold: float | None = None
@@ -103,6 +107,10 @@ class MonitorRecord(Record):
     """When the model became more, or less, sure."""
     codes: tuple[DriftedCodes, ...] = ()
     """Features of few whole numbers that come in other proportions, or were never seen."""
+    slices: tuple[SliceDrift, ...] = ()
+    """Each slice of the columns asked for, those that drifted first."""
+    loss_changes: tuple[Change, ...] = ()
+    """When the share of wrong answers changed, by the rows with a label."""
     hours: tuple[DriftedHour, ...] = ()
     """The hours of the window in which features drifted."""
     operation: tuple[Anomaly, ...] = ()
@@ -121,6 +129,7 @@ class MonitorRecord(Record):
 def _inputs(config: MonitorConfig, store: RunStore) -> dict[str, Input]:
     found = resolve_artifact(config.model, config.format, store)
     data = _load_data(config, found)
+    chosen_columns(config.slices, data)
     chosen = _chosen(config, found)
     traffic = read_window(chosen, data)
     inputs = {
@@ -143,9 +152,10 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
     Prometheus.
 
     Raises:
-        ConfigError: The data set is not known, or what was served does not fit it.
-        InputError: The artifact's name is none under which it could be served, or the request log
-            cannot be read.
+        ConfigError: The data set is not known, what was served does not fit it, or it cannot be
+            sliced by a column.
+        InputError: The artifact's name is none under which it could be served, it takes numbers in
+            place of strings, or the request log cannot be read.
         NotFoundError: There is no such artifact, or nothing was served.
         WorkError: The model answers the validation split with NaN or infinity, or rows or labels
             came late into the window while it was read.
@@ -154,7 +164,7 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
     context.confirm("artifact", found.fingerprint)
     data = _load_data(config, found)
     chosen, promised = _chosen(config, found), context.run.provenance.inputs
-    served = reread_window(chosen, float(promised["window_end"]), promised["window"])
+    served = reread_window(chosen, data, float(promised["window_end"]), promised["window"])
     traffic = served.of_newest_version()
     labelled = labels_of(chosen, traffic)
     context.confirm("labels", fingerprint_of_labels(labelled))
@@ -205,20 +215,24 @@ def _judge(
     found: ArtifactSource,
 ) -> MonitorRecord:
     """Return ``record`` with all that the window shows."""
-    rate = record.config.false_alarm_rate
-    runtime = open_runtime(found.folder)
-    validation = answer_split(found, data, "validation")
+    rate, ask = record.config.false_alarm_rate, asking(found, data)
     made = judge(
-        data, validation, traffic.rows, lambda rows: answer_all(runtime, rows), rate, labelled
+        data,
+        answer_validation(ask, found, data),
+        traffic.rows,
+        ask,
+        rate,
+        labelled,
+        chosen_columns(record.config.slices, data),
     )
     figures, estimate = made.figures, made.figures.estimate
     alarms = describe_alarms(figures, data.classes)
-    reference = data.train.features.reshape(len(data.train.features), -1)
     as_they_are = (
         *("effect_threshold", "drifted_count", "drifted", "output", "reference_accuracy"),
         *("quality", "samples", "consequences", "weak_slices", "anomalies", "changes", "codes"),
-        *("hours", "performance", "label_first"),
+        *("hours", "performance", "label_first", "slices", "loss_changes"),
     )
+    names = () if data.features_are_numbers else made.names
     return record.model_copy(
         update={
             **{name: getattr(figures, name) for name in as_they_are},
@@ -226,11 +240,13 @@ def _judge(
             "problems": alarms,
             "alarm": bool(alarms),
             "sentences": describe_window(figures, alarms),
+            "feature_names": names,
+            "feature_shape": (len(names),) if names else data.feature_shape,
             "effect_sizes": tuple(made.effects.round(4).tolist()),
             "estimated_accuracy": estimate and estimate.value,
             "estimated_accuracy_interval": estimate and estimate.interval,
             "labels_needed": labels_needed(figures.reference_accuracy),
-            "self_test": self_test(reference, len(traffic), rate)
+            "self_test": self_test(made.reference, len(traffic), rate)
             if record.config.self_test
             else (),
         }
@@ -239,9 +255,9 @@ def _judge(
 
 def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
     whose = f"the artifact {found.artifact.name!r}"
-    return load_arrays_of_classes(
-        dataset_for(config.dataset, found.artifact.dataset, whose), "Monitoring"
-    )
+    data = load_dataset(dataset_for(config.dataset, found.artifact.dataset, whose))
+    require_describable(data)
+    return data
 
 
 def _chosen(config: MonitorConfig, found: ArtifactSource) -> Chosen:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-_TESTS = 3
-"""Chance can raise three kinds of finding on a feature: too low, too high, constant."""
+_TESTS = 4
+"""Chance can raise four kinds of finding on a feature: too low, too high, constant, and more often
+missing than in training."""
 _MARGIN = 0.1
 """Share of the reference's span by which a value must leave it: a reference whose extremes happen
 to lie close together would otherwise find something in window after window."""
@@ -22,7 +23,10 @@ class QualityFinding(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     feature: str
-    kind: Literal["not a number", "below range", "above range", "constant"]
+    kind: Literal[
+        "not a number", "below range", "above range", "constant",
+        "empty", "undecodable", "no answer",
+    ]  # fmt: skip
     share: float
     sentence: str
 
@@ -35,30 +39,68 @@ def check_quality(
 ) -> tuple[QualityFinding, ...]:
     """Return what is wrong with the window's values, feature by feature.
 
-    NaN and infinity always count. Values well outside the reference's range and features that do
-    not vary happen by chance too, so these count only where chance would bring a finding in at
-    most ``false_alarm_rate`` of all windows, over all features together.
+    NaN and infinity always count, unless the reference has some of that feature too. All else
+    happens by chance too (more of these, values well outside the reference's range, features that
+    do not vary), so it counts only where chance would bring a finding in at most
+    ``false_alarm_rate`` of all windows, over all features together.
 
     Args:
-        reference: Finite values, shape ``(rows, features)``.
+        reference: Shape ``(rows, features)``.
         window: Shape ``(rows, features)``.
         names: What the features are called.
         false_alarm_rate: Share of windows without fault that may show a finding.
     """
-    limit = false_alarm_rate / (_TESTS * len(names))
+    limit = false_alarm_rate / (_TESTS * max(len(names), 1))
     findings: list[QualityFinding] = []
     for name, known, served in zip(names, reference.T, window.T, strict=True):
-        finite = served[np.isfinite(served)]
-        if broken := len(served) - len(finite):
-            share = broken / len(served)
-            sentence = f"{name} is NaN or infinite in {share:.1%} of the rows."
-            findings.append(
-                QualityFinding(feature=name, kind="not a number", share=share, sentence=sentence)
-            )
-        if len(finite):
-            findings.extend(_check_range(name, known, finite, len(served), limit))
-            findings.extend(_check_variation(name, known, finite, len(served), limit))
+        findings.extend(_check_numbers(name, known, served, limit))
+        finite, usual = served[np.isfinite(served)], known[np.isfinite(known)]
+        if len(finite) and len(usual):
+            findings.extend(_check_range(name, usual, finite, len(served), limit))
+            findings.extend(_check_variation(name, usual, finite, len(served), limit))
     return tuple(findings)
+
+
+def check_answers(answers: NDArray[np.floating[Any]]) -> tuple[QualityFinding, ...]:
+    """Return whether a model answered with NaN or infinity, which it never did in training.
+
+    Args:
+        answers: Probabilities, shape ``(rows, classes)``.
+    """
+    share = float((~np.isfinite(answers)).any(axis=1).mean())
+    if not share:
+        return ()
+    told = f"The model answered with NaN or infinity in {share:.1%} of the rows."
+    return (QualityFinding(feature="answers", kind="no answer", share=share, sentence=told),)
+
+
+def more_often(known: NDArray[np.bool_], served: NDArray[np.bool_], level: float) -> bool:
+    """Return whether something holds in a larger share of ``served`` (Fisher's exact test)."""
+    from scipy.stats import fisher_exact
+
+    if not served.any():
+        return False
+    table = [
+        [int(served.sum()), int((~served).sum())],
+        [int(known.sum()), int((~known).sum())],
+    ]
+    return bool(fisher_exact(table, alternative="greater").pvalue < level)
+
+
+def _check_numbers(
+    name: str, known: NDArray[np.float32], served: NDArray[np.float32], limit: float
+) -> Iterator[QualityFinding]:
+    broken, usual = ~np.isfinite(served), ~np.isfinite(known)
+    if not broken.any() or (usual.any() and not more_often(usual, broken, limit)):
+        return
+    share = float(broken.mean())
+    before = f"; in training it is in {usual.mean():.1%}" if usual.any() else ""
+    yield QualityFinding(
+        feature=name,
+        kind="not a number",
+        share=share,
+        sentence=f"{name} is NaN or infinite in {share:.1%} of the rows{before}.",
+    )
 
 
 def _check_range(

@@ -93,11 +93,12 @@ def self_test(
     that varies, there is nothing to tell and the result is empty.
 
     Args:
-        reference: Finite values, shape ``(rows, features)``.
+        reference: Shape ``(rows, features)``; rows that are not finite are left out.
         window_rows: Rows of a window; at most half of the reference's are distinct in it.
         rate: Share of windows without drift that may alarm, over inputs and their quality.
         seed: Equal seeds give equal results.
     """
+    reference = reference[np.isfinite(reference).all(axis=1)]
     varying = np.flatnonzero(np.ptp(reference, axis=0) > 0) if len(reference) else np.zeros(0, int)
     if len(reference) < FEWEST_ROWS or len(varying) == 0:
         return ()

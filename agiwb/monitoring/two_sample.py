@@ -42,7 +42,9 @@ def embed(
 ) -> tuple[NDArray[np.float64], ...]:
     """Return the first principal components, at most 32, of ``reference`` and of ``others``.
 
-    Rows with a value that is NaN or infinite are left out. The components are the reference's.
+    Rows with a value that is NaN or infinite are left out. The components are those of every
+    second row of the reference, with which ``compare_samples`` teaches: along its own components
+    a sample varies otherwise than rows of the same origin do, which a classifier would notice.
 
     Args:
         reference: Shape ``(rows, ...)``; each row is flattened.
@@ -51,12 +53,13 @@ def embed(
     from sklearn.decomposition import PCA
 
     known, *rest = (_finite_rows(rows) for rows in (reference, *others))
-    count = min(_COMPONENTS, *known.shape)
+    taught, _ = _taught_and_asked(known)
+    count = min(_COMPONENTS, *taught.shape)
     if count == 0:
         return (known[:, :0], *(rows[:, :0] for rows in rest))
     model = PCA(count, svd_solver="full" if count < _COMPONENTS else "auto", random_state=0)
     with np.errstate(invalid="ignore"):  # features that never vary have no share of the variance
-        model.fit(known)
+        model.fit(taught)
     return tuple(
         model.transform(rows) if len(rows) else np.zeros((0, count)) for rows in (known, *rest)
     )
@@ -71,24 +74,25 @@ def compare_samples(
     sees a change of scale as well as one of place.
 
     Args:
-        reference: Shape ``(rows, units)``; rows that are not finite are left out.
+        reference: Shape ``(rows, units)``, as ``embed`` gives it; rows that are not finite are left
+            out.
         window: The same of the window.
         seed: Equal seeds give equal results.
     """
     from scipy.stats import mannwhitneyu
 
     rng = np.random.default_rng(seed)
-    known, served = (_some(_finite_rows(rows), rng) for rows in (reference, window))
+    known, served = _finite_rows(reference), _some(_finite_rows(window), rng, _MOST_ROWS)
     if min(len(known), len(served)) < FEWEST_ROWS or known.shape[1] == 0:
         return None
-    taught = [rows[: len(rows) // 2] for rows in (known, served)]
-    asked = [rows[len(rows) // 2 :] for rows in (known, served)]
+    halves = zip(*(_taught_and_asked(rows) for rows in (known, served)), strict=True)
+    taught, asked = ([_some(rows, rng, _MOST_ROWS // 2) for rows in half] for half in halves)
     model = _domain_classifier(*taught)
     before, now = (model.decision_function(rows) for rows in asked)
     test = mannwhitneyu(now, before, alternative="greater", method="asymptotic")
     p_value = 1.0 if np.ptp(np.concatenate((before, now))) == 0 else float(test.pvalue)
     auc = float(test.statistic) / (len(before) * len(now))
-    return SampleTest(auc=auc, p_value=p_value, rows=len(known) + len(served))
+    return SampleTest(auc=auc, p_value=p_value, rows=sum(map(len, (*taught, *asked))))
 
 
 def window_weights(
@@ -106,7 +110,7 @@ def window_weights(
         seed: Equal seeds give equal results.
     """
     rng = np.random.default_rng(seed)
-    served = _some(_finite_rows(window), rng)
+    served = _some(_finite_rows(window), rng, _MOST_ROWS)
     if min(len(labelled), len(served)) < FEWEST_ROWS or not np.isfinite(labelled).all():
         return np.ones(len(labelled))
     rows = labelled.reshape(len(labelled), -1)
@@ -148,5 +152,9 @@ def _finite_rows(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return flat[np.isfinite(flat).all(axis=1)]
 
 
-def _some(rows: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    return rows[rng.permutation(len(rows))[:_MOST_ROWS]]
+def _taught_and_asked(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    return rows[::2], rows[1::2]
+
+
+def _some(rows: NDArray[np.float64], rng: np.random.Generator, most: int) -> NDArray[np.float64]:
+    return rows[rng.permutation(len(rows))[:most]]

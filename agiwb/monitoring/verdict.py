@@ -12,17 +12,15 @@ from agiwb.monitoring.anomalies import Anomaly
 from agiwb.monitoring.categories import DriftedCodes
 from agiwb.monitoring.chance import chance
 from agiwb.monitoring.changes import Change
-from agiwb.monitoring.consequence import Consequence
+from agiwb.monitoring.consequence import WORTH_SAYING, Consequence
 from agiwb.monitoring.estimate import AccuracyEstimate
 from agiwb.monitoring.hours import DriftedHour, describe_hours
 from agiwb.monitoring.labelled import Performance, describe_blind_spot
 from agiwb.monitoring.output import OutputDrift
 from agiwb.monitoring.quality import QualityFinding
+from agiwb.monitoring.slices import SliceDrift, describe_slices, small_slices
 from agiwb.monitoring.two_sample import SampleTest
 from agiwb.monitoring.worst_slices import WeakSlice
-
-_WORTH_SAYING = 0.005
-"""Change of accuracy below which a drift is said to do little."""
 
 
 class DriftedFeature(BaseModel):
@@ -67,7 +65,10 @@ class Figures:
     slice_consequences: tuple[Consequence, ...] = ()
     """Of the drifted features in the worst of ``weak_slices``."""
     anomalies: tuple[Anomaly, ...] = ()
+    slices: tuple[SliceDrift, ...] = ()
     changes: tuple[Change, ...] = ()
+    loss_changes: tuple[Change, ...] = ()
+    """Of the share of wrong answers, in the order of the rows with a label."""
     label_first: tuple[int, ...] = ()
 
 
@@ -96,6 +97,7 @@ def describe_window(figures: Figures, alarms: Sequence[str]) -> tuple[str, ...]:
         *_expectation(figures),
         *_labels(figures, alarms),
         *_consequences(figures),
+        *((small,) if (small := small_slices(figures.slices)) else ()),
         *_blind_spot(figures),
     )
 
@@ -167,6 +169,8 @@ def _whole_alarms(figures: Figures) -> Iterator[str]:
         others = len(figures.codes) - 1
         more = f" So it is with {others} other features." if others else ""
         yield f"{figures.codes[0].sentence}{more}"
+    if told := describe_slices(figures.slices):
+        yield told
     if figures.hours:
         yield describe_hours(figures.hours)
     samples = figures.samples
@@ -183,11 +187,16 @@ def _whole_alarms(figures: Figures) -> Iterator[str]:
             f"From row {change.since} on the model's top probability is {change.after:.2f} on "
             f"average, and before it was {change.before:.2f} (found at row {change.row})."
         )
+    for change in figures.loss_changes:
+        yield (
+            f"Of the rows with a label, {change.after:.1%} are wrong from number {change.since} "
+            f"on, and {change.before:.1%} were before (found at number {change.row})."
+        )
 
 
 def _consequences(figures: Figures) -> Iterator[str]:
     """Yield what the drift does to the model: overall, and where it does most."""
-    worst = [one for one in figures.consequences if one.change <= -_WORTH_SAYING]
+    worst = [one for one in figures.consequences if one.change <= -WORTH_SAYING]
     if worst:
         yield (
             f"Expected accuracy {worst[0].change:+.3f} because of {worst[0].feature}: put back to "
@@ -201,7 +210,7 @@ def _consequences(figures: Figures) -> Iterator[str]:
     if figures.weak_slices:
         weak = figures.weak_slices[0]
         cause = ""
-        inside = [one for one in figures.slice_consequences if one.change <= -_WORTH_SAYING]
+        inside = [one for one in figures.slice_consequences if one.change <= -WORTH_SAYING]
         if inside:
             cause = f", {inside[0].change:+.3f} of it because of {inside[0].feature}"
         yield (

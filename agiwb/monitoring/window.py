@@ -95,25 +95,56 @@ def read_window(chosen: Chosen, data: Dataset) -> Traffic:
             f"No predictions of {chosen.name!r} have been logged: {chosen.folder} holds none.",
             "Serve the model with `agiwb serve` and send it requests first.",
         )
-    window = traffic.rows
-    shapes = window.features.shape[1:], window.probabilities.shape[1:]
-    if shapes != (data.feature_shape, (len(data.classes),)):
+    return as_in(data, chosen, traffic)
+
+
+def as_in(data: Dataset, chosen: Chosen, traffic: Traffic) -> Traffic:
+    """Return traffic whose examples are as those of a data set, columns in its order.
+
+    Raises:
+        ConfigError: They are something else.
+    """
+    window, columns = traffic.rows, data.columns
+    features = window.features
+    if len(columns) == 1 and not features.dtype.names and features.ndim == 1:
+        features = features.astype([(columns[0], features.dtype)])
+    expected, known = data.train.sample(1).features, features.dtype
+    fits = features.shape[1:] == data.feature_shape and (known.kind == "O") == (
+        expected.dtype.kind in "OU"
+    )
+    if columns:
+        fits = set(known.names or ()) == set(columns) and all(
+            (known[name].kind == "O") == (expected.dtype[name].kind == "O") for name in columns
+        )
+    answers = window.probabilities.shape[1:]
+    if not fits or answers != (len(data.classes),):
         raise ConfigError(
             f"`dataset`: what was served as {chosen.name!r} does not fit {data.name}: its examples "
-            f"have shape {shapes[0]} and its answers {shapes[1]}, not {data.feature_shape} and "
-            f"{(len(data.classes),)}.",
+            f"{_form(features)} and its answers have shape {answers}; those of the data set "
+            f"{_form(expected)}, with {len(data.classes)} classes.",
             "Give the data set that the served model was trained on.",
         )
-    return traffic
+    if columns:
+        features = features[list(columns)].astype(expected.dtype)
+    return replace(traffic, rows=replace(window, features=features))
 
 
-def reread_window(chosen: Chosen, end: float, fingerprint: str) -> Traffic:
+def _form(features: NDArray[Any]) -> str:
+    if names := features.dtype.names:
+        return f"have the columns {', '.join(names)}"
+    if features.dtype.kind in "OU":
+        return "are texts"
+    return f"have shape {features.shape[1:]}"
+
+
+def reread_window(chosen: Chosen, data: Dataset, end: float, fingerprint: str) -> Traffic:
     """Return the window that ended at ``end``, whatever a server has appended since.
 
     Raises:
+        ConfigError: It does not fit the data set.
         WorkError: The rows up to then are no longer those of the fingerprint.
     """
-    traffic = _read(replace(chosen, until=end))
+    traffic = as_in(data, chosen, _read(replace(chosen, until=end)))
     if fingerprint_of(traffic) != fingerprint:
         raise WorkError(
             f"The predictions of {chosen.name!r} changed while they were read.",
@@ -127,7 +158,9 @@ def fingerprint_of(traffic: Traffic) -> str:
     digest = hashlib.sha256()
     for array in (*vars(traffic.rows).values(), traffic.latency_ms):
         digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        for part in [array[name] for name in array.dtype.names or ()] or [array]:
+            is_text = part.dtype.kind == "O"
+            digest.update(repr(part.tolist()).encode() if is_text else part.tobytes())
     return digest.hexdigest()
 
 

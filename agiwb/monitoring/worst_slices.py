@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+IS = " = "
+"""In a name: the feature is 1 where a column has a category, else 0."""
 _DEPTH = 3
 _LEVEL = 0.05
 _SMALLEST_SHARE = 0.05
@@ -63,7 +65,7 @@ def find_weak_slices(
     Args:
         features: Shape ``(rows, ...)``; rows that are not finite are left out.
         loss: Loss of each row, or 1 less the probability that its answer is right.
-        names: What the features are called.
+        names: What the features are called; see ``IS``.
         seed: Equal seeds give equal results.
     """
     from scipy.stats import false_discovery_control
@@ -151,6 +153,12 @@ def _words(path: Path, names: Sequence[str]) -> str:
         known = tightest.get((place, at_most), limit)
         tightest[place, at_most] = min(known, limit) if at_most else max(known, limit)
     return " and ".join(
-        f"{names[place]} {'<=' if at_most else '>'} {limit:.3g}"
+        _condition(names[place], limit, at_most=at_most)
         for (place, at_most), limit in sorted(tightest.items())
     )
+
+
+def _condition(name: str, limit: float, *, at_most: bool) -> str:
+    if IS in name:
+        return name.replace(IS, " is not ", 1) if at_most else name
+    return f"{name} {'<=' if at_most else '>'} {limit:.3g}"

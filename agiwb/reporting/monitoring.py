@@ -6,9 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from agiwb.monitoring.monitor import MonitorRecord
+from agiwb.monitoring.slices import SliceDrift
 from agiwb.reporting.picture import BLUE, GREY, ORANGE, VERMILION, Picture
+from agiwb.reporting.tables import Table
 
 _IMAGE_DIMENSIONS = 2
+_MOST_NAMED = 20
 
 
 def plot_drift(record: MonitorRecord) -> Picture:
@@ -18,6 +21,41 @@ def plot_drift(record: MonitorRecord) -> Picture:
     _draw_effects(drift, record)
     _draw_estimate(quality, record)
     return picture
+
+
+def slice_drift_table(record: MonitorRecord) -> Table:
+    """Return a row for each slice of the window, those that drifted first."""
+    rows = [
+        {
+            "slice": one.name,
+            "rows": f"{one.rows:,}",
+            "verdict": _verdict(one),
+            "most drifted": one.feature,
+            "effect": f"{one.effect:.2f}" if one.judged else "",
+            "mean in training": _figure(one.training_mean) if one.feature else "",
+            "mean here": _figure(one.window_mean) if one.feature else "",
+            "expected accuracy": ""
+            if one.expected_accuracy is None
+            else f"{one.expected_accuracy:.1%}",
+            "of it, by drift": "; ".join(
+                f"{what.change:+.3f} ({what.feature})" for what in one.consequences
+            ),
+        }
+        for one in record.slices
+    ]
+    return Table.of(rows)
+
+
+def _verdict(one: SliceDrift) -> str:
+    if not one.judged:
+        return "too few rows to judge"
+    if not one.drifted_count:
+        return "no drift"
+    return f"drifted: {one.drifted_count} feature{'s' if one.drifted_count > 1 else ''}"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _draw_effects(drift: Axes, record: MonitorRecord) -> None:
@@ -34,6 +72,9 @@ def _draw_effects(drift: Axes, record: MonitorRecord) -> None:
     else:
         drift.bar(range(effects.size), effects.ravel(), color=GREY)
         drift.set(xlabel="feature", ylabel="drift (KS distance)")
+        if 0 < len(record.feature_names) <= _MOST_NAMED:
+            drift.set_xticks(range(effects.size), record.feature_names, rotation=45, ha="right")
+            drift.set(xlabel="")
     drift.set_title(f"{record.metrics['window_drifted_share']:.0%} of the features drifted")
 
 

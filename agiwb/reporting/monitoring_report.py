@@ -10,8 +10,9 @@ import numpy as np
 
 from agiwb.monitoring.dashboard import FEWEST_ROWS, Dashboard
 from agiwb.monitoring.monitor import MonitorRecord
+from agiwb.monitoring.slices import describe_slices, small_slices
 from agiwb.reporting.lifecycle import Section
-from agiwb.reporting.monitoring import plot_drift
+from agiwb.reporting.monitoring import plot_drift, slice_drift_table
 from agiwb.reporting.picture import BLUE, GREY, ORANGE, VERMILION, Picture
 from agiwb.reporting.tables import Table
 
@@ -35,6 +36,7 @@ def monitoring_sections(
         _traffic(found),
         _quality(found),
         _drift(found, judged),
+        *_slices(judged),
         _answers(found, classes),
         _performance(judged),
     ]
@@ -172,6 +174,19 @@ def _drift(found: Dashboard, judged: Sequence[MonitorRecord]) -> Section:
         passed=newest is None or not newest.drifted_count,
         details=(*verdict, aside),
     )
+
+
+def _slices(judged: Sequence[MonitorRecord]) -> list[Section]:
+    """Return how the slices of the window judged last compare; nothing if it was not sliced."""
+    newest = next((one for one in judged if one.slices), None)
+    if newest is None:
+        return []
+    told = describe_slices(newest.slices) or "no slice drifted."
+    sentence = f"Each against the same slice of the training data, {_window(newest)}: {told}"
+    details = small_slices(newest.slices), "All slices share one rate of false alarms."
+    table = slice_drift_table(newest).html()
+    passed = not any(one.drifted_count for one in newest.slices)
+    return [Section("Slices", sentence, "", table, passed, tuple(filter(None, details)))]
 
 
 def _answers(found: Dashboard, classes: Sequence[str]) -> Section:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agiwb.monitoring.anomalies import isolation_oddity, more_errors, odd_values, robust_z_scores
+from agiwb.datasets.dataset import Dataset, Split
+from agiwb.datasets.registry import load_dataset
+from agiwb.monitoring.anomalies import (
+    autoencoder_oddity,
+    isolation_oddity,
+    more_errors,
+    odd_values,
+    robust_z_scores,
+)
 from agiwb.monitoring.calibration import calibrate
 from agiwb.monitoring.categories import compare_codes
 from agiwb.monitoring.changes import find_changes
 from agiwb.monitoring.clocks import check_clocks
 from agiwb.monitoring.consequence import put_back, weigh_drift
+from agiwb.monitoring.described import describe
 from agiwb.monitoring.hours import compare_hours, describe_hours
 from agiwb.monitoring.labelled import (
     accuracy_of_sample,
@@ -37,6 +46,16 @@ def test_a_classifier_tells_samples_apart_only_if_they_differ():
     assert embed(known, np.full((5, 6), np.nan))[1].shape == (0, 6)
 
 
+def test_components_do_not_tell_the_reference_from_rows_like_it():
+    # Along its own components a sample varies more, or less, than others of the same origin.
+    rng = np.random.default_rng(13)
+    ranks = []
+    for _ in range(12):
+        known, served = embed(rng.normal(size=(400, 12)), rng.normal(size=(200, 12)))
+        ranks.append(compare_samples(known, served).p_value)
+    assert np.median(ranks) > 0.2
+
+
 def test_weights_make_labelled_rows_stand_for_the_window():
     rng = np.random.default_rng(1)
     labelled = rng.normal(size=(3000, 3))
@@ -60,6 +79,18 @@ def test_odd_rows_are_found_and_usual_ones_are_not():
     assert more_errors(10, 1000, 12, 100, 0.01).kind == "errors"
 
 
+def test_images_that_an_autoencoder_cannot_redraw_are_found():
+    data = load_dataset("digits")
+    known, served = data.train.features, data.test.features[:200].copy()
+    assert odd_values("images", *autoencoder_oddity(known, served), 0.002) is None
+    served[:20] = served[:20].transpose(0, 2, 1)[:, ::-1]
+    served[20] = np.nan
+    found = odd_values("images", *autoencoder_oddity(known, served), 0.002)
+    assert "cannot redraw" in found.sentence
+    assert sum(row < 20 for row in found.rows[:15]) >= 12
+    assert 20 not in found.rows
+
+
 def test_the_weak_slice_is_named_with_its_support():
     rng = np.random.default_rng(3)
     features = rng.normal(size=(2000, 4)).astype(np.float32)
@@ -79,16 +110,21 @@ def test_what_a_drift_does_is_what_undoing_it_gives_back():
     reference = rng.normal(size=(800, 2)).astype(np.float32)
     window = rng.normal((2, 2), 1, size=(400, 2)).astype(np.float32)
     window[0] = np.nan
+    split = Split(reference, np.zeros(800, np.int64))
+    described = describe(Dataset("d", ("a", "b"), 1.0, split, split, split))
 
     def ask(rows):  # only the first feature matters, and the further out the less sure
         sure = 1 / (1 + np.exp(-2 + np.abs(rows[:, 0])))
         return np.stack((sure, 1 - sure), axis=1).astype(np.float32)
 
-    found = weigh_drift(ask, lambda answers: answers[:, 0], reference, window, [0, 1], "xy")
-    assert [one.feature for one in found] == ["x", "y"]
+    def weigh(rows, places):
+        return weigh_drift(ask, lambda answers: answers[:, 0], described, reference, rows, places)
+
+    found = weigh(window, [0, 1])
+    assert [one.feature for one in found] == ["feature[0]", "feature[1]"]
     assert found[0].change < -0.1
     assert found[1].change == 0
-    assert weigh_drift(ask, lambda a: a[:, 0], reference, window[:1], [0], "xy") == ()
+    assert weigh(window[:1], [0]) == ()
     back = put_back(reference[:, 0], window[:, 0])
     assert np.nanmean(back) == pytest.approx(reference[:, 0].mean(), abs=0.02)
 
@@ -146,6 +182,16 @@ def test_labels_of_doubtful_rows_do_not_stand_for_all():
     assert found.accuracy < 0.75
     assert found.p_value > 0.01
     assert found.window_accuracy == pytest.approx(0.95, abs=0.1)
+
+
+def test_a_rule_names_categories():
+    rng = np.random.default_rng(14)
+    columns = np.column_stack([rng.normal(size=2000), rng.integers(0, 2, 2000)])
+    loss = (rng.random(2000) < np.where(columns[:, 1] == 1, 0.5, 0.05)).astype(float)
+    found = find_weak_slices(columns, loss, ["age", "device = phone"])
+    assert "device = phone" in found[0].rule
+    opposite = find_weak_slices(columns, 1 - loss, ["age", "device = phone"])
+    assert "device is not phone" in opposite[0].rule
 
 
 def test_codes_that_change_places_or_were_never_seen_are_found():

@@ -152,6 +152,7 @@ def test_a_window_of_nan_alarms_and_does_not_crash(serve, converted):
     assert record.alarm
     assert record.problems == (
         "pixel[0,0] is NaN or infinite in 100.0% of the rows. So it is with 63 other features.",
+        "The model answered with NaN or infinity in 100.0% of the rows.",
     )
     assert record.output is None
     assert record.estimated_accuracy is None
@@ -166,7 +167,9 @@ def test_nothing_served_says_what_to_do(converted):
 def test_traffic_of_another_shape_is_refused(serve, converted):
     vectors = load_dataset("digits").test.features[:5].reshape(5, 64)
     name = serve(vectors, answers=np.full((5, 10), 0.1, np.float32))
-    with pytest.raises(ConfigError, match=r"shape \(64,\).* not \(8, 8\)"):
+    with pytest.raises(
+        ConfigError, match=r"have shape \(64,\).* of the data set have shape \(8, 8\)"
+    ):
         monitor(MonitorConfig(model=converted.run.id, model_name=name))
 
 
@@ -179,12 +182,12 @@ def test_a_run_looks_at_the_window_it_was_promised(serve, last_rows):
     end, fingerprint = float(window.rows.times[-1]), fingerprint_of(window)
     serve(data.test.features[35:50], start=1000)  # the server goes on
     for _ in range(2):
-        again = reread_window(chosen, end, fingerprint)
+        again = reread_window(chosen, data, end, fingerprint)
         np.testing.assert_array_equal(again.rows.features, window.rows.features)
     assert fingerprint_of(read_window(chosen, data)) != fingerprint
     serve(data.test.features[:1], start=34)  # as if it had been there before
     with pytest.raises(WorkError, match="changed while they were read"):
-        reread_window(chosen, end, fingerprint)
+        reread_window(chosen, data, end, fingerprint)
 
 
 def test_labels_that_arrive_are_a_new_run_and_say_how_good_the_model_was(
@@ -213,7 +216,10 @@ def test_labels_that_arrive_are_a_new_run_and_say_how_good_the_model_was(
     wrong = label((data.test.labels + (np.arange(360) % 3 == 0)) % 10)
     assert wrong.performance.accuracy < right.performance.accuracy * 0.75
     assert wrong.problems[0].startswith("The labels that came in show that the model got worse.")
-    assert monitor(config).run.id == wrong.run.id
+    late = label((data.test.labels + (np.arange(360) >= 200)) % 10)
+    assert abs(late.loss_changes[0].since - 200) < 30
+    assert any(problem.startswith("Of the rows with a label, ") for problem in late.problems)
+    assert monitor(config).run.id == late.run.id
 
 
 def test_a_window_is_chosen_by_time_and_version(serve, converted):
@@ -282,8 +288,8 @@ def test_an_artifacts_name_is_no_way_out_of_the_predictions(converted, tmp_path)
 def test_a_model_that_answers_nan_is_named(serve, converted, monkeypatch):
     name = serve(load_dataset("digits").test.features[:40])
     monkeypatch.setattr(
-        "agiwb.runtimes.answers.answer_all",
-        lambda _, features: np.full((len(features), 10), np.nan, np.float32),
+        "agiwb.monitoring.answering.answer_batches",
+        lambda _, inputs: {"y": np.full((len(inputs["features"]), 10), np.nan, np.float32)},
     )
     with pytest.raises(WorkError, match=r"NaN or infinity for 270 of 270 .* validation split"):
         monitor(MonitorConfig(model=converted.run.id, model_name=name))

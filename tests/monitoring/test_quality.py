@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from agiwb.monitoring.quality import _chance_of_extremes, check_quality
+from agiwb.monitoring.quality import _chance_of_extremes, check_answers, check_quality
 
 RATE = 0.0125
 
@@ -59,6 +59,14 @@ def test_values_beyond_what_training_had_are_found(reference, window):
 def test_a_sensor_that_hangs_is_found_and_one_that_always_did_is_not(reference, window):
     window[:, 2] = reference[0, 2]
     assert set(kinds(reference, window)) == {("c", "constant")}
+
+
+def test_answers_that_are_no_numbers_are_found():
+    answers = np.full((50, 3), 0.3, np.float32)
+    assert check_answers(answers) == ()
+    answers[:5, 1] = np.inf
+    (found,) = check_answers(answers)
+    assert found.sentence == "The model answered with NaN or infinity in 10.0% of the rows."
 
 
 def test_shares_are_of_all_the_rows(reference, window):

@@ -76,12 +76,15 @@ def test_the_evaluation_compares_and_moves_its_threshold(reported: Reported) -> 
     assert f"({ours - theirs:+.4f})" in page
     assert "expected calibration error" in page
     assert "Gaps between groups" in page
+    assert "Fairness By stroke_weight, " in page
+    assert "equal odds exclude each other" in page
 
     (confusion,) = [reported.evaluated.confusion]
     state.move("all examples", "3", 0.0)
     assert f"360 examples are named and {sum(confusion[3])} of them rightly" in words(
         state.at_threshold
     )
+    assert "By stroke_weight, 3 is named in 100.0% for" in words(state.at_threshold)
     state.move("label = 3", "3", 1.0)
     assert "0 examples are named" in words(state.at_threshold)
 
@@ -120,6 +123,8 @@ def test_the_monitoring_shows_the_stretch_and_the_version_asked_for(
     state.ask(stretch="All")
     assert "240 examples were asked" in words(state.page)
     assert reported.monitored.run.id[:8] in state.page
+    assert "Each against the same slice of the training data" in words(state.page)
+    assert "hour = " in words(state.page)
     state.ask(version="2")
     assert "120 examples were asked" in words(state.page)
     state.ask(version="All", stretch="Between two times", since="2026-09-21 13:00", until="")

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from agiwb.errors import WorkError
 from agiwb.monitoring.log.database import connect, let_read_shared, listed
 from agiwb.monitoring.log.tail import tail_of
+from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.prediction_log.examples import Examples, examples_of
 from agiwb.serving.prediction_log.places import Part, day_of
 from agiwb.serving.prediction_log.prediction import LOAD_TEST
 from agiwb.serving.prediction_log.sources import open_sources
 from agiwb.serving.prediction_log.window import PredictionWindow
 
+_NUMBERS = "biuf"
 _ATTEMPTS = 20
 """Retention may delete a part while it is read; each time that is what happened."""
 
@@ -40,9 +42,10 @@ class LoggedPredictions:
         return np.array(self.table["request_id"].to_pylist(), object)
 
     def window(self) -> PredictionWindow:
-        """Return the examples as arrays, one row each: the first input and the first output.
+        """Return the examples as arrays, one row each: what was asked and the first output.
 
-        Requests of other shapes than the newest one's are left out, and those without numbers.
+        Requests of another form than the newest one's are left out, and those without numbers in
+        the answer.
         """
         return window_and_places(self.table)[0]
 
@@ -163,13 +166,14 @@ def window_and_places(table: Any) -> tuple[PredictionWindow, NDArray[np.int64], 
         table: Requests in order of time.
     """
     found = []
-    shapes = None
+    form = None
     for examples in examples_of(table) if len(table) else ():
-        pair = _numbers(examples)
+        pair = _asked_and_answered(examples)
         if pair is None:
             continue
-        shapes = shapes or tuple(array.shape[1:] for array in pair)
-        if tuple(array.shape[1:] for array in pair) == shapes:
+        its = tuple((array.dtype, array.shape[1:]) for array in pair)
+        form = form or its
+        if its == form:
             found.append((examples.requests, *pair))
     if not found:
         nothing = np.zeros((0, 0), np.float32)
@@ -210,12 +214,50 @@ def _define(connection: Any, parts: Sequence[Part], tail: Any) -> None:
     connection.sql(source).create_view("predictions")
 
 
-def _numbers(examples: Examples) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    asked, answered = (
-        next(iter(tensors.values()), None) for tensors in (examples.inputs, examples.outputs)
-    )
-    if asked is None or answered is None:
+def _asked_and_answered(examples: Examples) -> tuple[NDArray[Any], NDArray[np.float32]] | None:
+    asked = _as_features(examples.inputs)
+    answered = next(iter(examples.outputs.values()), None)
+    if asked is None or answered is None or answered.dtype.kind not in _NUMBERS:
         return None
-    if asked.dtype.kind not in "biuf" or answered.dtype.kind not in "biuf":
+    return asked, answered.astype(np.float32)
+
+
+def _as_features(inputs: Tensors) -> NDArray[Any] | None:
+    """Return inputs as data sets hold examples (see ``Kind``); None if they are nothing of that.
+
+    One input of numbers is an array, one of texts objects, and several, each of one value an
+    example, are the columns of a table. Of several others it is the first that counts.
+    """
+    known = {name: array for name, array in inputs.items() if array.dtype.kind in _NUMBERS + "OSU"}
+    if not known:
         return None
-    return asked.astype(np.float32), answered.astype(np.float32)
+    are_columns = len(known) == len(inputs) > 1
+    if are_columns and all(array.size == len(array) for array in known.values()):
+        columns = {name: _column(array) for name, array in known.items()}
+        made = np.empty(
+            len(next(iter(columns.values()))),
+            dtype=[(name, column.dtype) for name, column in columns.items()],
+        )
+        for name, column in columns.items():
+            made[name] = column
+        return made
+    first = next(iter(known.values()))
+    if first.dtype.kind in _NUMBERS:
+        return first.astype(np.float32)
+    return _column(first) if first.size == len(first) else None
+
+
+def _column(array: NDArray[Any]) -> NDArray[Any]:
+    flat = array.reshape(len(array))
+    if flat.dtype.kind in _NUMBERS:
+        return flat.astype(np.float32)
+    texts = np.empty(len(flat), object)
+    texts[:] = [_text_of(value) for value in flat.tolist()]
+    return texts
+
+
+def _text_of(value: Any) -> str:
+    """Return a logged text as a ``str``; bytes that are no UTF-8 have replacements in it."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)

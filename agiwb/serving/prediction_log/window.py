@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,14 @@ class PredictionWindow:
 
     Attributes:
         times: float64, shape ``(rows,)``, Unix time in seconds.
-        features: float32, shape ``(rows, ...)``, the first input.
+        features: What was asked, as data sets hold examples (see ``agiwb.datasets.dataset.Kind``):
+            float32 ``(rows, ...)``, texts, or one field an input.
         probabilities: float32, shape ``(rows, classes)``, the first output.
         versions: int64, shape ``(rows,)``, the version that answered.
     """
 
     times: NDArray[np.float64]
-    features: NDArray[np.float32]
+    features: NDArray[Any]
     probabilities: NDArray[np.float32]
     versions: NDArray[np.int64]
 
