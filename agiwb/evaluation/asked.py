@@ -11,6 +11,7 @@ from agiwb.evaluation.tfma_engine import Predictions
 
 _MOST_CURVES = 20
 """Classes up to which each has its curves."""
+_RATES = ("PredictedPositiveRate", "TPR", "FPR", "Precision")
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ def eval_config(predictions: Predictions, thresholds: Thresholds) -> Any:
 def with_views(wanted: Any, predictions: Predictions) -> Any:
     """Return a ``tfma.EvalConfig`` that also asks for what only views show.
 
-    That is, how often the most probable class is right by its probability; for each of at most 20
-    classes its binary confusion matrices at 100 thresholds; and intervals, if there are two models:
-    both are drawn the same examples, so that those of differences are paired.
+    That is, how often the most probable class is right by its probability; of two classes, the
+    rates by which groups are treated, under TFMA's own names; for each of at most 20 classes its
+    binary confusion matrices at 100 thresholds; and intervals, if there are two models: both are
+    drawn the same examples, so that those of differences are paired.
     """
     from tensorflow_model_analysis.proto import config_pb2 as tfma
 
@@ -61,6 +63,11 @@ def with_views(wanted: Any, predictions: Predictions) -> Any:
     calibration = tfma.MetricConfig(class_name="CalibrationPlot", config='"num_buckets": 10')
     most_probable = tfma.BinarizationOptions(k_list={"values": [1]})
     more.metrics_specs.add(metrics=[calibration], binarize=most_probable)
+    if classes == 2:  # there the most probable class is the one above one half
+        rates = [
+            tfma.MetricConfig(class_name=name, config='"thresholds": [0.5]') for name in _RATES
+        ]
+        more.metrics_specs.add(metrics=rates, binarize={"class_ids": {"values": [1]}})
     if classes <= _MOST_CURVES:
         matrices = tfma.MetricConfig(
             class_name="ConfusionMatrixPlot", config='"num_thresholds": 100'

@@ -117,7 +117,7 @@ def _figures(
         # With a config of the user's, the files are the results that it asks for.
         folder = Path(scratch) if config.eval_config else context.files / TFMA_FOLDER
         if data.task in CLASSIFYING:
-            return classification_figures(config, context, predictions, folder)
+            return classification_figures(config, context, predictions, data.classes, folder)
         return regression_figures(config, predictions, folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,20 @@ from agiwb.datasets.dataset import SplitName
 from agiwb.evaluation.asked import Thresholds, eval_config, with_views
 from agiwb.evaluation.confusion import macro_scores
 from agiwb.evaluation.engines import run_engine
-from agiwb.evaluation.record import SLICES_FILE, EvaluateConfig, SliceMetrics, Verdict
+from agiwb.evaluation.fairness import (
+    Fairness,
+    measure_fairness,
+    shortfalls,
+    worst_odds,
+    worst_parity,
+)
+from agiwb.evaluation.record import (
+    LABEL_COLUMN,
+    SLICES_FILE,
+    EvaluateConfig,
+    SliceMetrics,
+    Verdict,
+)
 from agiwb.evaluation.regression import read_errors, regression_config
 from agiwb.evaluation.tfma_engine import (
     Predictions,
@@ -23,7 +37,11 @@ from agiwb.statistics import Interval, wilson_interval
 
 
 def classification_figures(
-    config: EvaluateConfig, context: Context, predictions: Predictions, folder: Path
+    config: EvaluateConfig,
+    context: Context,
+    predictions: Predictions,
+    classes: Sequence[str],
+    folder: Path,
 ) -> dict[str, Any]:
     """Return the record's fields for classes; TFMA's files are written into ``folder``."""
     wanted = eval_config(predictions, _thresholds(config))
@@ -33,16 +51,37 @@ def classification_figures(
     result = read_tfma(folder, predictions.probabilities.shape[1])
     slices = tuple(_slice_metrics(config, key, result) for key in result.slices)
     _write_parquet(slices, context.files / SLICES_FILE)
+    fairness = measure_fairness(
+        predictions.labels,
+        predictions.probabilities.argmax(axis=1),
+        {name: values for name, values in predictions.slices.items() if name != LABEL_COLUMN},
+        classes,
+        config.min_slice_size,
+    )
+    unfair = shortfalls(fairness, config.min_parity_ratio, config.max_odds_difference)
     return {
-        "metrics": _metrics(config.split, result),
-        "problems": _problems(config, result),
+        "metrics": _metrics(config.split, result)
+        | (_of_fairness(config.split, fairness) if len(classes) == 2 else {}),
+        "problems": (*_problems(config, result), *unfair),
+        "fairness": fairness,
         "examples": result.overall.examples,
         "accuracy_interval": _interval(result.overall),
         "slices": slices,
         "confusion": tuple(tuple(row) for row in result.confusion.tolist()),
-        "blessed": result.blessed,
+        "blessed": result.blessed and not unfair,
         "left_out": left_out,
     }
+
+
+def _of_fairness(split: SplitName, found: Sequence[Fairness]) -> dict[str, float]:
+    """Return the worst disparities over all columns."""
+    parity, odds = worst_parity(found), worst_odds(found)
+    made = {}
+    if parity is not None and parity[1].ratio is not None:
+        made[f"{split}_parity_ratio"] = parity[1].ratio
+    if odds is not None:
+        made[f"{split}_odds_difference"] = odds[1].difference
+    return made
 
 
 def regression_figures(

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agiwb.errors import NotFoundError
-from agiwb.evaluation.record import EvaluateRecord
+from agiwb.evaluation.curves import BinaryMatrix
+from agiwb.evaluation.fairness import Counts, Fairness, fairness_of
+from agiwb.evaluation.record import LABEL_COLUMN, EvaluateRecord
 from agiwb.evaluation.stored import WHOLE, StoredCurves, StoredMetric, read_curves, read_metrics
 from agiwb.evaluation.tfma_engine import BASELINE, CANDIDATE
 from agiwb.history.entries import HistoryEntry
@@ -29,6 +31,29 @@ class Evaluation:
         """The slices that have curves, the whole first."""
         names = {name for model, name, _ in self.curves.matrices if model != BASELINE}
         return sorted(names, key=lambda name: (name != WHOLE, name))
+
+    @property
+    def groups(self) -> dict[str, dict[str, str]]:
+        """The slice of each group of each slice column but label, by column and group."""
+        found: dict[str, dict[str, str]] = {}
+        for one in self.metrics:
+            if len(one.columns) == 1 and one.columns[0] != LABEL_COLUMN:
+                found.setdefault(one.columns[0], {})[one.values[0]] = one.slice
+        return found
+
+    def fairness_at(self, class_id: int | None, threshold: float) -> tuple[Fairness, ...]:
+        """Return how groups are treated if a class is named above a threshold, from matrices."""
+        label = {index: name for name, index in self.classes}.get(class_id, "the class")
+        smallest, found = self.record.config.min_slice_size, []
+        for column, groups in self.groups.items():
+            counts = {
+                group: _counts(matrices.at(threshold))
+                for group, name in groups.items()
+                if (matrices := self.curves.matrices.get((self.model, name, class_id))) is not None
+            }
+            if counts:
+                found.append(fairness_of(column, label, counts, smallest))
+        return tuple(found)
 
     @property
     def classes(self) -> list[tuple[str, int | None]]:
@@ -69,6 +94,15 @@ def open_evaluation(entry: HistoryEntry, history: Sequence[HistoryEntry]) -> Eva
         record, read_metrics(record.run.folder), read_curves(record.run.folder),
         tuple(reversed(others[:_MOST_OVER_TIME])),
     )  # fmt: skip
+
+
+def _counts(matrix: BinaryMatrix) -> Counts:
+    return Counts(
+        round(matrix.true_positives),
+        round(matrix.false_positives),
+        round(matrix.true_negatives),
+        round(matrix.false_negatives),
+    )
 
 
 def _is_on_same_data(one: EvaluateRecord, other: EvaluateRecord) -> bool:

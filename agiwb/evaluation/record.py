@@ -13,6 +13,7 @@ from agiwb.datasets.dataset import SplitName
 from agiwb.datasets.registry import DatasetName
 from agiwb.evaluation.beam_pipeline import BeamPlace
 from agiwb.evaluation.engines import Engine
+from agiwb.evaluation.fairness import Fairness
 from agiwb.evaluation.regression import SliceErrors
 from agiwb.runs.record import Record
 from agiwb.statistics import Interval
@@ -47,6 +48,20 @@ class EvaluateConfig(Config):
     )
     min_slice_size: int = Field(
         30, ge=1, description="Slices with fewer examples are shown, but not judged."
+    )
+    min_parity_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Least ratio of how often two groups are named a class (demographic parity) "
+        "to pass; the four-fifths rule has 0.8.",
+    )
+    max_odds_difference: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Largest difference between groups in true and false positive rates "
+        "(equalized odds) to pass.",
     )
     max_mae: float | None = Field(
         None, ge=0, description="Largest mean absolute error of a regression to pass."
@@ -135,7 +150,10 @@ class EvaluateRecord(Record):
     """Of a classification."""
     errors: tuple[SliceErrors, ...] = ()
     """Of a regression, by slice."""
+    fairness: tuple[Fairness, ...] = ()
+    """How the groups of each slice column but label are treated, by the most probable class."""
     confusion: tuple[tuple[int, ...], ...] = ()
     """Examples by true class (rows) and most probable class (columns)."""
     blessed: bool
-    """Whether every threshold was passed, as TFMA's validation says; never without one."""
+    """Whether every threshold was passed, by TFMA's validation and as to fairness; never without
+    one."""

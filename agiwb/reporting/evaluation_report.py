@@ -12,6 +12,7 @@ from agiwb.evaluation.comparing import (
     paired_changes,
     paired_metrics,
 )
+from agiwb.evaluation.fairness import worst_parity
 from agiwb.evaluation.opened import Evaluation
 from agiwb.evaluation.record import EvaluateRecord
 from agiwb.evaluation.stored import WHOLE
@@ -24,6 +25,12 @@ from agiwb.reporting.curves import (
     threshold_sentence,
 )
 from agiwb.reporting.evaluation import plot_slices, slice_table
+from agiwb.reporting.fairness import (
+    disparity_table,
+    fairness_sentences,
+    group_table,
+    plot_groups,
+)
 from agiwb.reporting.lifecycle import Section
 from agiwb.reporting.tables import Table
 
@@ -42,8 +49,8 @@ def evaluation_sections(found: Evaluation, other: EvaluateRecord | None = None) 
     """
     made = [_verdict(found.record), _slices(found)]
     made += _side_by_side(found, other)
-    made += _confusion(found.record) + _calibration(found) + _gaps(found) + _over_time(found)
-    return made
+    made += _confusion(found.record) + _calibration(found)
+    return made + _fairness(found.record) + _gaps(found) + _over_time(found)
 
 
 def threshold_section(
@@ -57,12 +64,13 @@ def threshold_section(
     chosen = matrices.at(threshold)
     small = matrices.positives + matrices.negatives < found.record.config.min_slice_size
     note = ("This slice has too few examples to be judged: take its curves as noise.",)
+    groups = found.fairness_at(class_id, chosen.threshold)
     return Section(
         "At a threshold",
         threshold_sentence(chosen, label),
         plot_thresholds(matrices, chosen, f"{label} in {name}").html(),
-        matrix_table(chosen, label).html(),
-        details=note if small else (),
+        matrix_table(chosen, label).html() + "".join(group_table(one).html() for one in groups),
+        details=(*(note if small else ()), *fairness_sentences(groups)),
     )
 
 
@@ -215,6 +223,30 @@ def _calibration(found: Evaluation) -> list[Section]:
     rows.sort(key=lambda row: row["slice"] != WHOLE)
     picture = plot_calibration(bins, found.record.artifact_name).html()
     return [Section("Calibration", calibration_sentence(bins), picture, Table.of(rows).html())]
+
+
+def _fairness(record: EvaluateRecord) -> list[Section]:
+    found = record.fairness
+    if not found:
+        return []
+    first, *rest = fairness_sentences(found) or ("No two groups are large enough to be compared.",)
+    shown = next((one for worst in (worst_parity(found),) if worst for one in worst[:1]), found[0])
+    how = (
+        "A class is named where it is the most probable one. Intervals of groups are of 95 % each; "
+        "those of disparities hold for all pairs of a column's groups at once. Groups of fewer "
+        f"than {record.config.min_slice_size} examples are marked and not compared, nor are rates "
+        "of fewer than 10. Where a class is not equally frequent in all groups, equal selection "
+        "rates and equal odds exclude each other: which is fair is not for a figure to say."
+    )
+    return [
+        Section(
+            "Fairness",
+            first,
+            plot_groups(shown).html(),
+            disparity_table(found).html() + group_table(shown).html(),
+            details=(*rest, how),
+        )
+    ]
 
 
 def _gaps(found: Evaluation) -> list[Section]:
