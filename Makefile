@@ -68,7 +68,9 @@ format: setup-dev
 	$(BIN)/nbstripout --keep-id notebooks/*.ipynb reports/*.ipynb
 
 benchmarks: setup-dev
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/*.py)); do \
+	  $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks/soak.py --minutes 5
 
 # The site, in site/; a broken link, a missing page or a stale flag fails.
 docs: setup-dev

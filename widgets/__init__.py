@@ -21,6 +21,7 @@ _HOMES = {
     "MatrixPanel": "widgets.matrix",
     "ModelCard": "widgets.reports.model_card",
     "MonitoringReport": "widgets.reports.monitoring",
+    "PlanPanel": "widgets.plain_panels",
     "RunsPanel": "widgets.runs",
     "Selection": "widgets.selection",
     "ServePanel": "widgets.serve",

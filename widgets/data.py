@@ -19,6 +19,10 @@ from widgets.step_panel import StepPanel
 from widgets.style import style_sheet
 
 _STYLE = {"description_width": "12rem"}
+_HINT = (
+    '<p class="agiwb-soft">Show reads a data set and examines it: examples, classes, missing and '
+    "doubtful values. It is also what the next tab begins with.</p>"
+)
 
 
 def dataset_names() -> list[str]:
@@ -84,7 +88,7 @@ class DataPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             layout={"width": "min(100%, 34rem)"},
         )  # fmt: skip
         self.button = ipw.Button(description="Show", button_style="primary")
-        self.problem, self.page = ipw.HTML(), ipw.HTML()
+        self.problem, self.page = ipw.HTML(), ipw.HTML(_HINT)
         self.page.add_class("agiwb-scroll")
         self.adding = ipw.Checkbox(value=False, description="Add your own data", indent=False)
         self.add_panel = ipw.VBox()
@@ -118,7 +122,7 @@ class DataPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def _show(self, _: Any) -> None:
         busy = '<p role="status">Reading and examining the data…</p>'
-        self.page.value = busy if self.state.busy else self.state.page
+        self.page.value = busy if self.state.busy else self.state.page or _HINT
         text = escape(self.state.error)
         self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
         self.button.disabled = self.state.busy

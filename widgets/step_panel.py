@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets as ipw
 
+from agiwb.errors import AgiwbError
 from agiwb.runs.registry import STEPS
 from widgets.form import ConfigForm
 from widgets.job import JobView
@@ -89,7 +91,16 @@ class StepPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         job = change["new"]
         views = [JobView(job, is_told_elsewhere=self._is_shown)] if job is not None else []
         self.job.children = views
-        self.form.show_earlier(self.state.earlier_runs())
+        threading.Thread(target=self._show_earlier, daemon=True).start()
+
+    def _show_earlier(self) -> None:
+        """Offer the configs of earlier jobs; to read them all takes too long for a click."""
+        try:
+            earlier = self.state.earlier_runs()
+        except AgiwbError:  # the workspace was cleared meanwhile, of which the job itself tells
+            return
+        if earlier != list(self.form.earlier.items()):
+            self.form.show_earlier(earlier)
 
     def _is_shown(self, message: str) -> bool:
         """Return whether this panel shows a message of its job in a way of its own."""

@@ -50,16 +50,16 @@ class StepState(GuardedState):
         """
         if self.form.config is None:
             return
-        self.attach(submit(self.step_name, self.form.config, reuse=not anew).id)
+        self.attach(submit(self.step_name, self.form.config, reuse=not anew))
 
-    def attach(self, job_id: str, *, wait: bool = False) -> None:
+    def attach(self, submitted: str | Job, *, wait: bool = False) -> None:
         """Show this job, follow it until it has ended, and show what came of it.
 
         Args:
-            job_id: Its id.
+            submitted: The job, or its id.
             wait: Have the result of one that has ended before returning; else a thread sees to it.
         """
-        job = JobState(job_id)
+        job = JobState(submitted)
         was_finished = job.state == "finished"
         self.result, self.record = "", None
         job.observe(self._state_changed, "state")
@@ -76,7 +76,7 @@ class StepState(GuardedState):
             return
         if not job.has_ended:
             self.form.load(job.config)
-        self.attach(job.id, wait=wait)
+        self.attach(job, wait=wait)
 
     def earlier_runs(self) -> list[tuple[str, dict[str, Any]]]:
         """Return a label and the config's fields of each of this step's newest jobs."""

@@ -1,8 +1,11 @@
-"""How the panels look: JupyterLab's own colours, so that its dark theme is ours too."""
+"""How the panels look, and whose the keys are that are pressed inside one.
+
+Their colours are JupyterLab's own, so that its dark theme is ours too.
+"""
 
 from __future__ import annotations
 
-import ipywidgets as ipw
+import anywidget
 
 _SHEET = """
 .agiwb { container: agiwb / inline-size; max-width: 1100px;
@@ -57,6 +60,35 @@ stroke='%23ddd' stroke-width='1.8' fill='none'/%3E%3C/svg%3E"); }
 """
 
 
-def style_sheet() -> ipw.HTML:
-    """Return the style sheet as a widget that takes no room; each panel holds one."""
-    return ipw.HTML(f"<style>{_SHEET}</style>", layout={"height": "0", "margin": "0"})
+# JupyterLab takes arrows and letters as its own wherever no text is written: in a list they would
+# move to another cell, and "x" would cut the workbench out of the notebook.
+_SCRIPT = """
+const keep = (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.key === "Escape") return;
+  event.stopPropagation();
+};
+
+function render({ el }) {
+  const placed = new ResizeObserver(() => {
+    el.closest(".agiwb")?.addEventListener("keydown", keep); // once for each panel, however often
+  });
+  placed.observe(el);
+  return () => placed.disconnect();
+}
+export default { render };
+"""
+
+
+class PanelStyle(anywidget.AnyWidget):
+    """The style sheet; and keys without Ctrl, Alt or Cmd are the panel's while it has the focus.
+
+    Escape gives the focus back to the notebook.
+    """
+
+    _esm = _SCRIPT
+    _css = _SHEET
+
+
+def style_sheet() -> PanelStyle:
+    """Return the style as a widget that takes no room; each panel holds one."""
+    return PanelStyle(layout={"height": "0", "margin": "0"})

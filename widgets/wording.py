@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
+from pathlib import PurePath
 from typing import Any
 
 import ipywidgets as ipw
 import traitlets
 
 from widgets.guard import GuardedState
+
+_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def row(*children: ipw.Widget) -> ipw.HBox:
@@ -24,6 +28,18 @@ def table(rows: dict[str, str]) -> str:
         f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items()
     )
     return f"<table>{cells}</table>"
+
+
+def brief(text: str) -> str:
+    """Return words of a run in brief: ids by their first eight letters, files by where they end.
+
+    ``/…/convert/24f3b48f…/artifacts/onnx`` becomes ``24f3b48f/onnx``.
+    """
+    if text.startswith("/"):
+        parts = PurePath(text).parts
+        run = [part for part in parts if _ID.fullmatch(part)]
+        text = "/".join([*run[-1:], parts[-1]])
+    return _ID.sub(lambda found: found[0][:8], text)
 
 
 def bars(values: list[tuple[str, float]], label: str) -> str:

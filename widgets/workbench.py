@@ -1,4 +1,4 @@
-"""The workbench: the working life of a model in eight tabs."""
+"""The workbench: the working life of a model in nine tabs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from widgets.job import JobList
 from widgets.selection import Selection
 from widgets.static import StaticFallback
 from widgets.style import style_sheet
+from widgets.wording import brief
 
 TABS = {
     "Data": "widgets.data:DataPanel",
@@ -21,6 +22,7 @@ TABS = {
     "Compress": "widgets.compress:CompressPanel",
     "Convert": "widgets.convert:ConvertPanel",
     "Serve": "widgets.serve:ServePanel",
+    "Plan": "widgets.plain_panels:PlanPanel",
     "Monitor": "widgets.plain_panels:MonitorPanel",
     "Maintain": "widgets.maintain:MaintainPanel",
     "Runs": "widgets.runs:RunsPanel",
@@ -48,7 +50,7 @@ class WorkbenchState(GuardedState):
 
 
 class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
-    """Data, train, compress, convert, serve, monitor, maintain, runs: panels over one selection.
+    """Data, train, compress, convert, serve, plan, monitor, maintain, runs, over one selection.
 
     A panel is made when its tab is first opened.
     """
@@ -90,7 +92,11 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def _show_selected(self, _: Any = None) -> None:
         chosen = {name: getattr(self.state.selection, name) for name in _SELECTED}
-        parts = [f"{name} <b>{escape(value)}</b>" for name, value in chosen.items() if value]
+        parts = [
+            f'{name} <b title="{escape(value)}">{escape(brief(value))}</b>'
+            for name, value in chosen.items()
+            if value
+        ]
         text = " · ".join(parts) or "nothing yet"
         self.selected.value = f'<p class="agiwb-soft" role="status">Selected: {text}</p>'
 

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from agiwb.batch.jupyter import become, folder_of
+from agiwb.batch.jupyter import become, folder_of, jupyter_path
 from agiwb.errors import InputError, NotebookError
 from agiwb.settings import Settings
 
-_TEMPLATES = Path(__file__).with_name("jupyter_data")
 _IDLE_KERNEL_S = 120
 """How long a kernel outlives the last page that used it; a page that is open keeps its own."""
 _CULL_EVERY_S = 15
 _LONGEST_CELL_S = 600
+_KERNEL = "python3"
+"""Whatever kernel a report was saved with: this one is this Python, wherever agiwb is installed."""
 _UNUSED_EXTENSIONS = (
     "@jupyterhub/jupyter-server-proxy",
     "@voila-dashboards/jupyterlab-preview",
@@ -27,9 +28,8 @@ _UNUSED_EXTENSIONS = (
 
 def serve_reports(arguments: list[str]) -> NoReturn:
     """Become Voila on the reports; ``arguments`` are its own (``--port``, ``--no-browser``, …)."""
-    paths = [str(_TEMPLATES), os.environ.get("JUPYTER_PATH", "")]
     words = ["voila", *voila_options(arguments), *arguments, str(folder_of("reports"))]
-    become(words, JUPYTER_PATH=os.pathsep.join(filter(None, paths)))
+    become(words, JUPYTER_PATH=jupyter_path())
 
 
 def voila_options(given: Sequence[str] = ()) -> list[str]:
@@ -91,6 +91,7 @@ def write_reports(folder: Path) -> list[Path]:
         client = NotebookClient(
             notebook,
             timeout=_LONGEST_CELL_S,
+            kernel_name=_KERNEL,
             resources={"metadata": {"path": str(path.parent)}},
         )
         try:

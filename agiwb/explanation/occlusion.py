@@ -1,12 +1,14 @@
 """What one answer of a model rests on, found by asking it again with parts of the input hidden.
 
 It needs nothing but answers, so that it works on whatever is served, in every format: occlusion of
-image patches (Zeiler and Fergus 2014), and leaving out one word (Li, Monroe and Jurafsky 2016).
+image patches (Zeiler and Fergus 2014), leaving out one word (Li, Monroe and Jurafsky 2016), and
+putting what is usual in place of one column of a table (Robnik-Sikonja and Kononenko 2008, with one
+value for each column).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -62,6 +64,22 @@ def leave_out_words(text: str, target: int, ask: Ask) -> list[tuple[str, float]]
     without = [" ".join([*words[:n], *words[n + 1 :]]) for n in range(len(words))]
     falls = _falls(text, without, target, ask)
     return [(word, float(fall)) for word, fall in zip(words, falls, strict=True)]
+
+
+def replace_columns(
+    row: Mapping[str, Any], usual: Mapping[str, Any], target: int, ask: Ask
+) -> list[tuple[str, float]]:
+    """Return each column with how much output ``target`` falls when it has its usual value.
+
+    Args:
+        row: Values by column, as the model takes them.
+        usual: The same of a row that is usual in every column.
+        target: Index of the output.
+        ask: The model.
+    """
+    changed = [{**row, name: usual[name]} for name in row]
+    falls = _falls(dict(row), changed, target, ask)
+    return [(name, float(fall)) for name, fall in zip(row, falls, strict=True)]
 
 
 def _falls(row: Any, changed: Sequence[Any], target: int, ask: Ask) -> NDArray[np.float64]:

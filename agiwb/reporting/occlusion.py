@@ -11,6 +11,7 @@ from agiwb.reporting.picture import Picture
 
 _STRONGEST = 0.6
 """Opacity of the mark of the word that matters most."""
+_SPEAKS_FOR, _AGAINST = "230, 97, 1", "94, 60, 153"
 
 
 def plot_occlusion(row: NDArray[np.floating], falls: NDArray[np.float64], answer: str) -> Picture:
@@ -52,7 +53,30 @@ def words_html(falls: list[tuple[str, float]], answer: str) -> str:
     )
 
 
+def columns_html(falls: list[tuple[str, float]], answer: str) -> str:
+    """Return columns by how much an answer falls when one has its usual value, as HTML."""
+    largest = max((abs(fall) for _, fall in falls), default=0.0) or 1.0
+    ordered = sorted(falls, key=lambda pair: -abs(pair[1]))
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{fall:+.3g}</td>'
+        f'<td style="width: 12rem">{_bar(fall, largest)}</td></tr>'
+        for name, fall in ordered
+    )
+    name = html.escape(answer)
+    return (
+        f'<table aria-label="What {name} rests on">{rows}</table><p>A figure is how far the output '
+        f"for {name} falls when the column has the value that is usual in the training data: "
+        "orange speaks for it, violet against.</p>"
+    )
+
+
+def _bar(fall: float, largest: float) -> str:
+    colour = _SPEAKS_FOR if fall > 0 else _AGAINST
+    style = f"height: .8rem; width: {100 * abs(fall) / largest:.0f}%; background: rgb({colour})"
+    return f'<div aria-hidden="true" style="{style}"></div>'
+
+
 def _marked(word: str, fall: float, largest: float) -> str:
-    colour = "230, 97, 1" if fall > 0 else "94, 60, 153"
+    colour = _SPEAKS_FOR if fall > 0 else _AGAINST
     share = _STRONGEST * abs(fall) / largest
     return f'<span style="background: rgba({colour}, {share:.2f})">{html.escape(word)}</span>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from agiwb.datasets.add import DatasetRecord
 from agiwb.datasets.dataset import Dataset
 from agiwb.datasets.quality.examine import examine
@@ -17,10 +19,13 @@ from agiwb.reporting.lifecycle import SHOWN, Section, section
 from agiwb.reporting.maintenance import gate_sections, maintain_section, retrain_section
 from agiwb.reporting.page import page_style, sections_html
 from agiwb.reporting.search import plot_search, trial_table
-from agiwb.reporting.tables import metrics_table
+from agiwb.reporting.tables import Table, metrics_table
 from agiwb.reporting.training import score_words
 from agiwb.runs.record import Record
 from agiwb.training.range_test import RangeTestRecord
+
+if TYPE_CHECKING:
+    from agiwb.planning.plan import PlanRecord
 
 
 def result_html(record: Record) -> str:
@@ -95,6 +100,7 @@ def _others(record: Record) -> list[Section]:
 
 def _other(record: Record) -> Section:
     from agiwb.explanation.explain import ExplainRecord
+    from agiwb.planning.plan import PlanRecord
     from agiwb.training.search.record import SearchRecord
 
     title = record.run.step.replace("_", " ").capitalize()
@@ -103,10 +109,35 @@ def _other(record: Record) -> Section:
         return Section(title, best, plot_search(record).html(), trial_table(record).html())
     if isinstance(record, RangeTestRecord):
         return Section(title, record.verdict, plot_range_test(record).html())
+    if isinstance(record, PlanRecord):
+        return _plan(title, record)
     picture = plot_explanation(record).html() if isinstance(record, ExplainRecord) else ""
     sentence = "Every gate was passed." if record.passed else "Not every gate was passed."
     figures = metrics_table(record).html() if record.metrics else ""
     return Section(title, sentence, picture, figures, record.passed, record.problems)
+
+
+def _plan(title: str, record: PlanRecord) -> Section:
+    from agiwb.reporting.planning import plot_plan
+
+    sizing, replicas = record.sizing, record.sizing.chosen.replicas
+    figures = Table.of(
+        [
+            {"figure": name.replace("_", " "), "value": f"{value:.4g}"}
+            for name, value in record.metrics.items()
+        ]
+    )
+    bundle = f"`agiwb bundle --plan {record.run.id[:8]}` writes these figures into its manifests."
+    return Section(
+        title,
+        f"{replicas} replica{'s' * (replicas != 1)} of {record.measured.workers} worker(s) and "
+        f"{sizing.memory_request_mib} MiB: {sizing.cores} core{'s' * (sizing.cores != 1)}, "
+        f"{sizing.cores_busy:.1f} busy.",
+        plot_plan(record).html(),
+        figures.html(),
+        record.passed,
+        (*record.problems, bundle),
+    )
 
 
 def _with_note(shown: Section, note: str) -> Section:

@@ -30,7 +30,8 @@ def start_mlflow() -> None:
             return
         for name in _WAITING:
             _put_off(name)
-        sys.modules["mlflow"].__version__ = importlib.import_module("mlflow.version").VERSION
+        version = importlib.import_module("mlflow.version").VERSION
+        vars(sys.modules["mlflow"])["__version__"] = version  # which its modules ask it for
         importlib.import_module(_FIRST)
 
 

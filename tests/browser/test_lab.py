@@ -32,6 +32,18 @@ def test_the_convert_notebook_runs_as_it_stands(
     assert [run.state for run in made] == ["finished"]
 
 
+def test_the_first_page_leads_to_the_workbench_in_our_kernel(page: Page, lab: Lab) -> None:
+    page.goto(lab.address)
+    start = page.locator(".jp-RenderedMarkdown")
+    expect(start.get_by_role("heading", name="Start here")).to_be_visible(timeout=60_000)
+    start.get_by_role("link", name="Open the workbench").click()
+    expect(page.locator(".jp-Notebook")).to_contain_text("The workbench", timeout=60_000)
+    idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+    page.wait_for_selector(idle, timeout=60_000)  # a page that is left before is an error
+    specs = page.request.get(f"{lab.address}/api/kernelspecs").json()["kernelspecs"]
+    assert specs["agiwb"]["spec"]["display_name"] == "agiwb"
+
+
 def test_it_asks_no_site_for_news(page: Page, lab: Lab) -> None:
     plugin = "@jupyterlab/apputils-extension:notification"
     told = page.request.get(f"{lab.address}/lab/api/settings/{plugin}").json()

@@ -13,6 +13,7 @@ from agiwb.deployment.bundle import BundleConfig, bundle
 from agiwb.errors import ConfigError, InputError, WorkError
 from agiwb.planning.plan import PlanConfig, PlanRecord, plan
 from agiwb.reporting.planning import plot_plan
+from agiwb.reporting.result import result_html
 from tests.deployment.digits_artifact import write_digits_artifact
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,13 @@ def test_its_picture_says_in_words_what_it_shows(planned):
     assert picture.png().startswith(b"\x89PNG")
     assert f"{planned.sizing.chosen.replicas} replicas answer 5000" in picture.alt
     assert "Poisson" in picture.alt
+
+
+def test_a_panel_shows_it_with_its_figures_and_what_to_do_next(planned):
+    page = result_html(planned)
+    assert f"<code>agiwb bundle --plan {planned.run.id[:8]}</code>" in page
+    assert "<td>replicas</td>" in page
+    assert "data:image/png" in page
 
 
 def test_a_bundle_takes_its_replicas_and_resources_from_the_plan(place, planned):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agiwb.runs.events import Event
-from widgets.job.curves import curves_svg
+from widgets.job.curves import curves_svg, thinned
 from widgets.job.pace import Pace, duration
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,6 +25,19 @@ def test_epochs_are_equal_parts_of_the_whole() -> None:
     pace.take(event(10, "epoch 2 of 4", 10, 10))
     assert pace.fraction == pytest.approx(0.5)
     assert pace.left_s == pytest.approx(10)
+
+
+def test_a_long_curve_is_drawn_with_few_points_and_all_its_extremes() -> None:
+    line = [(epoch, 1 / epoch) for epoch in range(1, 10_001)]
+    line[5_000] = (5_001, 9.0)  # a spike that must not vanish
+    drawn = thinned(line, 100)
+    assert len(drawn) <= 100
+    assert drawn[0] == line[0]
+    assert drawn[-1] == line[-1]
+    assert (5_001, 9.0) in drawn
+    assert sorted(drawn) == list(drawn)
+    assert len(curves_svg({"train_loss": line})) < 8_000
+    assert thinned(line[:50], 100) == line[:50]
 
 
 def test_the_rate_is_of_this_phase() -> None:

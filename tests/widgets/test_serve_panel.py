@@ -79,6 +79,18 @@ def test_a_drawing_is_answered_explained_and_written_as_curl(panel: ServePanel) 
     assert f"What {ranked[0][0]} rests on" in panel.trial.explanation
 
 
+def test_an_example_of_the_data_is_asked_beside_its_truth(panel: ServePanel) -> None:
+    panel.trial.take_example()
+    panel.trial.settle()
+    example = panel.trial.example
+    assert example is not None
+    assert example.row.size == 64
+    assert panel.trial.truth == example.truth
+    assert f"The data set says {example.truth}" in panel.trial_html()
+    panel.trial.draw(drawn_one())
+    assert "The data set says" not in panel.trial_html()
+
+
 def test_an_empty_pad_says_what_to_do(panel: ServePanel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(STRICT)
     panel.trial.draw(b"")

@@ -13,8 +13,9 @@ import pytest
 
 from agiwb import TrainRecord
 from agiwb.jobs.job import list_jobs, open_job, submit
+from agiwb.planning.plan import PlanConfig
 from agiwb.training.config import TrainConfig
-from widgets import JobView, Selection, TrainPanel, Workbench
+from widgets import JobView, PlanPanel, Selection, TrainPanel, Workbench
 from widgets.data import DataPanel
 from widgets.guard import STRICT
 from widgets.job import JobListState
@@ -101,6 +102,15 @@ def test_a_wrong_form_cannot_be_run(workspace: Path) -> None:
     assert not panel.button.disabled
     panel.form.rows["epochs"].control.value = 0
     assert panel.button.disabled
+
+
+def test_a_plan_is_ready_to_be_made(workspace: Path) -> None:
+    panel = PlanPanel(Selection(model="digits-cnn"))
+    assert panel.form.state.config == PlanConfig(model="digits-cnn", rps=500, p99_ms=50)
+    panel.form.rows["rps"].control.value = "none"
+    assert panel.button.disabled
+    panel.form.preset.value = panel.form.preset.options[-1][1]
+    assert panel.form.state.config == PlanConfig(model="digits-cnn", rps=50, p99_ms=1000, rows=64)
 
 
 def test_queued_jobs_say_how_many_are_before_them(workspace: Path) -> None:

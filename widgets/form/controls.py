@@ -65,9 +65,9 @@ def _control(field: FormField, shown: Any, suggestions: Sequence[str]) -> ipw.Wi
     if field.kind == "several":
         rows = min(_MOST_ROWS, len(field.choices))
         return ipw.SelectMultiple(options=field.choices, value=shown, rows=rows, **about)
-    if field.kind == "whole" and not field.optional and not field.required:
+    if field.kind == "whole" and field.is_stepped:
         return ipw.IntText(shown, continuous_update=True, **about)
-    if field.kind == "number" and not field.optional and not field.required:
+    if field.kind == "number" and field.is_stepped:
         return ipw.FloatText(shown, continuous_update=True, step=None, **about)
     hint = "required" if field.required else "by default" if field.optional else ""
     if suggestions:

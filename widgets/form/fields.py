@@ -50,6 +50,11 @@ class FormField:
         text = text[:1].upper() + text[1:]
         return f"{text} ({unit})" if unit and unit not in text.lower() else text
 
+    @property
+    def is_stepped(self) -> bool:
+        """Whether it is a number that always has a value, and is entered as one."""
+        return self.kind in {"whole", "number"} and not self.optional and not self.required
+
     def shown(self, value: Any) -> Any:  # noqa: PLR0911  one line a kind
         """Return what the form's control shows for a config's value."""
         if self.kind in {"flag", "choice"}:
@@ -64,7 +69,7 @@ class FormField:
             return shlex.join(f"{name}={item}" for name, item in value.items())
         if self.kind == "yaml":
             return value if isinstance(value, str) else _flow(value)
-        return value if self.kind in {"whole", "number"} and not self.optional else f"{value}"
+        return value if self.is_stepped else f"{value}"
 
     def entered(self, shown: Any) -> Any:
         """Return the value that the config is given for what the control shows.

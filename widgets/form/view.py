@@ -49,7 +49,7 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._step_name = step_name
         self._suggestions = suggestions or {}
         self._presets = presets or {}
-        self._earlier = dict(earlier)
+        self.earlier = dict(earlier)
         names = self._basic_names(basic)
         self.rows: dict[str, FieldRow] = {}
         self.basic = ipw.VBox([self._row(name) for name in names])
@@ -72,8 +72,8 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def show_earlier(self, earlier: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Offer these earlier runs from now on."""
-        self._earlier = dict(earlier)
-        self.runs.options = [("this form", ""), *((label, label) for label in self._earlier)]
+        self.earlier = dict(earlier)
+        self.runs.options = [("this form", ""), *((label, label) for label in self.earlier)]
 
     def add_below(self, name: str, widget: ipw.Widget) -> None:
         """Put a widget below the row of the basic field ``name``: another way to enter it."""
@@ -111,7 +111,7 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.runs = ipw.Dropdown(
             description="Start from", options=[("this form", "")], style=_STYLE, layout=_WIDE
         )
-        self.show_earlier(list(self._earlier.items()))
+        self.show_earlier(list(self.earlier.items()))
         self.runs.observe(self._take_earlier, "value")
         return [*([self.preset] if self._presets else []), self.runs]
 
@@ -121,7 +121,7 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def _take_earlier(self, change: Any) -> None:
         if change["new"]:
-            self.state.load(self._earlier[change["new"]])
+            self.state.load(self.earlier[change["new"]])
 
     def _copies(self) -> list[ipw.Widget]:
         """Return the menu of other faces, and the text that the one chosen has for this form."""

@@ -10,6 +10,8 @@ _WIDTH, _HEIGHT, _LEFT, _BELOW = 420, 190, 52, 30
 # Okabe and Ito's colours and dashes: told apart without colour too.
 _LINES = (("#0072B2", ""), ("#E69F00", "6 4"), ("#D55E00", "2 3"), ("#777777", "8 3 2 3"))
 _FRAME = 'stroke="currentColor" stroke-opacity=".35"'
+_MOST_POINTS = 240
+"""Of one line as it is drawn: more are closer together than a line is wide."""
 
 Curve = Sequence[tuple[int, float]]
 
@@ -29,6 +31,28 @@ def curves_svg(curves: Mapping[str, Curve]) -> str:
     return "".join(_panel(measure, lines) for measure, lines in panels.items())
 
 
+def thinned(line: Curve, most: int = _MOST_POINTS) -> Curve:
+    """Return at most ``most`` points of a line that look like all: the extremes of equal spans.
+
+    A training of an hour has thousands of epochs, and each new one sends the picture again: it must
+    not grow with them. The first and the last point are always among those that are left.
+    """
+    if len(line) <= most:
+        return line
+    spans = most // 2 - 1
+    inner = line[1:-1]
+    kept = [line[0]]
+    for place in range(spans):
+        part = inner[place * len(inner) // spans : (place + 1) * len(inner) // spans]
+        ends = {min(part, key=_height), max(part, key=_height)}
+        kept += sorted(ends)
+    return [*kept, line[-1]]
+
+
+def _height(point: tuple[int, float]) -> float:
+    return point[1]
+
+
 def _panel(measure: str, lines: Mapping[str, Curve]) -> str:
     xs = [x for line in lines.values() for x, _ in line]
     ys = [y for line in lines.values() for _, y in line]
@@ -46,7 +70,8 @@ def _panel(measure: str, lines: Mapping[str, Curve]) -> str:
     parts = [_axes(first, last, low, high)]
     for index, (split, line) in enumerate(lines.items()):
         colour, dash = _LINES[index % len(_LINES)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
+        drawn = (place(*point) for point in thinned(line))
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '
             f'stroke-dasharray="{dash}"/>'

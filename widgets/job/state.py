@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from typing import Any
 
 import psutil
@@ -21,6 +22,8 @@ from widgets.poller import watch
 _LOG_BYTES = 8_192
 _MOST_MESSAGES = 12
 _MEGABYTE = 1_000_000
+_MEMORY_S = 2.0
+"""Memory is read this seldom: for it the whole process table is looked through."""
 _EPOCH = re.compile(r"epoch (\d+) of \d+")
 
 
@@ -43,10 +46,10 @@ class JobState(GuardedState):
     traceback = traitlets.Unicode("", help="The whole traceback, if there is one")
     stopping = traitlets.Bool(False, help="Asked to stop, and still going")
 
-    def __init__(self, job_id: str, **traits: Any) -> None:
+    def __init__(self, job: str | Job, **traits: Any) -> None:
         super().__init__(**traits)
         self._lock = threading.RLock()
-        self._job: Job = open_job(job_id)
+        self._job = open_job(job) if isinstance(job, str) else job
         self._read, self._pace = 0, Pace()
         self.step = self._job.step
         self.title = title(self._job.config)
@@ -69,7 +72,7 @@ class JobState(GuardedState):
 
     def follow(self) -> None:
         """Have the poller look at the job from now on, until it has ended."""
-        if self.look():
+        if not self.has_ended:
             watch(self)
 
     def look(self) -> bool:
@@ -100,6 +103,7 @@ class JobState(GuardedState):
     def resume(self) -> None:
         """Go on with a job that did not finish, from its checkpoint."""
         self._job.resume()
+        self.look()
         self.follow()
 
     def _read_events(self) -> None:
@@ -122,6 +126,8 @@ class JobState(GuardedState):
         self.messages = tuple(messages[-_MOST_MESSAGES:])
 
     _steps = ""
+    _megabytes = 0
+    _next_memory = 0.0
 
     def _in_words(self, status: RunStatus) -> str:
         parts = [self._steps]
@@ -129,8 +135,10 @@ class JobState(GuardedState):
             parts.append(f"{self._pace.rate:.3g} steps/s")
         if self._pace.left_s is not None:
             parts.append(f"about {duration(self._pace.left_s)} left")
-        if memory := _memory(status):
-            parts.append(f"{memory:,} MB of memory")
+        if time.monotonic() >= self._next_memory and status.state == "running":
+            self._megabytes, self._next_memory = _memory(status), time.monotonic() + _MEMORY_S
+        if self._megabytes:
+            parts.append(f"{self._megabytes:,} MB of memory")
         return ", ".join(part for part in parts if part)
 
     def _log(self) -> str:
@@ -149,8 +157,10 @@ def _add_points(curves: dict[str, list[tuple[int, float]]], event: Event) -> Non
     if epoch is None or not event.ends_phase:
         return
     for name, value in event.values.items():
-        kept = [point for point in curves.get(name, []) if point[0] < int(epoch[1])]
-        curves[name] = [*kept, (int(epoch[1]), value)]
+        points = curves.setdefault(name, [])
+        while points and points[-1][0] >= int(epoch[1]):
+            points.pop()
+        points.append((int(epoch[1]), value))
 
 
 def _memory(status: RunStatus) -> int:

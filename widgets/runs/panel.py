@@ -15,13 +15,17 @@ from widgets.runs.state import RunsState
 from widgets.selection import Selection
 from widgets.static import StaticFallback, is_batch
 from widgets.style import style_sheet
-from widgets.wording import problem_line, row, status_line, table
+from widgets.wording import brief, problem_line, row, status_line, table
 
 _STYLE = {"description_width": "7rem"}
 _NARROW = {"width": "18rem"}
 _WIDE = {"width": "min(100%, 48rem)"}
 _STATES = ("running", "queued", *ENDED)
 _ROWS = 10
+_NEED_A_RUN = (
+    "Lineage", "Run again and compare", "Pin or unpin", "Keep the note",
+    "Select for the other panels", "Delete",
+)  # fmt: skip
 _MOST_STATIC = 30
 
 
@@ -57,6 +61,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             "MLflow and TensorBoard": self.state.give_addresses,
         }
         self.controls: dict[str, ipw.Button] = {}
+        self._filling = False
         for name, action in self.buttons.items():
             style = "danger" if name == "Delete" else ""
             button = ipw.Button(description=name, button_style=style, layout={"width": "auto"})
@@ -70,6 +75,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self.text.observe(lambda change: self._filter("text", change["new"]), "value")
         self.list.observe(self._choose, "value")
         self.state.observe(self._show_list, ["entries", "chosen"])
+        self.state.observe(self._show_note, "chosen")
         self.state.observe(self._show_undo, "undo")
         for name in ("comparison", "lineage", "addresses"):
             self.state.observe(self._show_html, name)
@@ -100,7 +106,8 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         setattr(self.state, name, value)
 
     def _choose(self, change: Any) -> None:
-        self.state.chosen = change["new"]
+        if not self._filling:
+            self.state.chosen = change["new"]
 
     def _select(self) -> None:
         if (chosen := self.state.chosen) is not None:
@@ -109,23 +116,45 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def _show_list(self, _: Any = None) -> None:
         entries, chosen = self.state.entries, self.state.chosen
-        options = tuple((_line(entry), entry.id) for entry in entries)
-        if options != tuple(self.list.options):
-            self.list.options = options
-        known = chosen in [one for _, one in options]
-        if self.list.value != (chosen if known else None):
-            self.list.value = chosen if known else None
+        self._fill(self.list, [(_line(entry), entry.id) for entry in entries], chosen)
         entry = next((one for one in entries if one.id == chosen), None)
         self.facts.value = table(_facts(entry)) if entry is not None else ""
         others = [
-            (one.name, one.id)
-            for one in entries
-            if entry is not None and one.step == entry.step and one.id != entry.id
+            (_line(one), one.id)
+            for one in self.state.all_of_step(entry.step if entry is not None else None)
+            if one.id != chosen
         ] or [("nothing", "")]
-        if tuple(others) != tuple(self.other.options):
-            self.other.options = others
-        if entry is not None and self.note.value == "":
-            self.note.value = entry.mark.note
+        self._fill(self.other, others, self.other.value, default=others[0][1])
+        for name in _NEED_A_RUN:
+            self.controls[name].disabled = entry is None
+        self.controls["Compare"].disabled = entry is None or not self.other.value
+
+    def _fill(
+        self,
+        menu: ipw.Widget,
+        options: list[tuple[str, str]],
+        value: str | None,
+        default: str | None = None,
+    ) -> None:
+        """Offer these options and keep what is chosen among them: new ones would choose the first.
+
+        What has been compared stays on screen while other runs come and go.
+        """  # fmt: skip
+        known = value if value in [one for _, one in options] else default
+        self._filling = True
+        try:
+            if tuple(options) != tuple(menu.options):
+                menu.options = options
+            if menu.value != known:
+                menu.value = known
+        finally:
+            self._filling = False
+
+    def _show_note(self, _: Any = None) -> None:
+        """Show the note of the run that is chosen now; what is typed stays until then."""
+        chosen = self.state.chosen
+        entry = next((one for one in self.state.entries if one.id == chosen), None)
+        self.note.value = entry.mark.note if entry is not None else ""
 
     def _show_undo(self, _: Any = None) -> None:
         self.controls["Undo the deletion"].disabled = self.state.undo is None
@@ -144,7 +173,8 @@ def _cells(entry: HistoryEntry) -> tuple[str, ...]:
         f"{name} {value:.4g}" for name, value in entry.metrics.items() if name.startswith("test_")
     ]
     started = f"{entry.started_at.astimezone():%Y-%m-%d %H:%M}"
-    return entry.id[:8], entry.step, entry.state, started, entry.title, ", ".join(figures[:2])
+    shown = ", ".join(figures[:2])
+    return entry.id[:8], entry.step, entry.state, started, brief(entry.title), shown
 
 
 def _facts(entry: HistoryEntry) -> dict[str, str]:

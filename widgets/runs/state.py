@@ -52,6 +52,10 @@ class RunsState(PolledState):
         self._all = read_history()
         self._filter()
 
+    def all_of_step(self, step: str | None) -> list[HistoryEntry]:
+        """Return every run of a step, whatever the filters say: the other one may be hidden."""
+        return [entry for entry in self._all if entry.step == step]
+
     @guarded
     def compare(self, other: str | None) -> None:
         """Show the chosen run beside another of its step."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
+from typing import Any, get_args
 
 import ipywidgets as ipw
 
+from agiwb.serving.serve import ServedFormat
 from widgets.selection import Selection
 from widgets.serve.rollout import TrafficState
 from widgets.serve.servers import ServersState
@@ -19,7 +20,6 @@ from widgets.wording import problem_line, row, status_line
 
 _STYLE = {"description_width": "9rem"}
 _WIDTH = {"width": "min(100%, 32rem)"}
-_FORMATS = ("onnx", "litert", "saved_model", "keras")
 _HEADS = ("id", "state", "model", "version", "address", "pid", "started")
 
 
@@ -33,7 +33,7 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
             description="Model", placeholder="latest", style=_STYLE, layout=_WIDTH
         )
         self.format = ipw.Dropdown(
-            description="Format", options=_FORMATS, style=_STYLE, layout=_WIDTH
+            description="Format", options=get_args(ServedFormat), style=_STYLE, layout=_WIDTH
         )
         self.start = ipw.Button(description="Start", button_style="primary")
         self.stop = ipw.Button(description="Stop", button_style="danger", disabled=True)
@@ -74,6 +74,9 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
         chosen = self.state.selection
         if reference := chosen.artifact or chosen.model:
             self.model.value = reference
+        made = self.state.format_of(reference or "")
+        if made in self.format.options:
+            self.format.value = made
 
     def _choose(self, change: Any) -> None:
         if change["new"]:

@@ -24,6 +24,8 @@ class TrafficState(BusyState):
         super().__init__()
         self._servers = servers
         servers.observe(self._forget, "chosen")
+        servers.observe(self._find_out, "state")
+        self._find_out()
 
     @guarded
     def measure(self, seconds: float, concurrency: int) -> None:
@@ -93,6 +95,11 @@ class TrafficState(BusyState):
             self.rollout = endpoint.rollout()
 
         self.begin(what, work)
+
+    def _find_out(self, _: Any = None) -> None:
+        """Have what other kernels have put on trial shown too."""
+        if self._servers.state == "running":
+            self.refresh()
 
     def _forget(self, _: Any) -> None:
         self.load_test, self.rollout, self.told = None, {}, ""

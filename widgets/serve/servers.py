@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import traitlets
 
+from agiwb.artifacts.manifest import read_artifact
 from agiwb.errors import AgiwbError, InputError
 from agiwb.maintenance.endpoints import endpoint_of
 from agiwb.serving.detached import DetachedServer, find_server, list_servers, serve_detached
@@ -95,6 +97,13 @@ class ServersState(BusyState):
                 self._read()
             self._looks += 1
             return True
+
+    def format_of(self, reference: str) -> str | None:
+        """Return the format of an artifact's folder; None for anything else."""
+        try:
+            return read_artifact(Path(reference)).format if reference else None
+        except AgiwbError:
+            return None
 
     @guarded
     def start(self, model: str, artifact_format: str) -> None:

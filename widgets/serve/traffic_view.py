@@ -6,9 +6,11 @@ from html import escape
 from typing import Any
 
 import ipywidgets as ipw
+import traitlets
 
 from agiwb.serving.live import Figures
 from widgets.serve.rollout import TrafficState
+from widgets.serve.share import ShareSlider
 from widgets.wording import problem_line, row, status_line
 
 _STYLE = {"description_width": "9rem"}
@@ -66,6 +68,8 @@ class TrafficView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.percent = ipw.BoundedFloatText(
             value=10.0, min=0.0, max=100.0, description="Share (%)", style=_STYLE, layout=_NARROW
         )
+        self.slider = ShareSlider(label="Share, by slider")
+        traitlets.link((self.percent, "value"), (self.slider, "value"))
         self.why = ipw.Text(
             description="Reason", placeholder="for the ledger", style=_STYLE,
             layout={"width": "min(100%, 32rem)"},
@@ -88,11 +92,12 @@ class TrafficView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         state.observe(self._show_rollout, "rollout")
         super().__init__(
             [ipw.HTML("<h2>Under load</h2>"), row(self.seconds, self.clients, self.measure),
-             self.result, ipw.HTML("<h2>Another version</h2>"), row(self.version, self.percent),
-             self.why, self.ungated,
+             self.result, ipw.HTML("<h2>Another version</h2>"), self.version,
+             row(self.percent, self.slider), self.why, self.ungated,
              row(self.canary, self.shadow, self.promote, self.roll_back),
              status_line(state, "busy", "told"), problem_line(state), self.words]
         )  # fmt: skip
+        self._show_rollout()
 
     def static_html(self) -> str:
         """Return the last load test and who answers, for a page without a kernel."""
@@ -107,8 +112,8 @@ class TrafficView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         picture = plot_load_test(change["new"])
         self.result.value = f"<p>{escape(str(change['new']))}</p><figure>{picture.html()}</figure>"
 
-    def _show_rollout(self, change: Any) -> None:
-        rollout = change["new"]
+    def _show_rollout(self, _: Any = None) -> None:
+        rollout = self.state.rollout
         if not rollout:
             self.words.value = ""
             return

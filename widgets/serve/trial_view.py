@@ -13,6 +13,8 @@ from widgets.wording import bars, problem_line, row, status_line
 
 _STYLE = {"description_width": "9rem"}
 _WIDTH = {"width": "min(100%, 32rem)"}
+_CELL_STYLE = {"description_width": "11rem"}
+_CELL = {"width": "min(100%, 21rem)"}
 _MOST_BARS = 10
 _LONGEST_CURL = 4000
 
@@ -33,23 +35,32 @@ class TrialView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.ask = ipw.Button(description="Ask", button_style="primary")
         self.why = ipw.Button(description="Explain this answer", disabled=True,
                               layout={"width": "auto"})  # fmt: skip
-        self.takes, self.inputs = ipw.HTML(), ipw.VBox()
+        self.example = ipw.Button(
+            description="Take an example of the data", layout={"width": "auto"},
+            tooltip="Ask about an example of the test split, drawn at random",
+        )  # fmt: skip
+        self.takes, self.inputs, self.taken = ipw.HTML(), ipw.VBox(), ipw.HTML()
         self.answer, self.explanation, self.curl = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.ask.on_click(lambda _: self._ask())
+        self.example.on_click(lambda _: self.state.take_example())
         self.why.on_click(lambda _: self.state.explain())
         self.pad.observe(self._drawn, "picture")
         self.file.observe(self._uploaded, "value")
         self.white.observe(self._set_white, "value")
         state.observe(self._show_white, "white")
         state.observe(self._show_inputs, ["kind", "takes", "columns"])
+        state.observe(self._show_example, ["example", "has_examples"])
+        state.observe(self._show_busy, "busy")
         state.observe(self._show_answer, "answer")
         state.observe(self._show_explanation, "explanation")
         super().__init__(
-            [ipw.HTML("<h2>Try it</h2>"), self.takes, self.inputs, row(self.ask, self.why),
-             status_line(state, "busy"), problem_line(state), self.answer, self.explanation,
-             self.curl]
+            [ipw.HTML("<h2>Try it</h2>"), self.takes, self.inputs,
+             row(self.ask, self.example, self.why), status_line(state, "busy"),
+             problem_line(state), self.taken, self.answer, self.explanation, self.curl]
         )  # fmt: skip
         self._show_inputs()
+        self._show_example()
+        self._show_busy()
 
     def static_html(self) -> str:
         """Return the last answer, for a page without a kernel."""
@@ -80,23 +91,55 @@ class TrialView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def _show_inputs(self, _: Any = None) -> None:
         kind = self.state.kind
-        self.takes.value = f'<p class="agiwb-note">Takes {escape(self.state.takes)}</p>'
+        takes = f"Takes {self.state.takes}"
+        if kind == "table":
+            takes = f"Takes {len(self.state.columns)} columns; leave empty what is not known."
+        self.takes.value = f'<p class="agiwb-note">{escape(takes)}</p>'
         if kind == "image":
             children = [row(self.pad, ipw.VBox([self.file, self.white]))]
         elif kind == "table":
             self.cells = {
-                name: ipw.Text(description=name, style=_STYLE, layout=_WIDTH)
+                name: ipw.Text(
+                    description=name, tooltip=name, placeholder="unknown", style=_CELL_STYLE,
+                    layout=_CELL,
+                )
                 for name in self.state.columns
-            }
-            children = list(self.cells.values())
+            }  # fmt: skip
+            children = [row(*self.cells.values())]
         else:
             self.text.placeholder = "A text" if kind == "text" else "Numbers, by commas or blanks"
             children = [self.text]
         self.inputs.children = children
 
+    def _show_busy(self, _: Any = None) -> None:
+        self.example.disabled = bool(self.state.busy)
+        self.why.disabled = bool(self.state.busy) or not self._can_explain
+
+    @property
+    def _can_explain(self) -> bool:
+        return self.state.answer is not None and self.state.can_explain
+
+    def _show_example(self, _: Any = None) -> None:
+        """Fill in what was taken from the data; an image, which nobody could draw, is shown."""
+        self.example.layout.display = "" if self.state.has_examples else "none"
+        example = self.state.example
+        self.taken.value = ""
+        if example is None:
+            return
+        if isinstance(example.entered, dict):
+            for name, text in example.entered.items():
+                self.cells[name].value = text
+        elif example.entered is not None:
+            self.text.value = example.entered
+        else:
+            from agiwb.reporting.examples import plot_examples
+
+            image = plot_examples(example.row.squeeze()[None], [example.truth], columns=1)
+            self.taken.value = f"<figure>{image.html()}</figure>"
+
     def _show_answer(self, _: Any = None) -> None:
         answer = self.state.answer
-        self.why.disabled = answer is None or self.state.kind not in {"image", "text"}
+        self.why.disabled = bool(self.state.busy) or not self._can_explain
         if answer is None:
             self.answer.value = self.curl.value = ""
             return
@@ -108,8 +151,11 @@ class TrialView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         else:
             words = ", ".join(f"{escape(name)}: <b>{value:.6g}</b>" for name, value in ranked[:10])
             shown = ""
+        if not self.state.truth:
+            self.taken.value = ""
+        truth = f" The data set says {escape(self.state.truth)}." if self.state.truth else ""
         self.answer.value = (
-            f'<p role="status">{words}, after {answer.milliseconds:.1f} ms.</p>{shown}'
+            f'<p role="status">{words}, after {answer.milliseconds:.1f} ms.{truth}</p>{shown}'
         )
         curl = answer.curl
         if len(curl) > _LONGEST_CURL:
