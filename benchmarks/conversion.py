@@ -4,13 +4,16 @@
 
 Weights are random: what is measured does not depend on them. Answers are held to the tolerance of
 the convert step itself for numbers that are no probabilities. Each format of each model is written
-in a process of its own, which loads the Keras file and holds nothing else; its peak is the
-kernel's (VmHWM), with TensorFlow itself. The artifact is then asked in another fresh process.
+in a process of its own, which loads the Keras file and holds nothing else; the artifact is then
+asked in another fresh process, for which the first one waits, as the step does. The peak is that of
+both together, by the kernel's figures (VmHWM, VmRSS), and has the interpreter and TensorFlow in it;
+what these take by themselves is told first.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import subprocess
@@ -108,10 +111,10 @@ def questions(model: keras.Model) -> dict[str, np.ndarray]:
     return {taken.name: dice.random(shape, np.float32)}
 
 
-def peak_bytes() -> int:
-    """Return the most memory that this process has held resident."""
+def held_bytes(which: str) -> int:
+    """Return what this process holds resident (``VmRSS``), or the most it has held (``VmHWM``)."""
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(which)) * 1024
 
 
 def write(name: str, place: Path) -> dict[str, Any]:
@@ -136,10 +139,12 @@ def convert(wanted: Any, place: Path) -> dict[str, Any]:
 
     import_tensorflow()
     source = source_of(load_keras_model(place / "model.keras"), (), "0" * 64, contract=False)
-    loaded = peak_bytes()
+    loaded = held_bytes("VmHWM")
     started = time.perf_counter()
     load_converter(wanted)(source, place / wanted)
-    return {"seconds": time.perf_counter() - started, "loaded": loaded}
+    seconds = time.perf_counter() - started
+    gc.collect()
+    return {"seconds": seconds, "loaded": loaded, "left": held_bytes("VmRSS")}
 
 
 def ask(wanted: Any, place: Path) -> dict[str, Any]:
@@ -155,7 +160,17 @@ def ask(wanted: Any, place: Path) -> dict[str, Any]:
     return {"error": float((np.abs(found - right) / scale).max())}
 
 
-STAGES = {"write": write, "convert": convert, "ask": ask}
+def nothing(_what: str, _place: Path) -> dict[str, Any]:
+    """Import TensorFlow and Keras, and make nothing."""
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    import_tensorflow()
+    import keras
+
+    return {"version": keras.__version__}
+
+
+STAGES = {"nothing": nothing, "write": write, "convert": convert, "ask": ask}
 
 
 def in_a_process(stage: str, what: str, place: Path) -> dict[str, Any]:
@@ -183,13 +198,16 @@ def measure(name: str, formats: tuple[str, ...]) -> list[dict[str, Any]]:
                 claims.append({"name": f"{name} as {wanted} is written", "holds": False})
                 continue
             asked = in_a_process("ask", wanted, place)
-            ratio = made["peak"] / weights
+            peak = max(made["peak"], made["left"] + asked.get("peak", 0))
+            ratio = peak / weights
             print(
                 f"{name:<13} {wanted:<12} weights {weights / 1e6:7,.0f} MB   "
-                f"{made['seconds']:6.1f} s   peak {made['peak'] / 1e6:7,.0f} MB = {ratio:4.1f} x "
-                f"(loaded {made['loaded'] / weights:.1f} x)   "
-                f"asked: error {asked.get('error', float('nan')):.1e}, "
-                f"peak {asked.get('peak', 0) / 1e6:7,.0f} MB {asked.get('failed', '')}",
+                f"{made['seconds']:6.1f} s   peak {peak / 1e6:7,.0f} MB = {ratio:4.1f} x: "
+                f"loading {made['loaded'] / weights:.1f} x, "
+                f"writing {made['peak'] / weights:.1f} x, "
+                f"left {made['left'] / weights:.1f} x while the other asks, which takes "
+                f"{asked.get('peak', 0) / weights:.1f} x; "
+                f"error {asked.get('error', float('nan')):.1e} {asked.get('failed', '')}",
                 flush=True,
             )
             error = asked.get("error", float("inf"))
@@ -214,8 +232,10 @@ def main() -> None:
     if given.stage:
         stage, what, place = given.stage
         told = STAGES[stage](what, Path(place))
-        print(json.dumps({**told, "peak": peak_bytes()}))
+        print(json.dumps({**told, "peak": held_bytes("VmHWM")}))
         return
+    bare = in_a_process("nothing", "", Path())["peak"]
+    print(f"Python with TensorFlow and Keras takes {bare / 1e6:,.0f} MB by itself", flush=True)
     claims = []
     for name in given.models:
         formats = FORMATS[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format, QuantizedTensor
+from agiwb.inspection.readers.protobuf_fields import fields
 
 if TYPE_CHECKING:
     import keras
     import onnx
 
 _ONNX_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+_GRAPH, _OPSET, _NODE = 7, 8, 1
+"""Fields of ONNX' ModelProto, ModelProto and GraphProto."""
 _CUSTOM, _FLEX = 32, "Flex"
 """LiteRT's code of an operator that is not built in, and how those of TensorFlow begin."""
 
@@ -43,7 +47,7 @@ def read_contents(kind: Format, folder: Path, model: keras.Model | None = None) 
     if path.name == MODEL_FILES["onnx"]:
         return _of_onnx(path)
     if path.name == MODEL_FILES["litert"]:
-        return _of_litert(path.read_bytes())
+        return _of_litert(_mapped(path))
     if kind == "saved_model":
         return Contents(_counted(_saved_model_operators(path)))
     if kind == "frozen_pb":
@@ -73,25 +77,44 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 def _of_onnx(path: Path) -> Contents:
     import onnx
 
-    model = onnx.load(path, load_external_data=False)
-    nodes = list(all_nodes(model.graph))
-    custom = {node.op_type for node in nodes if node.domain not in _ONNX_DOMAINS}
-    opset = next((entry.version for entry in model.opset_import if not entry.domain), None)
+    nodes: list[onnx.NodeProto] = []
+    opset = None
+    for field, content in fields(memoryview(_mapped(path))):  # its weights are passed over
+        if isinstance(content, int):
+            continue
+        if field == _GRAPH:
+            parts = (part for number, part in fields(content) if number == _NODE)
+            nodes += (onnx.NodeProto.FromString(bytes(part)) for part in parts)
+        elif field == _OPSET:
+            entry = onnx.OperatorSetIdProto.FromString(bytes(content))
+            opset = opset if entry.domain else entry.version
+    every = [inner for node in nodes for inner in _with_inner(node)]
+    custom = {node.op_type for node in every if node.domain not in _ONNX_DOMAINS}
     return Contents(
-        _counted(node.op_type for node in nodes), opset, custom_ops=tuple(sorted(custom))
+        _counted(node.op_type for node in every), opset, custom_ops=tuple(sorted(custom))
     )
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """Return a file's content, of which only what is looked at is in memory."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def all_nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
     """Yield the nodes of a graph and of the graphs within its loops and branches."""
     for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from all_nodes(attribute.g)
+        yield from _with_inner(node)
 
 
-def _of_litert(content: bytes) -> Contents:
+def _with_inner(node: onnx.NodeProto) -> Iterable[onnx.NodeProto]:
+    yield node
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield from all_nodes(attribute.g)
+
+
+def _of_litert(content: mmap.mmap) -> Contents:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(content, 0)

@@ -92,7 +92,7 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     context.confirm("model", found.fingerprint)
     dataset = dataset_for(config.dataset, *known_dataset(found))
     data = load_dataset(dataset)
-    runtime = open_source(found)
+    runtime = open_source(found, data)
     source = read_source(found, data, config, runtime)
     name = found.artifact.name if isinstance(found, ArtifactSource) else found.name
     questions = draw_questions(data, runtime.signature, config.samples, config.seed)

@@ -7,9 +7,10 @@ from agiwb.artifacts.resolve import ArtifactSource, ModelSource, resolve_artifac
 from agiwb.conversion.config import ConvertConfig
 from agiwb.conversion.parity.questions import by_input
 from agiwb.conversion.registry import CALIBRATED
-from agiwb.conversion.source import ConversionSource, artifact_source, load_source
+from agiwb.conversion.source import ConversionSource, artifact_source, source_for
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import NotFoundError
+from agiwb.models.loading import load_model_for
 from agiwb.runs.store import RunStore
 from agiwb.runtimes.keras import KerasRuntime
 from agiwb.runtimes.runtime import Runtime, open_runtime
@@ -42,10 +43,15 @@ def known_dataset(found: Found) -> tuple[str | None, str]:
     return found.artifact.dataset, str(found.folder)
 
 
-def open_source(found: Found) -> Runtime:
-    """Return the runtime whose answers the artifacts are held to."""
+def open_source(found: Found, data: Dataset) -> Runtime:
+    """Return the runtime whose answers the artifacts are held to.
+
+    Raises:
+        NotFoundError: The file holds no model that can be loaded.
+        ConfigError: The model does not fit the data.
+    """
     if isinstance(found, ModelSource):
-        return KerasRuntime(found.path)
+        return KerasRuntime(found.path, model=load_model_for(found.path, data))
     return open_runtime(found.folder)
 
 
@@ -54,15 +60,23 @@ def read_source(
 ) -> ConversionSource:
     """Return what the converters take for the source that was found.
 
+    It shares the model with ``runtime``, which is what ``open_source`` returned for it.
+
     Raises:
         InputError: The source's strings cannot be left to its callers.
-        ConfigError: The model does not fit the data.
     """
     wanted = config.calibration_samples if set(config.formats) & set(CALIBRATED) else 0
     samples = max(wanted, config.warm_up if "saved_model" in config.formats else 0)
     if isinstance(found, ModelSource):
-        return load_source(
-            found, data, config.options, samples=samples, preprocessing=config.preprocessing
+        return source_for(
+            runtime.model
+            if isinstance(runtime, KerasRuntime)
+            else load_model_for(found.path, data),
+            found,
+            data,
+            config.options,
+            samples=samples,
+            preprocessing=config.preprocessing,
         )
     drawn = {}
     if samples:

@@ -12,9 +12,10 @@ METADATA_NAME = "agiwb"
 """Name of the entry; its buffer is JSON in UTF-8."""
 
 _IDENTIFIER = b"TFL3"
+_ROOM = 1 << 16
 
 
-def with_metadata(content: bytes, source: ConversionSource) -> bytes:
+def with_metadata(content: bytes, source: ConversionSource) -> memoryview:
     """Return a ``.tflite`` file's content with an entry ``agiwb`` among its metadata.
 
     It is JSON with ``classes``, ``source_sha256`` and, if callers have something to do first,
@@ -33,9 +34,10 @@ def with_metadata(content: bytes, source: ConversionSource) -> bytes:
     entry = schema.MetadataT()
     entry.name, entry.buffer = METADATA_NAME, len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + len(buffer.data))
+    # Room for all of it: a builder that is full doubles.
+    builder = flatbuffers.Builder(len(content) + len(buffer.data) + _ROOM)
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
-    return bytes(builder.Output())
+    return memoryview(builder.Bytes)[builder.Head() :]  # its own output is a copy
 
 
 def read_metadata(content: bytes) -> dict[str, object]:

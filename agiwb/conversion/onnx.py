@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.conversion.contents import all_nodes
-from agiwb.conversion.exported import saved_model_of, signature_in
+from agiwb.conversion.exported import saved_model_of
+from agiwb.conversion.lifted_graph import LiftedGraph, lifted_graph
+from agiwb.conversion.onnx_file import write_onnx_file
 from agiwb.conversion.onnx_operators import register_operators
+from agiwb.conversion.onnx_weights import take_weights
 from agiwb.conversion.source import ConversionSource
 from agiwb.conversion.ways_out import without_operators
 
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
 BATCH = "batch"
 
 _OWN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
-_BYTES_APART = 1024
-"""Smaller tensors stay in the model file, where shape inference can read them."""
 
 
 def write_onnx(source: ConversionSource, folder: Path) -> None:
@@ -42,40 +43,29 @@ def write_onnx(source: ConversionSource, folder: Path) -> None:
     import onnx
 
     with saved_model_of(source) as saved_model:
-        model, apart = _translated(saved_model, source)
-    _require_known_operators(model, source)
-    _put_in_order(model.graph.input, source)
-    _complete_shapes(model.graph.output, source)
-    _name_dimensions(model)
-    model.graph.name = "model" if source.model is None else source.model.name
-    about = {"classes": json.dumps(source.classes), "source_sha256": source.sha256}
-    if source.preprocessing is not None:
-        about["preprocessing"] = source.preprocessing.model_dump_json()
-    onnx.helper.set_model_props(model, about)
-    path = folder / MODEL_FILES["onnx"]
-    if apart is None:
+        lifted = lifted_graph(saved_model)
+        model = _translated(lifted, source.options.opset)
+        _require_known_operators(model, source)
+        _put_in_order(model.graph.input, source)
+        _complete_shapes(model.graph.output, source)
         onnx.checker.check_model(model)
-        onnx.save(model, path)
-        return
-    _fill_in(model, apart)
-    onnx.save_model(
-        model,
-        path,
-        save_as_external_data=True,
-        location=f"{path.name}.data",
-        size_threshold=_BYTES_APART,
-    )
-    onnx.checker.check_model(path)
+        weights = take_weights(model, lifted.weights)
+        _name_dimensions(model)
+        model.graph.name = "model" if source.model is None else source.model.name
+        about = {"classes": json.dumps(source.classes), "source_sha256": source.sha256}
+        if source.preprocessing is not None:
+            about["preprocessing"] = source.preprocessing.model_dump_json()
+        onnx.helper.set_model_props(model, about)
+        path = folder / MODEL_FILES["onnx"]
+        write_onnx_file(path, model, weights, source.options.external_data_bytes)
 
 
-def _translated(saved_model: Path, source: ConversionSource) -> tuple[onnx.ModelProto, Any]:
-    """Return the SavedModel as ONNX, and the store of its weights if they do not fit into it."""
+def _translated(lifted: LiftedGraph, opset: int) -> onnx.ModelProto:
+    """Return the graph as ONNX; the weights that were lifted out of it are inputs."""
     # What tf2onnx' own command calls: its public functions lose the tables of string lookups.
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
-    from tf2onnx import tf_loader
     from tf2onnx.convert import _convert_common
 
-    large = _weight_bytes(saved_model) > source.options.external_data_bytes
     logger = logging.getLogger("tf2onnx")
     # Operators it cannot translate are logged and left in; they are found below.
     logger.setLevel(logging.CRITICAL)
@@ -83,29 +73,17 @@ def _translated(saved_model: Path, source: ConversionSource) -> tuple[onnx.Model
         warnings.simplefilter("ignore")  # tf2onnx asks NumPy for names that are gone
         patch_tf2onnx()
         register_operators()
-        graph, inputs, outputs, tables, names = tf_loader.from_saved_model(
-            str(saved_model),
-            None,
-            None,
-            tag=["serve"],
-            signatures=[signature_in(saved_model)],
-            large_model=large,
-            return_initialized_tables=True,
-            return_tensors_to_rename=True,
-        )
-        model, store = _convert_common(
-            graph,
-            name=saved_model.name,
-            large_model=large,
-            opset=source.options.opset,
-            input_names=inputs,
-            output_names=outputs,
-            initialized_tables=tables,
-            tensors_to_rename=names,
+        model, _ = _convert_common(
+            lifted.definition,
+            opset=opset,
+            input_names=[*lifted.inputs, *lifted.weights],
+            output_names=lifted.outputs,
+            initialized_tables=lifted.tables,
+            tensors_to_rename=lifted.names,
             optimizers=optimizers,
         )
     _drop_unused_domains(model)
-    return model, store
+    return model
 
 
 @contextlib.contextmanager
@@ -132,10 +110,6 @@ def _frugal_optimizers() -> Iterator[dict[str, Callable[[], Any]]]:
         yield {name: after_collecting(make) for name, make in known.items()}
     finally:
         gc.unfreeze()
-
-
-def _weight_bytes(saved_model: Path) -> int:
-    return sum(path.stat().st_size for path in (saved_model / "variables").glob("variables.data*"))
 
 
 def _require_known_operators(model: onnx.ModelProto, source: ConversionSource) -> None:
@@ -188,13 +162,3 @@ def _name_dimensions(model: onnx.ModelProto) -> None:
                 size.dim_param = BATCH
             elif not size.HasField("dim_value") or size.dim_value < 0:
                 size.dim_param = f"{value.name}_{axis}"
-
-
-def _fill_in(model: onnx.ModelProto, store: Any) -> None:
-    """Give the initializers the bytes that tf2onnx kept beside them."""
-    for tensor in model.graph.initializer:
-        place = {entry.key: entry.value for entry in tensor.external_data}.get("location")
-        if place is not None:
-            tensor.raw_data = store.name_to_tensor_data.pop(place)
-            tensor.ClearField("external_data")
-            tensor.ClearField("data_location")

@@ -102,9 +102,30 @@ def load_source(
     samples: int = 0,
     preprocessing: bool = True,
 ) -> ConversionSource:
-    """Return the Keras model of ``found``, which fits ``data``.
+    """Return the Keras model of ``found``, which fits ``data``; see ``source_for``.
+
+    Raises:
+        NotFoundError: The file holds no model that can be loaded.
+        InputError: ``preprocessing`` is False, and the model has none that could be left out.
+        ConfigError: The model does not fit the data.
+    """
+    model = load_model_for(found.path, data)
+    return source_for(model, found, data, options, samples=samples, preprocessing=preprocessing)
+
+
+def source_for(
+    model: keras.Model,
+    found: ModelSource,
+    data: Dataset,
+    options: ConversionOptions | None = None,
+    *,
+    samples: int = 0,
+    preprocessing: bool = True,
+) -> ConversionSource:
+    """Return what the converters take for a model that was loaded for its data.
 
     Args:
+        model: What ``load_model_for`` returned for ``found``.
         found: The model's file.
         data: What it was trained on.
         options: How to write.
@@ -113,11 +134,8 @@ def load_source(
             after the layers that read strings.
 
     Raises:
-        NotFoundError: The file holds no model that can be loaded.
         InputError: ``preprocessing`` is False, and the model has none that could be left out.
-        ConfigError: The model does not fit the data.
     """
-    model = load_model_for(found.path, data)
     classifies_arrays = data.task in CLASSIFYING and data.features_are_numbers
     drawn = {}
     if samples:

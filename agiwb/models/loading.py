@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import tempfile
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 _OWN = ("keras", "builtins")
 """Packages that a saved model may name: their code is there whenever it is loaded."""
+_LARGE_BYTES = 64 * 2**20
+"""Of an archive, from which on Keras' copy of it in memory costs more than one on the disk."""
 
 
 def load_keras_model(path: Path) -> keras.Model:
@@ -36,11 +41,38 @@ def load_keras_model(path: Path) -> keras.Model:
     if own := Settings().custom_objects:
         import_custom_objects(own)
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        with _unpacked(path) as place:
+            model = keras.models.load_model(place, compile=False, safe_mode=True)
     except Exception as error:
         # A damaged file fails anywhere between the archive and the last layer, in any way.
         raise _unloadable(path, " ".join(str(error).split())) from error
     return model
+
+
+@contextlib.contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    """Yield a folder of a large archive's files, from which Keras reads one weight at a time.
+
+    Of an archive it reads all weights into memory first. A small one, one that is compressed (what
+    it unpacks to is for Keras to check), and one for which the disk has no room are yielded as
+    they are.
+    """
+    with tempfile.TemporaryDirectory(prefix="agiwb-model-") as folder:
+        yield Path(folder) if _unpack(path, folder) else path
+
+
+def _unpack(path: Path, folder: str) -> bool:
+    """Return whether the archive is large and plain, and was unpacked into ``folder``."""
+    if path.suffix != ".keras" or path.stat().st_size < _LARGE_BYTES:
+        return False
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            return False
+        try:
+            archive.extractall(folder)  # which keeps every name inside the folder
+        except OSError:
+            return False
+    return True
 
 
 def import_custom_objects(module: str) -> None:

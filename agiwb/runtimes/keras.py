@@ -26,11 +26,12 @@ class KerasRuntime:
     because TensorFlow keeps one pool of threads for the whole process.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, model: keras.Model | None = None) -> None:
+        """Load the file, unless ``model`` is what is in it."""
         tf = import_tensorflow()
         import keras
 
-        model = load_keras_model(path)
+        model = load_keras_model(path) if model is None else model
         self._signature = model_signature(model, path)
         expected = [
             tf.TensorSpec(tensor.shape, tensor.dtype, spec.name)
@@ -45,7 +46,7 @@ class KerasRuntime:
             )
             return list(keras.tree.flatten(model(given, training=False)))
 
-        self._model = model  # the traced function holds its variables by weak reference only
+        self.model = model  # the traced function holds its variables by weak reference only
         self._answer = tf.function(answer, input_signature=expected).get_concrete_function()
 
     @property

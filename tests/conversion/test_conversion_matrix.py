@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-KINDS = ("mlp", "cnn", "residual", "lstm", "text", "several")
 WRITTEN = tuple(kind for kind in FORMATS if kind != "openvino")
+_ONE_OF_A_FAMILY: tuple[Format, ...] = ("h5", "saved_model", "frozen_pb", "onnx", "litert")
+WRITTEN_OF: dict[str, tuple[Format, ...]] = {
+    **dict.fromkeys(("mlp", "cnn", "residual", "lstm", "text", "several"), WRITTEN),
+    **dict.fromkeys(("table", "pairs"), (*_ONE_OF_A_FAMILY, "litert_int8")),
+}
+CELLS = [(kind, wanted) for kind, formats in WRITTEN_OF.items() for wanted in formats]
 
 REFUSED: dict[tuple[str, Format], str] = {
     ("text", "h5"): r"vocabulary that the TextVectorization reader has learnt.*format keras",
@@ -45,6 +50,10 @@ REFUSED: dict[tuple[str, Format], str] = {
     ("text", "litert_dynamic"): r"LiteRT has no .*StringSplitV2.*--no-preprocessing",
     ("text", "litert_int8"): r"int8 for a model that takes strings.*--no-preprocessing",
     ("text", "litert_int16x8"): r"int16x8 for a model that takes strings.*--no-preprocessing",
+    ("table", "frozen_pb"): r"no built-in operator for LookupTableFindV2.*--no-preprocessing",
+    ("table", "litert_int8"): r"int8 for a model that takes strings.*--no-preprocessing",
+    ("pairs", "frozen_pb"): r"no built-in operator for LookupTableFindV2.*--no-preprocessing",
+    ("pairs", "litert_int8"): r"int8 for a model that takes strings.*--no-preprocessing",
 }
 """What a cell that cannot be says; all others agree with their model."""
 
@@ -145,7 +154,65 @@ def _of_several() -> tuple[keras.Model, Dataset]:
     return model, data
 
 
-@pytest.fixture(scope="module", params=KINDS)
+def _of_table() -> tuple[keras.Model, Dataset]:
+    """Return a regression on a number and a word."""
+    import keras
+
+    layers, random = keras.layers, np.random.default_rng(0)
+    rows = np.zeros(400, [("area", "f4"), ("street", "O")])
+    rows["area"], places = random.uniform(0, 1, 400), random.integers(0, 3, 400)
+    rows["street"] = np.array(["north", "é", "south"], object)[places]
+    prices = (rows["area"] + places).astype(np.float32)
+    split = Split(rows, prices)
+    data = Dataset("houses", (), 1.0, split, split, split, "regression", "table")
+    area = keras.Input((1,), name="area")
+    street = keras.Input((1,), dtype="string", name="street")
+    known = layers.StringLookup(vocabulary=["north", "é", "south"], output_mode="one_hot")(street)
+    x = layers.Dense(16, activation="tanh")(layers.Concatenate()([area, known]))
+    model = keras.Model([area, street], layers.Dense(1, name="price")(x))
+    _fit(model, "mse", rows, prices[:, None])
+    return model, data
+
+
+def _of_pairs() -> tuple[keras.Model, Dataset]:
+    """Return two towers: a user goes with the items of the same parity."""
+    import keras
+
+    layers, random = keras.layers, np.random.default_rng(0)
+    rows = np.zeros(600, [("user", "O"), ("item", "O")])
+    known = np.array([f"n{number}" for number in range(6)], object)
+    drawn = random.integers(0, 6, (2, 600))
+    rows["user"], rows["item"] = known[drawn]
+    liked = (drawn[0] % 2 == drawn[1] % 2).astype(np.float32)
+    split = Split(rows, liked)
+    data = Dataset("likes", (), 1.0, split, split, split, "ranking", "pairs")
+    sides = [keras.Input((), dtype="string", name=name) for name in ("user", "item")]
+    towers = [
+        layers.Embedding(7, 4)(layers.StringLookup(vocabulary=known.tolist())(side))
+        for side in sides
+    ]
+    score = layers.Activation("sigmoid", name="score")(layers.Dot(axes=1)(towers))
+    model = keras.Model(sides, score)
+    _fit(model, "binary_crossentropy", rows, liked[:, None])
+    return model, data
+
+
+def _fit(model: keras.Model, loss: str, rows: Any, targets: Any) -> None:
+    import keras
+    import tensorflow as tf
+
+    given = {
+        tensor.name: tf.constant(rows[tensor.name].reshape(-1, *tensor.shape[1:]))
+        for tensor in model.inputs
+    }
+    model.compile(keras.optimizers.Adam(0.05), loss)
+    model.fit(given, targets, epochs=20, verbose=0)
+
+
+_OTHERS = {"text": _of_texts, "several": _of_several, "table": _of_table, "pairs": _of_pairs}
+
+
+@pytest.fixture(scope="module")
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     from agiwb.conversion.drafts import exported_once
     from agiwb.tensorflow_quietly import import_tensorflow
@@ -155,10 +222,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     keras.utils.set_random_seed(0)
     kind, place = request.param, tmp_path_factory.mktemp(request.param)
-    if kind in _BODIES:
-        model, data = _of_digits(_BODIES[kind])
-    else:
-        model, data = _of_texts() if kind == "text" else _of_several()
+    model, data = _of_digits(_BODIES[kind]) if kind in _BODIES else _OTHERS[kind]()
     model.save(place / "model.keras")
     runtime = open_runtime(place)
     questions = draw_questions(data, runtime.signature, 128, 0)
@@ -169,7 +233,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Made(exported_once(source, WRITTEN, place), questions, reference)
 
 
-@pytest.mark.parametrize("wanted", WRITTEN)
+@pytest.mark.parametrize(("made", "wanted"), CELLS, indirect=["made"])
 def test_each_cell_agrees_or_says_what_to_do(
     made: Made, wanted: Format, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -1,32 +1,147 @@
+"""Large weights: never inside tf2onnx, and in the file as if they had been."""
+
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+if TYPE_CHECKING:
+    import keras
+    import onnx
 
-@pytest.mark.slow
-def test_weights_too_large_for_one_file_lie_beside_it(tmp_path: Path) -> None:
+pytestmark = pytest.mark.slow
+
+WORDS = {"words": np.random.default_rng(0).integers(0, 300, (3, 6)).astype(np.int32)}
+PAIRS = {"user": np.array(["u1", "nobody"], object), "item": np.array(["u2", "u999"], object)}
+SERIES = {"series": np.random.default_rng(0).normal(size=(4, 5, 130)).astype(np.float32)}
+
+
+def _transformer(layers: Any, inputs: Mapping[str, Any]) -> Any:
+    table = layers.Embedding(300, 64)
+    x = table(inputs["words"])
+    x = layers.Add()([x, layers.MultiHeadAttention(4, 64, flash_attention=False)(x, x)])
+    x = layers.Dense(64)(layers.Dense(300, activation="gelu")(layers.LayerNormalization()(x)))
+    return layers.Dense(300, name="answer")(x)
+
+
+def _pairs(layers: Any, inputs: Mapping[str, Any]) -> Any:
+    known = [f"u{number}" for number in range(1000)]
+    towers = [
+        layers.Embedding(1001, 20)(layers.StringLookup(vocabulary=known)(side))
+        for side in inputs.values()
+    ]
+    return layers.Dot(axes=1, name="answer")(towers)
+
+
+def _recurrent(layers: Any, inputs: Mapping[str, Any]) -> Any:
+    return layers.Dense(300, name="answer")(layers.GRU(150)(inputs["series"]))
+
+
+MODELS = {
+    "transformer": (_transformer, WORDS),
+    "pairs": (_pairs, PAIRS),
+    "recurrent": (_recurrent, SERIES),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def made(request: pytest.FixtureRequest) -> tuple[keras.Model, dict[str, Any]]:
+    """Return a model with weights of more than 64 KiB, and what it is asked."""
     from agiwb.tensorflow_quietly import import_tensorflow
 
     import_tensorflow()
     import keras
-    import onnx
-
-    from agiwb.conversion.options import ConversionOptions
-    from agiwb.conversion.registry import load_converter
-    from agiwb.conversion.source import source_of
-    from agiwb.runtimes.runtime import open_runtime
 
     keras.utils.set_random_seed(0)
-    numbers = keras.Input((40,), name="numbers")
-    model = keras.Model(numbers, keras.layers.Dense(50, name="answer")(numbers))
-    one_byte = ConversionOptions(external_data_bytes=1)
-    load_converter("onnx")(source_of(model, (), "0" * 64, one_byte, contract=False), tmp_path)
-    assert (tmp_path / "model.onnx.data").stat().st_size >= 40 * 50 * 4
-    assert (tmp_path / "model.onnx").stat().st_size < 40 * 50 * 4
-    onnx.checker.check_model(tmp_path / "model.onnx")
-    asked = np.random.default_rng(0).normal(size=(7, 40)).astype(np.float32)
-    (answer,) = open_runtime(tmp_path).run({"numbers": asked}).values()
-    np.testing.assert_allclose(answer, np.asarray(model(asked)), rtol=1e-5, atol=1e-5)
+    body, asked = MODELS[request.param]
+    kinds = {"i": "int32", "O": "string", "f": "float32"}
+    inputs = {
+        name: keras.Input(array.shape[1:], dtype=kinds[array.dtype.kind], name=name)
+        for name, array in asked.items()
+    }
+    return keras.Model(list(inputs.values()), body(keras.layers, inputs)), asked
+
+
+def written(model: keras.Model, folder: Path, **options: Any) -> onnx.ModelProto:
+    import onnx
+
+    from agiwb.conversion.onnx import write_onnx
+    from agiwb.conversion.options import ConversionOptions
+    from agiwb.conversion.source import source_of
+
+    folder.mkdir(exist_ok=True)
+    write_onnx(source_of(model, (), "0" * 64, ConversionOptions(**options), contract=False), folder)
+    onnx.checker.check_model(folder / "model.onnx")
+    return onnx.load(folder / "model.onnx")
+
+
+def largest_error(model: keras.Model, folder: Path, asked: dict[str, Any]) -> float:
+    import tensorflow as tf
+
+    from agiwb.runtimes.runtime import open_runtime
+
+    (answer,) = open_runtime(folder).run(asked).values()
+    right = model([tf.constant(array) for array in asked.values()])
+    return float(np.abs(answer - np.asarray(right)).max())
+
+
+def test_the_graph_is_the_one_with_the_weights_inside(
+    made: tuple[keras.Model, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agiwb.conversion import lifted_graph
+
+    model, asked = made
+    outside = written(model, tmp_path / "outside")
+    assert largest_error(model, tmp_path / "outside", asked) < 1e-5
+    monkeypatch.setattr(lifted_graph, "_LEAST_BYTES", 1 << 40)
+    inside = written(model, tmp_path / "inside")
+    tensors = [
+        Counter(tuple(tensor.dims) for tensor in each.graph.initializer)
+        for each in (outside, inside)
+    ]
+    assert tensors[0] == tensors[1]
+    operators = [Counter(node.op_type for node in each.graph.node) for each in (outside, inside)]
+    assert operators[0] == operators[1]
+    assert {value.name for value in outside.graph.input} == set(asked)
+
+
+def test_weights_too_large_for_one_file_lie_beside_it(
+    made: tuple[keras.Model, dict[str, Any]], tmp_path: Path
+) -> None:
+    model, asked = made
+    written(model, tmp_path, external_data_bytes=1)
+    floats = sum(np.prod(weight.shape) for weight in model.weights)
+    assert (tmp_path / "model.onnx.data").stat().st_size >= 4 * floats * 0.9
+    assert (tmp_path / "model.onnx").stat().st_size < 4 * floats / 2
+    assert largest_error(model, tmp_path, asked) < 1e-5
+
+
+def test_a_saved_model_is_not_filled_to_be_translated(
+    made: tuple[keras.Model, dict[str, Any]], tmp_path: Path
+) -> None:
+    from agiwb.conversion.exported import export_named
+    from agiwb.conversion.lifted_graph import lifted_graph
+    from agiwb.conversion.saved_weights import SavedWeights
+    from agiwb.conversion.source import source_of
+
+    model, _ = made
+    export_named(source_of(model, (), "", contract=False).named_model, tmp_path / "m")
+    lifted = lifted_graph(tmp_path / "m")
+    assert lifted.weights
+    assert lifted.definition.ByteSize() < 2 * sum(8 * np.prod(w.shape) for w in model.weights)
+    known = [np.asarray(weight) for weight in model.weights]
+    for read in lifted.weights.values():
+        value = read()
+        assert value.nbytes >= 1 << 16
+        assert any(np.array_equal(value, weight) for weight in known)
+    saved = SavedWeights(tmp_path / "m")
+    variables = saved.loaded.signatures["serving_default"].variables
+    assert len(variables) == len(known)
+    for variable in variables:
+        assert any(np.array_equal(saved.read(variable), weight) for weight in known)
+        assert variable.numpy().size == 0

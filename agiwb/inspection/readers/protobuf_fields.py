@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
+
+Buffer = TypeVar("Buffer", bytes, memoryview)
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(message: Buffer) -> Iterator[tuple[int, int | Buffer]]:
     """Yield number and value of each field: an unsigned integer, or the bytes of what is nested.
+
+    Of a ``memoryview`` nothing is copied.
 
     Raises:
         ValueError: The bytes are no message.
@@ -31,7 +36,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         yield number, content if kind == _BYTES else int.from_bytes(content, "little")
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """Return the number of seven bits a byte that starts at ``at``, and where it ends.
 
     Raises:
