@@ -7,12 +7,12 @@ values are put into their result, one at a time.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def lifted_graph(folder: Path) -> LiftedGraph:
         InputError: The SavedModel has no such signature.
     """
     tf = import_tensorflow()
-    from tf2onnx import tf_loader
+    from tf2onnx.tf_loader import from_trackable
 
     name = signature_in(folder)
     with tf.device("/cpu:0"):
@@ -81,11 +81,23 @@ def lifted_graph(folder: Path) -> LiftedGraph:
             return _folded(definition, [*inputs, *lifted], outputs)
 
         # It takes the tables out before it freezes the function, and puts them in again.
-        with mock.patch.object(tf_loader, "from_function", freeze):
-            definition, tables = tf_loader.from_trackable(
+        with _freezing_by(freeze):
+            definition, tables = from_trackable(
                 saved.loaded, function, inputs, outputs, large_model=False
             )
     return LiftedGraph(definition, inputs, outputs, names, tables, weights)
+
+
+@contextlib.contextmanager
+def _freezing_by(freeze: Callable[..., Any]) -> Iterator[None]:
+    """Have tf2onnx call ``freeze`` where it would freeze a function itself."""
+    from tf2onnx import tf_loader
+
+    its_own, tf_loader.from_function = tf_loader.from_function, freeze
+    try:
+        yield
+    finally:
+        tf_loader.from_function = its_own
 
 
 def _frozen(
