@@ -129,11 +129,14 @@ def describe_field(field: FieldInfo) -> str:
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
     """Return the values a field may take, if they are listed in its type."""
-    annotation = field.annotation
-    for candidate in (annotation, *get_args(annotation)):
-        if get_origin(candidate) is Literal:
-            return tuple(str(value) for value in get_args(candidate))
-    return ()
+    return _listed(field.annotation)
+
+
+def _listed(annotation: Any) -> tuple[str, ...]:
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return tuple(map(str, parts))
+    return next(filter(None, map(_listed, parts)), ())
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -62,6 +62,15 @@ def test_words_pairs_and_yaml_come_back_as_they_were() -> None:
     assert space.entered(space.shown(value)) == value
 
 
+def test_none_of_several_is_what_the_step_decides_where_it_may() -> None:
+    formats = field_of("retrain", "formats")
+    assert formats.kind == "several"
+    assert formats.entered(formats.shown(None)) is None
+    assert formats.entered(("onnx",)) == ("onnx",)
+    assert "one of keras, h5," in formats.help
+    assert field_of("convert", "formats").entered(()) == ()
+
+
 def test_text_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(ValueError, match="quotation"):
         field_of("sweep", "recipes").entered('"open')

@@ -78,7 +78,7 @@ class FormField:
             ValueError: A quotation mark is open, or the text is not valid YAML.
         """
         if not isinstance(shown, str) or (self.kind == "choice" and shown):
-            return shown
+            return None if self.optional and shown == () else shown
         if not shown.strip():
             return {"words": (), "pairs": {}}.get(self.kind) if not self.optional else None
         if self.kind == "words":
