@@ -24,6 +24,7 @@ from agiwb.serving.status import Code, Refusal
 _POOL = "batch_threads"
 """TensorFlow Serving's name, for its metrics, of a pool without a name."""
 _LONE_TURNS = 8
+_LONG_RUN_S = 0.0005
 _LOOK_EVERY = 32
 _LOOKS = 2
 """Two requests in a row: at least one of them is not the last of its turn, if there are others."""
@@ -41,13 +42,15 @@ class TickBatcher:
         self._lone_turns = 0
         self._asked = 0
 
-    def expects_company(self) -> bool:
+    def expects_company(self, run_s: float = 0.0) -> bool:
         """Return whether others may share a run with the request at hand; asked once for each.
 
-        To wait for the end of the turn costs a lone request a third of all its time. After some
-        that nobody joined, only two in 32 wait, to see whether that is still so.
+        To wait for the end of the turn costs a lone request of a small model a third of all its
+        time. After some that nobody joined, only two in 32 wait, to see whether that is still so.
+        Beside a run of ``run_s`` seconds that is as long as ten such waits it costs little: those
+        always wait, for each request that comes meanwhile would have a run of its own.
         """
-        if self._waiting or self._lone_turns < _LONE_TURNS:
+        if self._waiting or self._lone_turns < _LONE_TURNS or run_s >= _LONG_RUN_S:
             return True
         self._asked += 1
         return self._asked % _LOOK_EVERY < _LOOKS

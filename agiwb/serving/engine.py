@@ -214,7 +214,7 @@ class Engine:
             return await in_time(self._threads.submit(run, inputs), caller)
         if self._tick is None:
             self._tick = TickBatcher(asyncio.get_running_loop())
-        if not merged or not self._tick.expects_company():
+        if not merged or not self._tick.expects_company(rows * servable.seconds_per_row):
             return run(inputs)
         return await self._tick.submit(
             merge_key(servable, name, inputs, outputs), run, inputs, rows, most

@@ -12,14 +12,15 @@ from agiwb.serving.batcher import TickBatcher
 class Asker:
     """Asks a batcher as the engine does, and counts the runs of those that waited."""
 
-    def __init__(self):
+    def __init__(self, run_s=0.0):
+        self.run_s = run_s
         self.batcher = TickBatcher(asyncio.get_running_loop())
         self.waited = 0
         self.rows = []
 
     async def ask(self):
         inputs = {"x": np.ones((1, 1), np.float32)}
-        if not self.batcher.expects_company():
+        if not self.batcher.expects_company(self.run_s):
             return self.run(inputs)
         self.waited += 1
         return await self.batcher.submit("key", self.run, inputs, 1, 256)
@@ -62,6 +63,18 @@ def test_clients_that_come_together_share_runs_again_soon():
 
     for clients in (2, 3, 16, 31, 32, 33):
         assert asyncio.run(scenario(clients)) == [clients] * 10
+
+
+def test_beside_a_long_run_all_wait_so_that_a_burst_after_quiet_shares_its_first_run():
+    async def scenario(run_s):
+        asker = Asker(run_s)
+        await asker.ask_alone(100)
+        asker.rows.clear()
+        await asker.ask_together(8, 1)
+        return asker.rows
+
+    assert asyncio.run(scenario(0.002)) == [8]
+    assert len(asyncio.run(scenario(0.0))) > 1
 
 
 def test_clients_that_begin_together_share_the_first_run():
