@@ -70,18 +70,27 @@ class TickBatcher:
         return future
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        is_lone = all(len(asks) == 1 for asks in waiting.values())
-        self._lone_turns = self._lone_turns + 1 if is_lone else 0
-        for asks in waiting.values():
-            for group in _pack([ask for ask in asks if not ask.future.done()]):
-                rows = [ask.rows for ask in group]
-                outcomes = run_merged(group[0].run, [ask.inputs for ask in group], rows, sum(rows))
-                for ask, outcome in zip(group, outcomes, strict=True):
-                    if isinstance(outcome, BaseException):
-                        ask.future.set_exception(outcome)
-                    else:
-                        ask.future.set_result(outcome)
+        """Run one batch, and leave what it has no room for to the next turn of the loop.
+
+        Until then the loop sends the answers and reads what has come, which may share that batch.
+        """
+        key = next(iter(self._waiting))
+        asks = [ask for ask in self._waiting.pop(key) if not ask.future.done()]
+        group = _first_batch(asks)
+        if left := asks[len(group) :]:
+            self._waiting[key] = left  # behind the other keys: all have their turn
+        self._lone_turns = self._lone_turns + 1 if len(asks) <= 1 else 0
+        if self._waiting:
+            self._loop.call_soon(self._flush)
+        if not group:
+            return
+        rows = [ask.rows for ask in group]
+        outcomes = run_merged(group[0].run, [ask.inputs for ask in group], rows, sum(rows))
+        for ask, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                ask.future.set_exception(outcome)
+            else:
+                ask.future.set_result(outcome)
 
 
 @dataclass(slots=True)
@@ -256,14 +265,11 @@ class _Batch:
     rows: int = 0
 
 
-def _pack(asks: list[_Ask]) -> list[list[_Ask]]:
-    """Return the requests in order, in groups of as many rows as one batch may have."""
-    groups: list[list[_Ask]] = []
+def _first_batch(asks: list[_Ask]) -> list[_Ask]:
+    """Return the first requests, as many as have the rows that one batch may have."""
     rows = 0
-    for ask in asks:
-        if not groups or rows + ask.rows > ask.most:
-            groups.append([])
-            rows = 0
-        groups[-1].append(ask)
+    for place, ask in enumerate(asks):
         rows += ask.rows
-    return groups
+        if place and rows > ask.most:
+            return asks[:place]
+    return asks

@@ -346,3 +346,32 @@ def test_what_is_asked_while_a_turn_is_answered_comes_in_the_next():
 
     asyncio.run(ask_twice())
     assert run.batches == [[1], [2]]
+
+
+def test_what_one_batch_has_no_room_for_waits_while_the_first_are_answered():
+    async def scenario():
+        batcher = TickBatcher(asyncio.get_running_loop())
+        seen = []
+
+        def run(inputs):
+            seen.append(("run", len(inputs["x"])))
+            return {"y": inputs["x"]}
+
+        async def ask(number):
+            await batcher.submit("key", run, {"x": np.ones((1, 1), np.float32)}, 1, 2)
+            seen.append(("answered", number))
+
+        async def ask_later():
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await ask(5)
+
+        await asyncio.gather(*map(ask, range(5)), ask_later())
+        return seen
+
+    seen = asyncio.run(scenario())
+    assert [number for what, number in seen if what == "answered"] == [0, 1, 2, 3, 4, 5]
+    assert [rows for what, rows in seen if what == "run"] == [2, 2, 2]  # the last one found room
+    assert seen.index(("answered", 0)) < max(
+        place for place, (what, _) in enumerate(seen) if what == "run"
+    )
