@@ -48,6 +48,9 @@ StandaloneFormat = Literal[
 ]
 """The formats whose runtimes are small, need no TensorFlow, and are always installed."""
 
+ServedFormat = Literal[StandaloneFormat, "saved_model", "keras"]
+"""The formats that are served; the last two bring TensorFlow, in a process of their own."""
+
 FULL_PRECISION: tuple[Format, ...] = (
     "keras",
     "h5",

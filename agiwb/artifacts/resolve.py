@@ -177,6 +177,11 @@ def dataset_for(given: str | None, known: str | None, whose: str) -> str:
     )
 
 
+def dataset_of(record: Record) -> str | None:
+    """Return the name of what a run's model was trained on; None if nothing tells."""
+    return getattr(record.config, "dataset", None) or getattr(record, "dataset", None)
+
+
 def _artifact_folder(path: Path, wanted: Format) -> ArtifactSource:
     encrypted = path if is_encrypted(path) else None
     folder = private_copy(path) if encrypted else path
@@ -246,5 +251,4 @@ def _candidate(record: Record, candidate: str) -> ModelSource:
 
 
 def _source(record: Record, path: Path, name: str) -> ModelSource:
-    dataset = getattr(record.config, "dataset", None) or getattr(record, "dataset", None)
-    return ModelSource(path, sha256_of_file(path), name, dataset, record.run.id)
+    return ModelSource(path, sha256_of_file(path), name, dataset_of(record), record.run.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from agiwb.artifacts.manifest import FORMATS
 from agiwb.artifacts.resolve import ArtifactSource, ModelSource, resolve_artifact, resolve_model
 from agiwb.conversion.config import ConvertConfig
@@ -69,9 +71,7 @@ def read_source(
     samples = max(wanted, config.warm_up if "saved_model" in config.formats else 0)
     if isinstance(found, ModelSource):
         return source_for(
-            runtime.model
-            if isinstance(runtime, KerasRuntime)
-            else load_model_for(found.path, data),
+            cast("KerasRuntime", runtime).model,
             found,
             data,
             config.options,

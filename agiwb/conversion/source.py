@@ -19,7 +19,7 @@ from agiwb.conversion.parity.questions import by_input
 from agiwb.conversion.without_preprocessing import cut_preprocessing, output_names
 from agiwb.datasets.dataset import CLASSIFYING, Dataset
 from agiwb.errors import InputError
-from agiwb.models.loading import load_keras_model, load_model_for
+from agiwb.models.loading import load_keras_model
 from agiwb.runtimes.keras import model_signature
 
 if TYPE_CHECKING:
@@ -94,25 +94,6 @@ class ConversionSource:
         return model
 
 
-def load_source(
-    found: ModelSource,
-    data: Dataset,
-    options: ConversionOptions | None = None,
-    *,
-    samples: int = 0,
-    preprocessing: bool = True,
-) -> ConversionSource:
-    """Return the Keras model of ``found``, which fits ``data``; see ``source_for``.
-
-    Raises:
-        NotFoundError: The file holds no model that can be loaded.
-        InputError: ``preprocessing`` is False, and the model has none that could be left out.
-        ConfigError: The model does not fit the data.
-    """
-    model = load_model_for(found.path, data)
-    return source_for(model, found, data, options, samples=samples, preprocessing=preprocessing)
-
-
 def source_for(
     model: keras.Model,
     found: ModelSource,
@@ -172,7 +153,7 @@ def source_of(
         options: How to write.
         samples: Training examples by the names of the model's own inputs.
         contract: Whether it maps ``features`` to ``probabilities``, whatever its own names are.
-        preprocessing: See ``load_source``.
+        preprocessing: See ``source_for``.
     """
     first_layers, about, rest = None, None, model
     if not preprocessing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 
 from pydantic import BaseModel, ConfigDict
 
@@ -72,7 +71,7 @@ def disparity(
     compared = [(group, rate) for group, rate in known if rate and rate.count >= _FEWEST]
     if len(compared) < 2:
         return None
-    pairs = len(list(combinations(compared, 2))) * rates
+    pairs = math.comb(len(compared), 2) * rates
     low_group, low = min(compared, key=lambda one: one[1].value)
     high_group, high = max(compared, key=lambda one: one[1].value)
     return Disparity(

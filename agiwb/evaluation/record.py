@@ -155,5 +155,4 @@ class EvaluateRecord(Record):
     confusion: tuple[tuple[int, ...], ...] = ()
     """Examples by true class (rows) and most probable class (columns)."""
     blessed: bool
-    """Whether every threshold was passed, by TFMA's validation and as to fairness; never without
-    one."""
+    """Whether every threshold was passed: TFMA's, never without one, and those of fairness."""

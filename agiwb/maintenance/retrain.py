@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from agiwb.runs.store import RunStore
 
 WHO = "agiwb retrain"
+_FORMATS = "formats"
+"""The input that says what the challenger is converted to: the champion may get another form."""
 
 
 def _periods(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -165,6 +167,7 @@ def _inputs(config: RetrainConfig, store: RunStore) -> dict[str, Input]:
         "dataset": Input(sources.old.fingerprint),
         "fresh": Input(sources.fresh.digest()),
         KNOWN_BY: Input(repr(sources.fresh.known_by)),
+        _FORMATS: Input(" ".join(sources.formats)),
     }
 
 
@@ -194,6 +197,7 @@ def retrain(config: RetrainConfig, context: Context) -> RetrainRecord:
 
     sources = _Sources(config, context.store, labels_known_by(context))
     context.confirm("fresh", sources.fresh.digest())
+    context.confirm(_FORMATS, " ".join(sources.formats))
     rows, left_out = _sound(config, sources)
     for one in left_out:
         context.say(f"{one.rows} rows are left out. {one.sentence}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agiwb.artifacts.resolve import dataset_of
 from agiwb.maintenance.decision import Action, Decision, ModelVersion, Standing
 from agiwb.maintenance.evidence import evidence_of
 from agiwb.maintenance.gate import GateRecord, gate
@@ -18,7 +19,6 @@ from agiwb.maintenance.maintain_config import MaintainConfig
 from agiwb.maintenance.promotion import promote, reject
 from agiwb.runs.context import Context
 from agiwb.runs.events import Event
-from agiwb.runs.record import Record
 
 if TYPE_CHECKING:
     from agiwb.serving.endpoint import Endpoint
@@ -174,7 +174,7 @@ class Trial:
         challenger = self._ledger.standing().challenger
         assert challenger is not None  # noqa: S101  as above
         record = self._context.store.get(challenger.run_id)
-        data = load_dataset(_dataset_of(record))
+        data = load_dataset(dataset_of(record) or "")
         since = record.run.started_at.timestamp()
         return len(served_rows(self._config.served_as, data, since))
 
@@ -240,12 +240,6 @@ class Trial:
     def _tell(self, event: Event) -> None:
         if event.message:
             self._context.say(event.message, **event.values)
-
-
-def _dataset_of(record: Record) -> str:
-    """Return what a version was trained on; a sweep knows it even if its config leaves it out."""
-    known = getattr(record, "dataset", None) or getattr(record.config, "dataset", "")
-    return str(known)
 
 
 def _why_ended(rollout: dict[str, Any]) -> str:

@@ -9,10 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from agiwb.artifacts.manifest import SERVED_NAME
+from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat
 from agiwb.config import Config
 from agiwb.datasets.registry import DatasetName
-from agiwb.serving.serve import ServedFormat
 
 
 def unix_time(text: str | None, otherwise: float) -> float:

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Self, get_args
 
 from pydantic import Field, model_validator
 
-from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat, check_served_name
+from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat, check_served_name
 from agiwb.errors import ConfigError, InputError, ServingError, did_you_mean
 from agiwb.runs.files import write_atomic
 from agiwb.runs.store import open_store, require_writable
@@ -43,8 +43,6 @@ _AMONG_OURSELVES = {
     "ssl_config_file": None,
 }
 """Settings of servers that are only tried: the load comes from here, and so can all others."""
-
-ServedFormat = Literal[StandaloneFormat, "saved_model", "keras"]
 
 
 class ServeConfig(ListenSettings, RunSettings, VersionSettings):

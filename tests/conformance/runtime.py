@@ -20,9 +20,10 @@ from agiwb.artifacts.manifest import MODEL_FILES, Format
 from agiwb.artifacts.resolve import resolve_model
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.conversion.registry import load_converter
-from agiwb.conversion.source import ConversionSource, load_source
+from agiwb.conversion.source import ConversionSource, source_for
 from agiwb.datasets.registry import load_dataset
 from agiwb.errors import InputError
+from agiwb.models.loading import load_model_for
 from agiwb.runs.record import Record
 from agiwb.runs.store import open_store
 from agiwb.runtimes.runtime import Runtime, open_runtime
@@ -56,7 +57,8 @@ class RuntimeConformance:
     @pytest.fixture(scope="class")
     @classmethod
     def source(cls, digits_run: Record) -> ConversionSource:
-        return load_source(resolve_model(digits_run.run.id, open_store()), load_dataset("digits"))
+        found, data = resolve_model(digits_run.run.id, open_store()), load_dataset("digits")
+        return source_for(load_model_for(found.path, data), found, data)
 
     @pytest.fixture(scope="class")
     @classmethod

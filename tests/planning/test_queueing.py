@@ -56,3 +56,10 @@ def test_a_run_and_a_request_are_told_apart_by_how_many_share_a_run():
     never_merged = [point.model_copy(update={"requests_per_run": 1.0}) for point in points]
     mean = np.mean([point.cpu_us_per_request for point in points])
     assert fit_service(never_merged) == pytest.approx((0.0, mean))
+
+
+def test_a_server_that_idles_takes_longer_and_varies_as_a_lone_client_saw():
+    service = measurement(idling=1.5).service(1)
+    assert service.lone_s == pytest.approx(1.5 * 150e-6)
+    assert np.mean(service.variation) == pytest.approx(1.0)
+    assert max(service.variation) == pytest.approx(0.6 / np.mean([0.4] * 100 + [0.6]))

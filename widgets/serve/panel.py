@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import ipywidgets as ipw
 
-from agiwb.serving.serve import ServedFormat
+from agiwb.artifacts.manifest import ServedFormat
 from widgets.selection import Selection
 from widgets.serve.rollout import TrafficState
 from widgets.serve.servers import ServersState

@@ -23,7 +23,6 @@ function render({ model, el }) {
     model.set("value", Number(slider.value));
     model.save_changes();
   });
-  slider.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab has its own
   model.on("change:value", show);
   show();
   return () => model.off("change:value", show);
