@@ -60,8 +60,11 @@ def named_columns(given: Any, answered: Answered, slices: dict[str, NDArray[Any]
     return config, columns
 
 
-def failures(folder: Path) -> tuple[bool, tuple[str, ...]]:
-    """Return TFMA's verdict on the results in ``folder``, and in words what was not passed."""
+def failures(folder: Path) -> tuple[bool | None, tuple[str, ...]]:
+    """Return TFMA's verdict on the results in ``folder``, and in words what was not passed.
+
+    There is no verdict, None, without a threshold.
+    """
     validation = import_tfma().load_validation_result(str(folder))
     told = []
     for entry in validation.metric_validations_per_slice:
@@ -83,6 +86,8 @@ def failures(folder: Path) -> tuple[bool, tuple[str, ...]]:
         f"A threshold is set for a slice without examples: {_one_line(spec)}."
         for spec in validation.missing_slices
     ]
+    if not told and not validation.validation_details.slicing_details:
+        return None, ()
     return bool(validation.validation_ok), tuple(told)
 
 

@@ -17,6 +17,7 @@ from agiwb.errors import ConfigError, DatasetError, did_you_mean
 from agiwb.evaluation.answers import Answered, ask_models
 from agiwb.evaluation.custom import failures, named_columns
 from agiwb.evaluation.engines import run_engine
+from agiwb.evaluation.fairness import MOST_CLASSES, judge_fairness
 from agiwb.evaluation.fast.tables import write_tables
 from agiwb.evaluation.figures import classification_figures, regression_figures
 from agiwb.evaluation.record import (
@@ -90,6 +91,7 @@ def evaluate(config: EvaluateConfig, context: Context) -> EvaluateRecord:
     figures = _figures(config, context, predictions, data)
     if config.eval_config:
         figures |= _asked_by_user(config, context, answered, predictions)
+    figures |= _with_fairness(config, figures)
     write_tables(context.files / TFMA_FOLDER, context.files)
     left_out = answered.left_out + figures.pop("left_out")
     if left_out:
@@ -121,6 +123,18 @@ def _figures(
         return regression_figures(config, predictions, folder)
 
 
+def _with_fairness(config: EvaluateConfig, figures: dict[str, Any]) -> dict[str, Any]:
+    """Return problems and verdict by all thresholds there are, those of fairness among them."""
+    fair, unfair = judge_fairness(
+        figures.get("fairness", ()), config.min_parity_ratio, config.max_odds_difference
+    )
+    verdicts = [one for one in (figures["blessed"], fair) if one is not None]
+    return {
+        "problems": (*figures["problems"], *unfair),
+        "blessed": bool(verdicts) and all(verdicts),
+    }
+
+
 def _asked_by_user(
     config: EvaluateConfig, context: Context, answered: Answered, predictions: Predictions
 ) -> dict[str, Any]:
@@ -142,6 +156,14 @@ def _load_data(config: EvaluateConfig, found: ArtifactSource) -> Dataset:
         raise DatasetError(
             f"An evaluation takes data of classes or of numbers; {data.name} is for {data.task}.",
             "Its main metric is in the record of the training.",
+        )
+    limits = {"min_parity_ratio", "max_odds_difference"}
+    given = [name for name in sorted(limits) if getattr(config, name) is not None]
+    if given and not 1 < len(data.classes) <= MOST_CLASSES:
+        raise ConfigError(
+            f"`{given[0]}`: fairness is measured of 2 to {MOST_CLASSES} classes, and {data.name} "
+            f"has {len(data.classes) or 'none'}.",
+            "Leave it away.",
         )
     return data
 

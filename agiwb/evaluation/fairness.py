@@ -14,7 +14,7 @@ groups, both hold only for a model whose answers say nothing about it (Barocas, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,11 +213,29 @@ def _of_each(name: str, groups: Sequence[GroupRates]) -> list[tuple[str, Rate | 
     return [(one.group, getattr(one, name)) for one in groups]
 
 
-def shortfalls(
+def judge_fairness(
     found: Sequence[Fairness], min_parity_ratio: float | None, max_odds_difference: float | None
-) -> tuple[str, ...]:
-    """Return in a sentence each disparity that is beyond its limit; None is no limit."""
-    told = []
+) -> tuple[bool | None, tuple[str, ...]]:
+    """Return whether every limit is kept, and in a sentence each disparity that is beyond its own.
+
+    None is no limit, and without one there is no verdict. A limit is not kept where no two groups
+    could be compared.
+    """
+    told = list(_shortfalls(found, min_parity_ratio, max_odds_difference))
+    compared = {"min_parity_ratio": worst_parity(found), "max_odds_difference": worst_odds(found)}
+    limits = {"min_parity_ratio": min_parity_ratio, "max_odds_difference": max_odds_difference}
+    asked = [name for name, limit in limits.items() if limit is not None]
+    told += [
+        f"`{name}` was not judged: no slice column has two groups that are large enough."
+        for name in asked
+        if compared[name] is None
+    ]
+    return (not told if asked else None), tuple(told)
+
+
+def _shortfalls(
+    found: Sequence[Fairness], min_parity_ratio: float | None, max_odds_difference: float | None
+) -> Iterator[str]:
     for one in found:
         parity, odds = one.parity, one.odds
         where = f"By {one.column}, {one.class_name} is named"
@@ -227,7 +245,7 @@ def shortfalls(
             and parity.ratio is not None
             and parity.ratio < min_parity_ratio
         ):
-            told.append(
+            yield (
                 f"{where} {parity.ratio:.3f} times as often for {parity.low_group} as for "
                 f"{parity.high_group}, below the limit of {min_parity_ratio:g}."
             )
@@ -236,9 +254,8 @@ def shortfalls(
             and odds is not None
             and odds.difference > max_odds_difference
         ):
-            told.append(
+            yield (
                 f"{where} by odds that differ by {odds.difference:.3f} ({RATES[odds.rate]}, "
                 f"{odds.high_group} against {odds.low_group}), above the limit of "
                 f"{max_odds_difference:g}."
             )
-    return tuple(told)

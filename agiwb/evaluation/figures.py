@@ -13,7 +13,6 @@ from agiwb.evaluation.engines import run_engine
 from agiwb.evaluation.fairness import (
     Fairness,
     measure_fairness,
-    shortfalls,
     worst_odds,
     worst_parity,
 )
@@ -43,7 +42,10 @@ def classification_figures(
     classes: Sequence[str],
     folder: Path,
 ) -> dict[str, Any]:
-    """Return the record's fields for classes; TFMA's files are written into ``folder``."""
+    """Return the record's fields for classes; TFMA's files are written into ``folder``.
+
+    What is ``blessed`` is so by its accuracy alone.
+    """
     wanted = eval_config(predictions, _thresholds(config))
     if config.engine == "fast":  # Beam would take minutes for it
         wanted = with_views(wanted, predictions)
@@ -58,17 +60,16 @@ def classification_figures(
         classes,
         config.min_slice_size,
     )
-    unfair = shortfalls(fairness, config.min_parity_ratio, config.max_odds_difference)
     return {
         "metrics": _metrics(config.split, result)
         | (_of_fairness(config.split, fairness) if len(classes) == 2 else {}),
-        "problems": (*_problems(config, result), *unfair),
+        "problems": _problems(config, result),
         "fairness": fairness,
         "examples": result.overall.examples,
         "accuracy_interval": _interval(result.overall),
         "slices": slices,
         "confusion": tuple(tuple(row) for row in result.confusion.tolist()),
-        "blessed": result.blessed and not unfair,
+        "blessed": result.blessed,
         "left_out": left_out,
     }
 
@@ -87,7 +88,10 @@ def _of_fairness(split: SplitName, found: Sequence[Fairness]) -> dict[str, float
 def regression_figures(
     config: EvaluateConfig, predictions: Predictions, folder: Path
 ) -> dict[str, Any]:
-    """Return the record's fields for numbers; TFMA's files are written into ``folder``."""
+    """Return the record's fields for numbers; TFMA's files are written into ``folder``.
+
+    Without a threshold ``blessed`` is None.
+    """
     wanted = regression_config(predictions, config.max_mae)
     left_out = run_engine(config.engine, predictions.columns(), wanted, folder, config.beam_place)
     overall, errors = read_errors(folder)
@@ -102,7 +106,7 @@ def regression_figures(
         "examples": overall.examples,
         "accuracy_interval": None,
         "errors": errors,
-        "blessed": config.max_mae is not None and not problems,
+        "blessed": None if config.max_mae is None else not problems,
         "left_out": left_out,
     }
 

@@ -155,4 +155,4 @@ class EvaluateRecord(Record):
     confusion: tuple[tuple[int, ...], ...] = ()
     """Examples by true class (rows) and most probable class (columns)."""
     blessed: bool
-    """Whether every threshold was passed: TFMA's, never without one, and those of fairness."""
+    """Whether every threshold was passed, those of fairness too; never without one."""

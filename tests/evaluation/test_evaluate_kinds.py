@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -125,6 +127,14 @@ def test_a_config_of_tfmas_decides_the_verdict_and_the_files(digits, by_fast, tm
     assert not record.blessed
     assert "On all examples auc fails" in "\n".join(record.problems)
     assert len(record.problems) == 4
+
+    path.write_text(re.sub(r" threshold .*", " } }", CONFIG), "utf-8")  # fairness alone decides
+    fair = evaluate(EvaluateConfig(model=digits, eval_config=path, max_odds_difference=1))
+    assert (fair.blessed, fair.problems) == (True, ())
+    unfair = fair.config.model_copy(update={"max_odds_difference": 0.0})
+    record = evaluate(unfair)
+    assert not record.blessed
+    assert "by odds that differ by" in record.problems[0]
 
 
 def test_a_config_with_a_baseline_and_no_model_for_it_is_refused(digits, tmp_path):

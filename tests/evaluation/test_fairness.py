@@ -12,8 +12,8 @@ from agiwb.evaluation.engines import run_engine
 from agiwb.evaluation.fairness import (
     Counts,
     fairness_of,
+    judge_fairness,
     measure_fairness,
-    shortfalls,
     worst_odds,
     worst_parity,
 )
@@ -80,14 +80,24 @@ def test_an_interval_holds_for_the_pair_that_chance_put_farthest_apart():
 
 
 def test_limits_are_told_with_who_and_how_much(found):
-    told = shortfalls([found], 0.8, 0.1)
+    fair, told = judge_fairness([found], 0.8, 0.1)
+    assert fair is False
     assert told[0] == (
         "By side, yes is named 0.400 times as often for b as for a, below the limit of 0.8."
     )
     assert "differ by 0.425 (true positive rate, a against b), above the limit of 0.1" in told[1]
     assert len(told) == 2
-    assert shortfalls([found], 0.4, 0.43) == ()
-    assert shortfalls([found], None, None) == ()
+    assert judge_fairness([found], 0.4, 0.43) == (True, ())
+    assert judge_fairness([found], None, None) == (None, ())
+
+
+def test_a_limit_that_nothing_was_held_to_is_not_kept(found):
+    alone = found.model_copy(update={"parity": None, "odds": None})
+    fair, told = judge_fairness([alone], 0.8, None)
+    assert fair is False
+    assert told == (
+        "`min_parity_ratio` was not judged: no slice column has two groups that are large enough.",
+    )
 
 
 def test_of_two_classes_one_is_told_of_and_of_more_each():
