@@ -1,8 +1,9 @@
 """Periods in which what came in was broken: what a model must not learn from.
 
 A broken sensor or pipeline looks like drift, and retraining on it is the classic accident. What is
-surely broken is left out: values that are no numbers, values far from anything in training, and
-hours in which features that vary stand still. Mere drift is not: to learn that is the purpose.
+surely broken is left out: values that are no numbers, texts without a word, values far from
+anything in training, and hours in which features that vary stand still. Mere drift is not: to
+learn that is the purpose.
 """
 
 from __future__ import annotations
@@ -11,21 +12,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.errors import ConfigError
 from agiwb.monitoring.config import unix_time
-from agiwb.monitoring.quality import check_quality
+from agiwb.monitoring.described import MOST_COLUMNS, Description
 
 PERIOD_S = 3600
 _FALSE_ALARM_RATE = 0.001
 _FEWEST_ROWS = 20
 """Rows below which it is not asked whether an hour stands still."""
-_BEYOND = 1.0
-"""Spans of the training data that a value may leave them by: twice as bright is drift, a value in
-other units is a fault."""
 _MANY = 0.5
 """Share of the rows of an hour, or of an image's pixels, from which on the whole is faulty."""
 
@@ -63,19 +62,17 @@ def read_periods(words: Sequence[str]) -> list[Period]:
 
 
 def sound_rows(
-    features: NDArray[np.float32],
+    features: NDArray[Any],
     times: NDArray[np.float64],
-    reference: NDArray[np.float32],
-    names: Sequence[str],
+    description: Description,
     periods: Sequence[Period] = (),
 ) -> tuple[NDArray[np.bool_], tuple[LeftOut, ...]]:
     """Return which rows may be learnt from, and what was left out.
 
     Args:
-        features: What came in, ``(rows, features)``.
+        features: What came in, ``(rows, ...)``.
         times: When, ``(rows,)``, Unix time in seconds; NaN where nobody knows.
-        reference: Training data, finite, ``(rows, features)``.
-        names: What the features are called.
+        description: Of the training data.
         periods: Known to be faulty.
     """
     sound = np.ones(len(features), bool)
@@ -84,9 +81,9 @@ def sound_rows(
         inside = sound & (times >= begin) & (times <= end)
         sound &= ~inside
         left_out.append(LeftOut(int(inside.sum()), f"{_told(begin, end)} was to be left out."))
-    broken = sound & _broken(features, reference, pixels=len(names) > _MOST_COLUMNS)
+    broken = sound & description.unusable(features)
     for begin, inside in _hours(times, sound):
-        found = _fault_of(features[inside], broken[inside], reference, names)
+        found = _fault_of(features[inside], broken[inside], description)
         if found:
             left_out.append(
                 LeftOut(int(inside.sum()), f"{_told(begin, begin + PERIOD_S)}: {found}")
@@ -94,28 +91,9 @@ def sound_rows(
             sound &= ~inside
             broken &= ~inside
     if broken.any():
-        sentence = "Single rows hold no numbers, or values far from all in training."
+        sentence = "Single rows hold nothing, or values far from all in training."
         left_out.append(LeftOut(int(broken.sum()), sentence))
     return sound & ~broken, tuple(left_out)
-
-
-_MOST_COLUMNS = 40
-"""Features above which they are taken for pixels: one that stands still then means little."""
-
-
-def _broken(
-    features: NDArray[np.float32], reference: NDArray[np.float32], *, pixels: bool
-) -> NDArray[np.bool_]:
-    """Return the rows with a value that is no number, or far from the training data's.
-
-    Pixels share one range: one that was always dark may be bright after a drift.
-    """
-    low, high = reference.min(axis=0), reference.max(axis=0)
-    if pixels:
-        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
-    margin = _BEYOND * np.maximum(high - low, np.abs(high) * 1e-6)
-    bad = ~np.isfinite(features) | (features < low - margin) | (features > high + margin)
-    return np.asarray(bad.any(axis=1))
 
 
 def _hours(
@@ -127,22 +105,18 @@ def _hours(
         yield float(hour * PERIOD_S), known & (hours == hour)
 
 
-def _fault_of(
-    features: NDArray[np.float32],
-    broken: NDArray[np.bool_],
-    reference: NDArray[np.float32],
-    names: Sequence[str],
-) -> str:
+def _fault_of(features: NDArray[Any], broken: NDArray[np.bool_], description: Description) -> str:
     """Return what is wrong with an hour as a whole, or ""."""
     if broken.mean() >= _MANY:
-        return f"{broken.mean():.0%} of its rows hold no numbers, or values far from training."
+        return f"{broken.mean():.0%} of its rows hold nothing, or values far from training."
     if len(features) < _FEWEST_ROWS:
         return ""
-    found = check_quality(reference, features, names, _FALSE_ALARM_RATE)
+    found = description.quality(features, _FALSE_ALARM_RATE)
     stuck = [one.feature for one in found if one.kind == "constant"]
-    most = _MANY * len(names) if len(names) > _MOST_COLUMNS else 0
+    count = len(description.names)
+    most = _MANY * count if count > MOST_COLUMNS else 0  # one pixel that stands still means little
     if len(stuck) > most:
-        return f"{len(stuck)} of {len(names)} features stand still, {stuck[0]} among them."
+        return f"{len(stuck)} of {count} features stand still, {stuck[0]} among them."
     return ""
 
 

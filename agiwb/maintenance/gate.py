@@ -26,11 +26,12 @@ from agiwb.maintenance.served_rows import (
     NOT_KNOWN,
     ORIGIN,
     ServedRows,
-    joined,
     labels_known_by,
     served_rows,
+    together,
 )
 from agiwb.maintenance.verdict import OVERALL, Compared, Terms, Verdict, compare, decide
+from agiwb.monitoring.described import is_describable
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
@@ -94,8 +95,7 @@ class _Sides:
         self.served = self._served(config, store, labels_known_by)
 
     def _served(self, config: GateConfig, store: RunStore, known_by: float) -> ServedRows | None:
-        arrays = self.data.task in CLASSIFYING and self.data.features_are_numbers
-        if not config.labelled or not arrays:
+        if not config.labelled or not is_describable(self.data):
             return None
         name = config.model_name or check_served_name(config.model)
         began = store.get(self.challenger.run_id).run.started_at.timestamp()
@@ -103,7 +103,10 @@ class _Sides:
 
     def split(self, config: GateConfig) -> Split:
         own = self.data[config.split]
-        return own if self.served is None else joined(own, self.served.split)
+        if self.served is None or not len(self.served):
+            return own
+        origin = own.slices.get(ORIGIN, np.full(len(own), "data set"))
+        return together(own, self.served.split, origin)
 
 
 def _artifact(config: GateConfig, version: ModelVersion, store: RunStore) -> ArtifactSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from agiwb.artifacts.manifest import StandaloneFormat
+from agiwb.artifacts.manifest import ServedFormat
 from agiwb.config import Config
 from agiwb.datasets.dataset import SplitName
 from agiwb.datasets.registry import DatasetName
@@ -20,7 +20,7 @@ class GateConfig(Config):
     champion: int | None = Field(
         None, ge=1, description="Version to compare with; by default the ledger's champion."
     )
-    format: StandaloneFormat = Field("onnx", description="Which of their artifacts is compared.")
+    format: ServedFormat = Field("onnx", description="Which of their artifacts is compared.")
     dataset: DatasetName | None = Field(
         None, description="Data set; by default the one the challenger was trained on."
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat
+from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat
 from agiwb.config import Config
 from agiwb.maintenance.policy import PolicyTerms
 
@@ -23,7 +23,7 @@ class MaintainConfig(Config):
         pattern=SERVED_NAME,
         description="Name under which it is served; by default its own.",
     )
-    format: StandaloneFormat = Field(
+    format: ServedFormat = Field(
         "onnx", description="Which of its artifacts are served, monitored and compared."
     )
     watch: bool = Field(False, description="Go on until stopped, rather than look once.")

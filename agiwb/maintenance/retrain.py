@@ -6,7 +6,6 @@ A champion that was compressed has a challenger that is compressed by the same r
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,9 +17,9 @@ from agiwb.artifacts.resolve import MODEL_FILE
 from agiwb.compression.sweep import SweepRecord, sweep
 from agiwb.config import Config
 from agiwb.conversion.config import ConvertConfig
-from agiwb.datasets.add import AddDatasetConfig, add_dataset
+from agiwb.datasets.add import add_dataset
 from agiwb.datasets.dataset import Dataset, Split
-from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
+from agiwb.datasets.registry import DatasetName, load_dataset
 from agiwb.errors import ConfigError, InputError, WorkError
 from agiwb.maintenance.ancestry import Ancestry, ancestry_of, formats_of
 from agiwb.maintenance.decision import ModelVersion
@@ -37,7 +36,7 @@ from agiwb.maintenance.served_rows import (
     served_rows,
 )
 from agiwb.monitoring.config import Moment, unix_time
-from agiwb.monitoring.drift import feature_names
+from agiwb.monitoring.described import describe, require_describable
 from agiwb.runs.context import Context
 from agiwb.runs.events import Event
 from agiwb.runs.record import Record
@@ -132,7 +131,7 @@ class _Sources:
         self.trained = self.ancestry.settings
         self.keras_file = self.ancestry.trained.file(MODEL_FILE)
         self.formats = config.formats or formats_of(self.base, store)
-        self.old = load_arrays_of_classes(self.trained.dataset, "Retraining")
+        self.old = _describable(self.trained.dataset)
         self.fresh = _fresh(config, self.old, labels_known_by)
 
 
@@ -141,22 +140,46 @@ def _fresh(config: RetrainConfig, old: Dataset, known_by: float) -> ServedRows:
         name = config.model_name or check_served_name(config.model)
         since, until = unix_time(config.since, -math.inf), unix_time(config.until, math.inf)
         return served_rows(name, old, since, until, known_by)
-    data = load_arrays_of_classes(config.dataset, "Retraining")
-    if (data.feature_shape, data.classes) != (old.feature_shape, old.classes):
+    data = _describable(config.dataset)
+    if _form(data) != _form(old):
         raise ConfigError(
-            f"`dataset`: {data.name} has examples of shape {data.feature_shape} and the classes "
-            f"{', '.join(data.classes)}; {old.name} has {old.feature_shape} and "
-            f"{', '.join(old.classes)}.",
+            f"`dataset`: {data.name} has {_form(data)}; {old.name} has {_form(old)}.",
             "Give fresh data of the same kind.",
         )
     parts = data.splits.values()
-    columns = set.intersection(*({*part.slices} for part in parts))
+    slices = set.intersection(*({*part.slices} for part in parts))
+    features = np.concatenate([part.features for part in parts])
+    if old.columns:
+        features = features[list(old.columns)]
     whole = Split(
-        np.concatenate([part.features for part in parts]),
+        features,
         np.concatenate([part.labels for part in parts]),
-        {name: np.concatenate([part.slices[name] for part in parts]) for name in columns},
+        {name: np.concatenate([part.slices[name] for part in parts]) for name in slices},
     )
     return ServedRows(whole, np.full(len(whole), np.nan))
+
+
+def _describable(reference: str) -> Dataset:
+    data = load_dataset(reference)
+    require_describable(
+        data, "Retraining", "Train on old and fresh data together: `agiwb datasets add`."
+    )
+    return data
+
+
+def _form(data: Dataset) -> str:
+    """Return what examples are, and of which classes, in words."""
+    examples = f"examples of shape {data.feature_shape}"
+    if data.columns:
+        types = data.train.sample(1).features.dtype
+        columns = (
+            f"{name} ({'text' if types[name].kind == 'O' else 'numbers'})"
+            for name in sorted(data.columns)
+        )
+        examples = f"the columns {', '.join(columns)}"
+    elif data.kind == "text":
+        examples = "texts"
+    return f"{examples} and the classes {', '.join(data.classes)}"
 
 
 def _inputs(config: RetrainConfig, store: RunStore) -> dict[str, Input]:
@@ -202,15 +225,11 @@ def retrain(config: RetrainConfig, context: Context) -> RetrainRecord:
     for one in left_out:
         context.say(f"{one.rows} rows are left out. {one.sentence}")
     mixed = mix(sources.old, rows.split, config.replay, config.seed)
-    path = write_mixed(Settings().workspace_path / "maintenance" / config.model / "data", mixed)
+    folder = Settings().workspace_path / "maintenance" / config.model / "data"
+    written = write_mixed(folder, config.model, sources.old, mixed)
     tell = _passing_on(context)
-    fitting = re.sub(r"[^\w-]", "-", f"{config.model}-{path.stem}")
-    added = add_dataset(
-        AddDatasetConfig(name=fitting, path=path, classes=sources.old.classes, kind=_kind(sources)),
-        listener=tell,
-        cancelled=context.cancelled,
-    )
-    ancestry, dataset = sources.ancestry, added.config.name
+    add_dataset(written, listener=tell, cancelled=context.cancelled)
+    ancestry, dataset = sources.ancestry, written.name
     settings = sources.trained.model_dump() | {
         "dataset": dataset,
         "name": config.model if ancestry.compressed is None else ancestry.trained.model_name,
@@ -274,14 +293,8 @@ def _compress(
 
 def _sound(config: RetrainConfig, sources: _Sources) -> tuple[ServedRows, tuple[LeftOut, ...]]:
     """Return the rows that may be learnt from, and what was left out."""
-    fresh, reference = sources.fresh, sources.old.train.features
-    sound, left_out = sound_rows(
-        fresh.split.features.reshape(len(fresh), -1),
-        fresh.times,
-        reference.reshape(len(reference), -1),
-        feature_names(sources.old.feature_shape),
-        read_periods(config.leave_out),
-    )
+    fresh, periods = sources.fresh, read_periods(config.leave_out)
+    sound, left_out = sound_rows(fresh.split.features, fresh.times, describe(sources.old), periods)
     rows = fresh.take(np.flatnonzero(sound))
     if len(rows) < config.min_rows:
         aside = " ".join(f"{one.rows} are left out: {one.sentence}" for one in left_out)
@@ -291,13 +304,6 @@ def _sound(config: RetrainConfig, sources: _Sources) -> tuple[ServedRows, tuple[
             "Add labels with `agiwb labels add`, or give fresh data as `dataset`.",
         )
     return rows, left_out
-
-
-def _kind(sources: _Sources) -> Literal["image", "sequence", "array"]:
-    kind = sources.old.kind
-    if kind in {"image", "sequence"}:
-        return kind
-    return "array"
 
 
 def _fresh_in(split: Split) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import Dataset, Split
-from agiwb.errors import ConfigError
 from agiwb.monitoring.log import is_logged, join_labels, prediction_folder
+from agiwb.monitoring.window import as_in
 from agiwb.runs.context import Context
 
 ORIGIN = "origin"
@@ -19,8 +20,7 @@ ORIGIN = "origin"
 FRESH = "fresh"
 """Of rows that were served, or given to a retraining as new."""
 NOT_KNOWN = "not known"
-"""What a served row has in the data set's own slice columns."""
-
+"""What a served row has in slice columns that its features do not tell."""
 
 KNOWN_BY = "labels_known_by"
 """The input of a step that says up to when labels count: more may come in while it runs."""
@@ -36,7 +36,7 @@ class ServedRows:
     """Labelled rows in order of time, each request's features once.
 
     Attributes:
-        split: Features, labels (indices of the data set's classes) and no slices.
+        split: Features, labels (indices of the data set's classes) and the slices that these tell.
         times: float64 ``(rows,)``: when each was served, Unix time in seconds.
         unknown: Rows left out since their label names no class.
         known_by: When the newest label arrived; -inf without any.
@@ -85,38 +85,51 @@ def served_rows(
         nothing = Split(data.train.features[:0], data.train.labels[:0])
         return ServedRows(nothing, np.zeros(0))
     found = join_labels(folder, since, until, known_by=known_by)
-    features, labels = found.window.features, found.classes(data.classes)
-    if len(found) and features.shape[1:] != data.feature_shape:
-        raise ConfigError(
-            f"`dataset`: what was served as {name!r} does not fit {data.name}: its examples have "
-            f"shape {features.shape[1:]}, not {data.feature_shape}.",
-            "Give the data set that the served model was trained on.",
-        )
-    if not len(found):
-        features = data.train.features[:0]
+    features, labels = data.train.features[:0], found.classes(data.classes)
+    if len(found):
+        features = as_in(data, name, found.window).features
     known = labels >= 0
     return ServedRows(
-        split=Split(features[known], labels[known]),
+        split=Split(features[known], labels[known], told_slices(data.train, features[known])),
         times=found.window.times[known],
         unknown=int((~known).sum()),
         known_by=float(found.received.max(initial=-math.inf)),
     )
 
 
-def joined(data: Split, served: Split) -> Split:
-    """Return the rows of a split with served ones behind them, ``fresh`` by their origin."""
-    if not len(served):
-        return data
-    rows, more = len(data), len(served)
+def told_slices(known: Split, features: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the slices of other rows of a table, as far as a column of it is sliced by.
+
+    Args:
+        known: Rows whose slices are known.
+        features: Other rows; a value that the known ones do not have is in no known slice.
+    """
+    told = {}
+    for name in known.slices.keys() & set(features.dtype.names or ()):
+        slice_of = dict(
+            zip(known.features[name].tolist(), known.slices[name].tolist(), strict=True)
+        )
+        its = [slice_of.get(value, NOT_KNOWN) for value in features[name].tolist()]
+        told[name] = np.array(its, str)
+    return told
+
+
+def together(data: Split, fresh: Split, origin: NDArray[Any]) -> Split:
+    """Return the rows of a split with fresh ones behind them, told apart by a slice column.
+
+    Args:
+        data: Examples.
+        fresh: Examples of the same form.
+        origin: Where each of ``data`` is from, str, ``(rows,)``.
+    """
     columns = {
-        name: np.concatenate([column, np.full(more, NOT_KNOWN)])
-        for name, column in data.slices.items()
+        name: np.concatenate([values, fresh.slices.get(name, np.full(len(fresh), NOT_KNOWN))])
+        for name, values in data.slices.items()
         if name != ORIGIN
     }
-    own = data.slices.get(ORIGIN, np.full(rows, "data set"))
-    columns[ORIGIN] = np.concatenate([own, np.full(more, FRESH)])
+    columns[ORIGIN] = np.concatenate([origin, np.full(len(fresh), FRESH)])
     return Split(
-        np.concatenate([data.features, served.features.astype(data.features.dtype)]),
-        np.concatenate([data.labels, served.labels]),
+        np.concatenate([data.features, fresh.features.astype(data.features.dtype)]),
+        np.concatenate([data.labels, fresh.labels]),
         columns,
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agiwb.datasets.dataset import CLASSIFYING, Dataset
 from agiwb.errors import DatasetError
 from agiwb.monitoring.drift import feature_names
-from agiwb.monitoring.quality import QualityFinding, check_quality
+from agiwb.monitoring.quality import QualityFinding, check_quality, unlike_any
 from agiwb.monitoring.texts import TextDescription
 from agiwb.monitoring.two_sample import embed
 
@@ -23,6 +23,8 @@ Numbers = NDArray[np.float32]
 Categories = dict[str, NDArray[Any]]
 _MOST_CATEGORIES = 50
 """Of one column, that have a dimension of their own in ``embedded``."""
+MOST_COLUMNS = 40
+"""Values of an array above which they are taken for pixels."""
 
 
 class Description(Protocol):
@@ -50,19 +52,33 @@ class Description(Protocol):
     def quality(self, features: NDArray[Any], rate: float) -> tuple[QualityFinding, ...]:
         """Return what is wrong with some examples; see ``check_quality``."""
 
+    def unusable(self, features: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which examples no drift explains, and nothing can be learnt from: ``(rows,)``."""
 
-def require_describable(data: Dataset) -> None:
-    """Raise DatasetError unless examples are arrays, rows of a table or texts, each of one class.
+
+def is_describable(data: Dataset) -> bool:
+    """Return whether examples are arrays, rows of a table or texts, each of one class.
 
     Nobody needs the rows for that.
     """
-    if data.task in CLASSIFYING and (data.features_are_numbers or data.kind in {"table", "text"}):
-        return
-    raise DatasetError(
-        f"Monitoring takes arrays, tables and texts, each of one class; the data set {data.name} "
-        f"is {data.kind} for {data.task}.",
-        "Read what was served with `agiwb.read_predictions`.",
-    )
+    known = data.features_are_numbers or data.kind in {"table", "text"}
+    return known and data.task in CLASSIFYING
+
+
+def require_describable(data: Dataset, purpose: str, instead: str) -> None:
+    """Raise DatasetError unless a data set ``is_describable``.
+
+    Args:
+        data: What a model was trained on.
+        purpose: What needs that, as the subject of a sentence: "Monitoring".
+        instead: What to do about it.
+    """
+    if not is_describable(data):
+        raise DatasetError(
+            f"{purpose} takes arrays, tables and texts, each of one class; the data set "
+            f"{data.name} is {data.kind} for {data.task}.",
+            instead,
+        )
 
 
 def describe(data: Dataset) -> Description:
@@ -105,6 +121,14 @@ class ArrayDescription:
     def quality(self, features: NDArray[Any], rate: float) -> tuple[QualityFinding, ...]:
         """Return what is wrong with the values."""
         return check_quality(self.reference, self.numbers(features), self.names, rate)
+
+    def unusable(self, features: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return the examples with a value that is no number, or far from all in training.
+
+        Pixels share one range: one that was always dark may be bright after a drift.
+        """
+        pixels = len(self.names) > MOST_COLUMNS
+        return unlike_any(self.reference, self.numbers(features), one_range=pixels)
 
 
 class TableDescription:
@@ -152,6 +176,13 @@ class TableDescription:
     def quality(self, features: NDArray[Any], rate: float) -> tuple[QualityFinding, ...]:
         """Return what is wrong with the columns of numbers."""
         return check_quality(self.reference, self.numbers(features), self.names, rate)
+
+    def unusable(self, features: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return the rows with a number far from all in training, or none where all have one.
+
+        A category that is new is news, and no fault.
+        """
+        return unlike_any(self.reference, self.numbers(features))
 
     def _space(self, features: NDArray[Any]) -> NDArray[np.float64]:
         numbers = self.numbers(features).astype(np.float64)

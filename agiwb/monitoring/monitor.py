@@ -256,7 +256,7 @@ def _judge(
 def _load_data(config: MonitorConfig, found: ArtifactSource) -> Dataset:
     whose = f"the artifact {found.artifact.name!r}"
     data = load_dataset(dataset_for(config.dataset, found.artifact.dataset, whose))
-    require_describable(data)
+    require_describable(data, "Monitoring", "Read what was served with `agiwb.read_predictions`.")
     return data
 
 

@@ -17,6 +17,11 @@ _MARGIN = 0.1
 to lie close together would otherwise find something in window after window."""
 
 
+_BEYOND = 1.0
+"""Spans of the training data that a value may leave them by: twice as bright is drift, a value in
+other units is a fault."""
+
+
 class QualityFinding(BaseModel):
     """Something wrong with one feature; ``share`` is the share of the window's rows it affects."""
 
@@ -85,6 +90,30 @@ def more_often(known: NDArray[np.bool_], served: NDArray[np.bool_], level: float
         [int(known.sum()), int((~known).sum())],
     ]
     return bool(fisher_exact(table, alternative="greater").pvalue < level)
+
+
+def unlike_any(
+    reference: NDArray[np.float32], values: NDArray[np.float32], *, one_range: bool = False
+) -> NDArray[np.bool_]:
+    """Return the rows with a value that is no number, or far from the whole reference: ``(rows,)``.
+
+    A value may be missing where some of the reference's are.
+
+    Args:
+        reference: Shape ``(rows, features)``.
+        values: Shape ``(rows, features)``.
+        one_range: Whether all features have the same range.
+    """
+    finite = np.isfinite(reference)
+    low = np.where(finite, reference, np.inf).min(axis=0)
+    high = np.where(finite, reference, -np.inf).max(axis=0)
+    if one_range:
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    with np.errstate(invalid="ignore"):  # of a feature that the reference never has
+        margin = _BEYOND * np.maximum(high - low, np.abs(high) * 1e-6)
+        far = (values < low - margin) | (values > high + margin)
+    missing = np.isnan(values) & finite.all(axis=0) | np.isinf(values)
+    return np.asarray((far | missing).any(axis=1))
 
 
 def _check_numbers(

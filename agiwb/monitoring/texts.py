@@ -97,6 +97,17 @@ class TextDescription:
             )
         return (*found, *check_quality(self.reference, self.numbers(features), self.names, each))
 
+    def unusable(self, features: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return the texts without a word, or with characters that could not be read.
+
+        Either counts only where no text of training is so.
+        """
+        bad = np.zeros(len(features), bool)
+        for question in (_is_empty, _is_broken):
+            if not _each(self._train, question).any():
+                bad |= _each(features, question)
+        return bad
+
     def _figures(self, texts: NDArray[Any], least: int) -> NDArray[np.float32]:
         """Return the figures; a word is known if so many training texts have it."""
         made = np.zeros((len(texts), len(NAMES)), np.float32)

@@ -95,17 +95,16 @@ def read_window(chosen: Chosen, data: Dataset) -> Traffic:
             f"No predictions of {chosen.name!r} have been logged: {chosen.folder} holds none.",
             "Serve the model with `agiwb serve` and send it requests first.",
         )
-    return as_in(data, chosen, traffic)
+    return replace(traffic, rows=as_in(data, chosen.name, traffic.rows))
 
 
-def as_in(data: Dataset, chosen: Chosen, traffic: Traffic) -> Traffic:
-    """Return traffic whose examples are as those of a data set, columns in its order.
+def as_in(data: Dataset, name: str, window: PredictionWindow) -> PredictionWindow:
+    """Return what was served as ``name``, its examples as a data set's, columns in its order.
 
     Raises:
         ConfigError: They are something else.
     """
-    window, columns = traffic.rows, data.columns
-    features = window.features
+    features, columns = window.features, data.columns
     if len(columns) == 1 and not features.dtype.names and features.ndim == 1:
         features = features.astype([(columns[0], features.dtype)])
     expected, known = data.train.sample(1).features, features.dtype
@@ -119,14 +118,14 @@ def as_in(data: Dataset, chosen: Chosen, traffic: Traffic) -> Traffic:
     answers = window.probabilities.shape[1:]
     if not fits or answers != (len(data.classes),):
         raise ConfigError(
-            f"`dataset`: what was served as {chosen.name!r} does not fit {data.name}: its examples "
+            f"`dataset`: what was served as {name!r} does not fit {data.name}: its examples "
             f"{_form(features)} and its answers have shape {answers}; those of the data set "
             f"{_form(expected)}, with {len(data.classes)} classes.",
             "Give the data set that the served model was trained on.",
         )
     if columns:
         features = features[list(columns)].astype(expected.dtype)
-    return replace(traffic, rows=replace(window, features=features))
+    return replace(window, features=features)
 
 
 def _form(features: NDArray[Any]) -> str:
@@ -144,7 +143,8 @@ def reread_window(chosen: Chosen, data: Dataset, end: float, fingerprint: str) -
         ConfigError: It does not fit the data set.
         WorkError: The rows up to then are no longer those of the fingerprint.
     """
-    traffic = as_in(data, chosen, _read(replace(chosen, until=end)))
+    traffic = _read(replace(chosen, until=end))
+    traffic = replace(traffic, rows=as_in(data, chosen.name, traffic.rows))
     if fingerprint_of(traffic) != fingerprint:
         raise WorkError(
             f"The predictions of {chosen.name!r} changed while they were read.",

@@ -162,4 +162,6 @@ def test_a_table_without_numbers_is_described_too():
 
 def test_what_cannot_be_described_is_refused():
     with pytest.raises(DatasetError, match="arrays, tables and texts, each of one class"):
-        require_describable(dataset("table", as_table(np.zeros(3), "a"), task="regression"))
+        require_describable(
+            dataset("table", as_table(np.zeros(3), "a"), task="regression"), "It", ""
+        )
