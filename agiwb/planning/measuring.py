@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.errors import InputError, WorkError
 from agiwb.planning.payload import Encoding, Payload, payload
-from agiwb.planning.queueing import Service
+from agiwb.planning.queueing import Pace, Service
 from agiwb.planning.usage import Use, cpu_s, memory_mib
 from agiwb.serving.address import Ready
 from agiwb.serving.engine import rows_together
@@ -34,8 +35,12 @@ CONCURRENCIES = (1, 4, 16, 64)
 _MODEL = "planned"
 _WARM_UP_S = 0.3
 _LATENCY_POINTS = 200
-_IDLING_LOAD = 0.5
-"""Of what the server answered at most: so often it is asked to see what idling costs it."""
+_EVEN_PARTS, _LONGEST_PARTS = 1000, 500
+"""Of a pace that are kept: parts of equal work, and those that took longest."""
+_IDLING_LOAD, _OVERLOAD = 0.5, 1.5
+"""Of what the server answered at most: so often it is asked at random, to idle or to never idle."""
+_KEPT_BUSY = 0.85
+"""Share of its workers' time that a server uses if the generator sends more than it can answer."""
 
 Progress = Callable[[str, int, int], None]
 """Told of a phase, how much of it is done, and of how much."""
@@ -61,8 +66,13 @@ class Measurement(BaseModel):
         points: Under load, of clients that never let it idle.
         per_run_us: Processor time of a run of the model that does not grow with what is in it.
         per_request_us: Processor time of each request besides.
-        idling: Of requests that come at random and let the server idle between, the processor time
-            as a multiple of what those two explain: caches are cold after a pause. At least 1.
+        slowness: Seconds that pass for each of those of processor time while the server has more
+            to do than it can: what else delays it on this machine. At least 1.
+        pause_us: Processor time that a run takes more after the server had nothing to do: caches
+            are cold then.
+        pace_s: Seconds for which it had more to do than it can.
+        pace: Shares of the requests that were answered then, and when each was, as shares of those
+            seconds.
         lone_ms: Latencies of a client that is alone: quantiles, evenly spaced from 0 to 1.
         rows_together: Most rows that the server runs together by itself.
         merges: Whether requests may share a run of the model at all.
@@ -80,7 +90,10 @@ class Measurement(BaseModel):
     points: tuple[LoadPoint, ...]
     per_run_us: float
     per_request_us: float
-    idling: float
+    slowness: float
+    pause_us: float
+    pace_s: float
+    pace: tuple[tuple[float, float], ...]
     lone_ms: tuple[float, ...]
     rows_together: int
     merges: bool
@@ -92,16 +105,16 @@ class Measurement(BaseModel):
     others_busy: float
 
     def service(self, rows: int) -> Service:
-        """Return the service of one worker for requests of ``rows`` rows.
-
-        Its times vary as the latencies of a lone client do: what delays one of those, on this
-        machine or a busy one, delays whoever waits behind it, too.
-        """
+        """Return the service of one worker for requests of ``rows`` rows, at the pace seen."""
         most = max(1, self.rows_together // rows) if self.merges else 1
-        scale = self.idling / 1e6
-        lone = np.array(self.lone_ms)
-        multiples = tuple((lone / lone.mean()).tolist())
-        return Service(self.per_run_us * scale, self.per_request_us * scale, most, multiples)
+        scale = self.slowness / 1e6
+        return Service(
+            self.per_run_us * scale,
+            self.per_request_us * scale,
+            most,
+            self.pause_us * scale,
+            Pace(self.pace_s, *zip(*self.pace, strict=True)),
+        )
 
 
 @dataclass(frozen=True)
@@ -184,7 +197,9 @@ class _Loaded:
     workers: int
     points: tuple[LoadPoint, ...]
     now_and_then: LoadPoint
+    overloaded: LoadPoint
     lone: LoadTest
+    overload: LoadTest
     memory_mib: float
     others_busy: float
 
@@ -198,18 +213,29 @@ def _load(
     try:
         begun = Use.now(process.pid)
         for done, clients in enumerate(CONCURRENCIES):
-            progress("load", done, len(CONCURRENCIES) + 1)
+            progress("load", done, len(CONCURRENCIES) + 2)
             count = max(clients, settings.workers)
             point, test = _ask(process.pid, ready, asked, count, seconds)
             points.append(point)
             tests.append(test)
-        progress("load", len(CONCURRENCIES), len(CONCURRENCIES) + 1)
-        rate = _IDLING_LOAD * max(point.requests_per_s for point in points)
+        rate = max(point.requests_per_s for point in points)
         count = max(CONCURRENCIES[-1], settings.workers)
-        now_and_then, _ = _ask(process.pid, ready, asked, count, seconds, rate)
+        progress("load", len(CONCURRENCIES), len(CONCURRENCIES) + 2)
+        now_and_then, _ = _ask(process.pid, ready, asked, count, seconds, _IDLING_LOAD * rate)
+        progress("load", len(CONCURRENCIES) + 1, len(CONCURRENCIES) + 2)
+        overloaded, overload = _ask(process.pid, ready, asked, count, seconds, _OVERLOAD * rate)
         others = Use.now(process.pid).others_since(begun)
         memory = memory_mib(process.pid)
-        return _Loaded(settings.workers, tuple(points), now_and_then, tests[0], memory, others)
+        return _Loaded(
+            settings.workers,
+            tuple(points),
+            now_and_then,
+            overloaded,
+            tests[0],
+            overload,
+            memory,
+            others,
+        )
     finally:
         stop_server(process)
 
@@ -277,8 +303,7 @@ def _summarise(
     parquet: float,
 ) -> Measurement:
     per_run, per_request = fit_service(loaded.points)
-    seen = loaded.now_and_then
-    idling = seen.cpu_us_per_request / (per_run / seen.requests_per_run + per_request)
+    slowness, pause_us = _delays(loaded, per_run, per_request)
     quantiles = np.linspace(0, 100, _LATENCY_POINTS + 1)
     lone = np.percentile(loaded.lone.latencies_ms, quantiles)
     return Measurement(
@@ -286,7 +311,10 @@ def _summarise(
         points=loaded.points,
         per_run_us=per_run,
         per_request_us=per_request,
-        idling=max(1.0, idling),
+        slowness=slowness,
+        pause_us=pause_us,
+        pace_s=float(loaded.overload.answered_s[-1]),
+        pace=find_pace(loaded.overload.answered_s),
         lone_ms=tuple(lone.tolist()),
         rows_together=model.rows_together,
         merges=model.merges,
@@ -297,6 +325,39 @@ def _summarise(
         body_bytes=len(asked.body),
         others_busy=loaded.others_busy,
     )
+
+
+def _delays(loaded: _Loaded, per_run: float, per_request: float) -> tuple[float, float]:
+    """Return the slowness, and the microseconds of processor time that a pause costs."""
+
+    def explained(point: LoadPoint) -> float:
+        return per_run / point.requests_per_run + per_request
+
+    busy, seen = loaded.overloaded, loaded.now_and_then
+    slowness = busy.cpu_us_per_request / explained(busy)
+    us_per_request = 1e6 * loaded.workers / busy.requests_per_s
+    if busy.cpu_us_per_request > _KEPT_BUSY * us_per_request:
+        slowness = us_per_request / explained(busy)
+    more_us = seen.cpu_us_per_request / busy.cpu_us_per_request * explained(busy) - explained(seen)
+    idle = 1 - seen.cpu_us_per_request * seen.requests_per_s / (1e6 * loaded.workers)
+    # As many requests find a server idle as it is idle of the time: Poisson arrivals see averages.
+    return max(1.0, slowness), max(0.0, more_us) / max(idle, 1 - _KEPT_BUSY)
+
+
+def find_pace(answered_s: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
+    """Return shares of the requests, and when each was answered, as shares of the time of all.
+
+    Where the server stood still is told exactly, the rest in a thousand parts.
+
+    Args:
+        answered_s: Seconds at which each was, in that order; shape ``(requests,)``, not empty.
+    """
+    times = np.concatenate([[0.0], answered_s])
+    longest = np.argsort(np.diff(times))[-_LONGEST_PARTS:]
+    evenly = np.linspace(0, len(answered_s), _EVEN_PARTS + 1).round().astype(int)
+    kept = np.unique(np.concatenate([evenly, longest, longest + 1]))
+    done, reached = kept / len(answered_s), times[kept] / answered_s[-1]
+    return tuple(zip(done.round(7).tolist(), reached.round(7).tolist(), strict=True))
 
 
 def _read(pid: int, ready: Ready) -> _Reading:

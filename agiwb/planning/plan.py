@@ -18,7 +18,8 @@ from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 from agiwb.runs.store import RunStore
 
-_COLD = 1.05
+_SLOW = 1.05
+_COLD = 0.05
 """Multiple of the processor time from which on it is said."""
 _DISTURBED = 0.1
 """Share of the processors that others may use before it is said."""
@@ -46,9 +47,7 @@ class PlanConfig(Config):
     headroom: float = Field(
         0.3, ge=0.05, le=0.95, description="Share of the capacity that is kept free."
     )
-    seconds: float = Field(
-        1.5, ge=0.2, le=600, description="Seconds of load for each of four numbers of clients."
-    )
+    seconds: float = Field(1.5, ge=0.2, le=600, description="Seconds of each of six loads.")
 
 
 class PlanRecord(Record):
@@ -155,14 +154,18 @@ def _assumptions(config: PlanConfig, measured: Measurement, sizing: Sizing) -> t
             "Load is of what a worker answers if it always merges as many as it can; with fewer to "
             "merge it is busier than that."
         )
-    if measured.idling > _COLD:
+    if measured.slowness > _SLOW:
         said.append(
-            f"Where requests come at random they take {measured.idling:.2f} times that: caches are "
-            "cold after a pause."
+            f"All that takes {measured.slowness:.2f} times as long: the server did no more when it "
+            "was asked for more than it could, by requests that came at random."
+        )
+    if measured.pause_us > _COLD * (measured.per_run_us + measured.per_request_us):
+        said.append(
+            f"After a pause a run takes {measured.pause_us:.0f} us more: caches are cold then."
         )
     said.append(
-        "Times vary as those of a lone client on this machine did; what it saw beyond them on "
-        "average stands for the network."
+        "The machine works as unevenly as this one then did; what a lone client saw beyond the "
+        "server's work, in the median, stands for the network."
     )
     said.append(f"Requests are as large as the one that was sent: {sent}.")
     if measured.others_busy > _DISTURBED:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from agiwb.errors import WorkError
 from agiwb.planning.measuring import Measurement
-from agiwb.planning.queueing import Service, mean_wait, run_queue
+from agiwb.planning.queueing import Service, run_queue
 from agiwb.serving.tuning import BatchTiming, candidates
 
 _MOST_REPLICAS = 100_000
@@ -89,13 +90,14 @@ class Predictor:
     """Predicts latencies of replicas of ``workers`` processes, each with a queue of its own.
 
     What a client sees is the time in the queue and in the run, and beside it what a lone client saw
-    beyond the run on average: network and kernel.
+    beyond the run in the median: network and kernel.
     """
 
     def __init__(self, measured: Measurement, service: Service) -> None:
         self._workers = measured.workers
         self._service = service
-        self._beyond_ms = max(0.0, float(np.mean(measured.lone_ms)) - 1e3 * service.lone_s)
+        self._lone_ms = measured.lone_ms
+        self._beyond_ms = max(0.0, float(np.median(measured.lone_ms)) - 1e3 * service.lone_s)
 
     def predict(self, requests_per_s: float, replicas: int) -> Prediction:
         """Return what ``replicas`` do with so many requests; ``load`` is below 1."""
@@ -124,8 +126,7 @@ class Predictor:
 
     def lone_p99_ms(self) -> float:
         """Return the 99th percentile of a request that finds nobody else."""
-        slow = float(np.percentile(self._service.variation, 99))
-        return 1e3 * self._service.lone_s * slow + self._beyond_ms
+        return float(np.percentile(self._lone_ms, 99))
 
 
 def size(
@@ -188,10 +189,11 @@ def size(
 
 def unmerged_wait_ms(measured: Measurement, rows: int, prediction: Prediction) -> float:
     """Return the mean time a request would take if none were merged; infinity if overloaded."""
-    service = measured.service(rows)
+    service = replace(measured.service(rows), most=1)
     rate = prediction.requests_per_s / (prediction.replicas * measured.workers)
-    variation = float(np.var(service.variation))  # their mean is 1
-    return 1e3 * (service.lone_s + mean_wait(service.lone_s, rate, variation))
+    if rate >= service.capacity:
+        return math.inf
+    return 1e3 * float(run_queue(service, rate).seconds.mean())
 
 
 def _fewest_within(
@@ -258,8 +260,10 @@ def _batched(
     one = timings[0].ms
     largest = next(timing for timing in timings if timing.rows == most)
     per_row = max(0.0, (largest.ms - one) / max(largest.rows - 1, 1))
-    whole_ms = measured.service(rows).lone_s * 1e3
+    service = measured.service(rows)
+    whole_ms = service.lone_s * 1e3
     rest = max(0.0, whole_ms - one - per_row * (rows - 1))
     per_run_s, per_request_s = (one - per_row) / 1e3, (rest + per_row * rows) / 1e3
-    variation = measured.service(rows).variation
-    return Service(per_run_s, per_request_s, max(1, most // rows), variation)
+    return replace(
+        service, per_run_s=per_run_s, per_request_s=per_request_s, most=max(1, most // rows)
+    )

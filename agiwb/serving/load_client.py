@@ -1,8 +1,8 @@
 """The load generator's process: ``python -m agiwb.serving.load_client``.
 
-It reads what to ask as JSON from stdin and writes one line of JSON and then the latencies, as
-float64 seconds, to stdout. A process of its own shares no interpreter lock with whom it measures
-for, and imports little but the standard library and NumPy.
+It reads what to ask as JSON from stdin and writes one line of JSON to stdout, then the latencies
+and, in the same order, when each was answered, as float64 seconds. A process of its own shares no
+interpreter lock with whom it measures for, and imports little but the standard library and NumPy.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class _Load:
         self._plan = plan
         self._connect = connect
         self.latencies: list[float] = []
+        self.answered: list[float] = []
         self.lags: list[float] = []
         self.outcomes: Counter[str] = Counter()
         self._idle: deque[_Connection] = deque()
@@ -138,14 +139,14 @@ class _Load:
         self._under_way = 0
         self._sent = 0
         self._limit: int | None = None
-        self._until = 0.0
+        self._begun = self._until = 0.0
         self._finished = asyncio.Event()
         self._reconnecting: set[asyncio.Task[_Connection]] = set()
         self.elapsed = 0.0
 
     async def run(self, connections: list[_Connection], seconds: float, limit: int | None) -> None:
         """Send the load, and wait for its answers."""
-        begun = time.perf_counter()
+        self._begun = begun = time.perf_counter()
         self._until = begun + seconds
         self._limit = limit
         if self._plan.rate is None:
@@ -204,7 +205,9 @@ class _Load:
         self._under_way -= 1
         self.outcomes[outcome] += 1
         if outcome == str(_GOOD):
-            self.latencies.append(time.perf_counter() - connection.start)
+            now = time.perf_counter()
+            self.latencies.append(now - connection.start)
+            self.answered.append(now - self._begun)
         if connection.open:
             self._next(connection)
         else:
@@ -257,7 +260,7 @@ def _due_times(plan: LoadPlan, seconds: float, limit: int | None) -> list[float]
     return list(np.sort(random.uniform(0, seconds, random.poisson(plan.rate * seconds))))
 
 
-async def _generate(plan: LoadPlan) -> tuple[dict[str, object], list[float]]:
+async def _generate(plan: LoadPlan) -> tuple[dict[str, object], _Load]:
     connect = _prepare(plan)
     if plan.warm_up_s > 0:
         connections = [await connect() for _ in range(plan.connections)]
@@ -272,7 +275,7 @@ async def _generate(plan: LoadPlan) -> tuple[dict[str, object], list[float]]:
         connection.close()
     lag = float(np.quantile(load.lags, 0.99)) if load.lags else 0.0
     head = {"outcomes": load.outcomes, "seconds": load.elapsed, "lag_p99": lag}
-    return head, load.latencies
+    return head, load
 
 
 def _prepare(plan: LoadPlan) -> Callable[[], asyncio.Task[_Connection]]:
@@ -304,11 +307,11 @@ def main() -> int:
     """Run the plan on stdin."""
     plan = LoadPlan(**json.load(sys.stdin))
     try:
-        head, latencies = asyncio.run(_generate(plan))
+        head, load = asyncio.run(_generate(plan))
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    measured = np.asarray(latencies, np.float64).tobytes()
+    measured = np.array([load.latencies, load.answered], np.float64).tobytes()
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + measured)
     sys.stdout.buffer.flush()
     return 0

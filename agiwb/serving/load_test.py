@@ -38,6 +38,8 @@ class LoadTest:
             had to wait (no "coordinated omission", as G. Tene calls it).
         generator_lag_ms: 99th percentile of how late the generator itself was (open loop). Where
             it is not small beside the latencies, the generator was the bottleneck.
+        answered_s: When each of the requests answered with 200 was, in seconds from the beginning,
+            in that order.
     """
 
     url: str
@@ -48,6 +50,7 @@ class LoadTest:
     failures: dict[str, int]
     latencies_ms: NDArray[np.float64] = field(repr=False)
     generator_lag_ms: float = 0.0
+    answered_s: NDArray[np.float64] = field(repr=False, default_factory=lambda: np.empty(0))
 
     @property
     def failed(self) -> int:
@@ -155,7 +158,7 @@ def load_test(
         url, base64.b64encode(body).decode(), dict(headers or {}), concurrency, seconds, requests,
         rate, warm_up_s, timeout_s, ca_file, certificate_file, poisson, seed,
     )  # fmt: skip
-    head, latencies = _run(plan)
+    head, (latencies, answered) = _run(plan)
     outcomes: dict[str, int] = head["outcomes"]
     return LoadTest(
         url=url,
@@ -166,6 +169,7 @@ def load_test(
         failures={what: count for what, count in sorted(outcomes.items()) if what != _GOOD},
         latencies_ms=np.sort(latencies) * 1e3,
         generator_lag_ms=head["lag_p99"] * 1e3,
+        answered_s=answered,
     )
 
 
@@ -187,5 +191,5 @@ def _run(plan: LoadPlan) -> tuple[dict[str, Any], NDArray[np.float64]]:
             f"The load test of {plan.url} failed: {reason[-1]}.",
             "Start the server first, and look at its log.",
         )
-    head, _, latencies = done.stdout.partition(b"\n")
-    return json.loads(head), np.frombuffer(latencies, np.float64)
+    head, _, measured = done.stdout.partition(b"\n")
+    return json.loads(head), np.frombuffer(measured, np.float64).reshape(2, -1)

@@ -61,8 +61,9 @@ def _compare(
     predictor = Predictor(measured, service)
     print(
         f"plan           {measured.workers} worker(s): {measured.per_run_us:.0f} us a run and "
-        f"{measured.per_request_us:.0f} us a request, {measured.idling:.2f} times that if it idles "
-        f"between, {predictor.capacity:.0f} requests/s at most; "
+        f"{measured.per_request_us:.0f} us a request, {measured.slowness:.2f} times that if it is "
+        f"kept busy, {measured.pause_us:.0f} us more after a pause, "
+        f"{predictor.capacity:.0f} requests/s at most; "
         f"others used {measured.others_busy:.0%} of the processors"
     )
     claims = []

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from agiwb.planning.measuring import fit_service
-from agiwb.planning.queueing import Service, mean_wait, run_queue
+from agiwb.planning.measuring import find_pace, fit_service
+from agiwb.planning.queueing import Pace, Service, run_queue
 from tests.planning.measured import measurement
+
+
+def mean_wait(service_s: float, rate: float) -> float:
+    """The formula of F. Pollaczek and A. Khinchine for service times that are all equal."""
+    load = rate * service_s
+    return load * service_s / (2 * (1 - load))
 
 
 @pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
@@ -22,19 +28,39 @@ def test_without_merging_it_is_the_formula_of_pollaczek_and_khinchine(load):
     assert queue.requests_a_run == 1
 
 
-def test_times_that_vary_make_all_wait_longer_as_the_formula_says():
-    assert mean_wait(1.0, 0.5, variation=1.0) == pytest.approx(1.0)  # M/M/1: load / (1 - load)
-    assert mean_wait(1.0, 0.5) == pytest.approx(0.5)  # M/D/1: half of M/M/1
-    assert mean_wait(1.0, 2.0) == math.inf
-    multiples = (0.5, 0.5, 0.5, 2.5)
-    queue = run_queue(Service(0.0, 0.002, variation=multiples), 250, requests=400_000)
-    expected = mean_wait(0.002, 250, float(np.var(multiples)))
-    assert queue.seconds.mean() - 0.002 == pytest.approx(expected, rel=0.05)
+def test_whoever_comes_while_the_machine_stands_still_waits_until_it_goes_on():
+    thirds = tuple(np.linspace(0, 1, 4))
+    still = Pace(0.1, thirds, (0.0, 0.5, 0.7, 1.0))
+    moments = np.array([0.0, 0.05, 0.06, 0.07, 0.1, 0.25])
+    third = 0.1 / 3
+    expected = [0, third, 1.5 * third, 2 * third, 0.1, 0.2 + third]
+    assert still.work_by(moments) == pytest.approx(expected)
+    assert still.time_of(still.work_by(moments)) == pytest.approx(moments)
+    # A stop of 10 ms in each 100: a tenth of the requests waits 5 ms on average, no other waits.
+    stops = Pace(0.1, (0.0, 1 - 1e-7, 1.0), (0.0, 0.9, 1.0))
+    queue = run_queue(Service(0.0, 1e-6, pace=stops), 1000, requests=400_000)
+    assert queue.seconds.mean() == pytest.approx(0.1 * 0.005, rel=0.05)
+    assert np.percentile(queue.seconds, 99) == pytest.approx(0.009, rel=0.05)
+
+
+def test_an_uneven_pace_costs_no_capacity_but_makes_all_wait_longer():
+    even = Service(0.0, 0.002)
+    slow_for_a_second = Pace(3.0, (0.0, 0.8, 1.0), (0.0, 2 / 3, 1.0))
+    uneven = replace(even, pace=slow_for_a_second)
+    assert uneven.capacity == even.capacity
+    assert run_queue(uneven, 400).seconds.mean() > 2 * run_queue(even, 400).seconds.mean()
+
+
+def test_a_run_after_a_pause_takes_longer():
+    seldom = run_queue(Service(0.001, 0.0, pause_s=0.002), 1.0, requests=1000)
+    assert np.median(seldom.seconds) == pytest.approx(0.003)
+    never_idle = run_queue(Service(0.001, 0.0, pause_s=0.002), 990.0)
+    assert never_idle.busy < 1.02 * run_queue(Service(0.001, 0.0), 990.0).busy
 
 
 def test_merging_answers_what_a_server_of_lone_requests_could_not():
     service = Service(100e-6, 50e-6, most=64)
-    assert mean_wait(service.lone_s, 12_000) == math.inf
+    assert 12_000 * service.lone_s > 1
     queue = run_queue(service, 12_000)
     assert queue.requests_a_run > 2
     assert queue.seconds.max() < 0.01
@@ -58,8 +84,24 @@ def test_a_run_and_a_request_are_told_apart_by_how_many_share_a_run():
     assert fit_service(never_merged) == pytest.approx((0.0, mean))
 
 
-def test_a_server_that_idles_takes_longer_and_varies_as_a_lone_client_saw():
-    service = measurement(idling=1.5).service(1)
+def test_a_service_is_what_was_measured_at_the_slowness_and_pace_of_the_machine():
+    measured = measurement(
+        slowness=1.5, pause_us=20.0, pace_s=2.0, pace=[(0.0, 0.0), (0.5, 0.4), (1.0, 1.0)]
+    )
+    service = measured.service(1)
     assert service.lone_s == pytest.approx(1.5 * 150e-6)
-    assert np.mean(service.variation) == pytest.approx(1.0)
-    assert max(service.variation) == pytest.approx(0.6 / np.mean([0.4] * 100 + [0.6]))
+    assert service.pause_s == pytest.approx(1.5 * 20e-6)
+    assert service.pace == Pace(2.0, (0.0, 0.5, 1.0), (0.0, 0.4, 1.0))
+
+
+def test_a_pace_is_when_requests_were_answered_and_exact_where_the_server_stood_still():
+    done, reached = zip(*find_pace(np.array([1.0, 2.0, 3.0, 8.0])), strict=True)
+    assert done == (0, 0.25, 0.5, 0.75, 1)
+    assert reached == (0, 1 / 8, 2 / 8, 3 / 8, 1)
+    times = np.arange(1, 100_001) / 1e4
+    times[54_321:] += 0.5
+    many = find_pace(times)
+    assert len(many) < 2002
+    assert many[-1] == (1.0, 1.0)
+    assert (0.54321, round(times[54_320] / times[-1], 7)) in many
+    assert (0.54322, round(times[54_321] / times[-1], 7)) in many
