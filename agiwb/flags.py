@@ -31,7 +31,7 @@ def parser_for(command: str, summary: str, config_type: type[Config]) -> Parser:
     )
     parser.add_argument("--config", metavar="FILE.yaml", help="take fields from this file")
     for name, field in config_type.model_fields.items():
-        flag = f"--{name.replace('_', '-')}"
+        flag = _flag_of(name)
         meaning = describe_field(field).replace("%", "%%")
         if field.annotation is bool:
             parser.add_argument(
@@ -55,14 +55,17 @@ def parse_flags(
     """
     known, unknown = parser.parse_known_args([_with_hyphens(word) for word in words])
     if unknown:
-        name = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
-        hint = did_you_mean(name, config_type.model_fields)
+        hint = did_you_mean(unknown[0].partition("=")[0], map(_flag_of, config_type.model_fields))
         raise ConfigError(f"`{parser.prog}` does not take `{unknown[0]}`.", hint)
     values = vars(known)
     fields = {name: values.pop(name) for name in config_type.model_fields if name in values}
     path = values.pop("config", None)
     config = config_type.from_yaml(path, fields) if path else config_type.from_mapping(fields)
     return config, values
+
+
+def _flag_of(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
 
 
 def notebook_words(words: Sequence[str]) -> list[str]:

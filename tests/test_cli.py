@@ -40,7 +40,7 @@ def test_every_command_is_listed() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "--epoch", "3"], "does not take `--epoch`. Did you mean `epochs`?"),
+        (["train", "--epoch", "3"], "does not take `--epoch`. Did you mean `--epochs`?"),
         (["train", "--epochs", "ten"], "`epochs` cannot be 'ten'"),
         (["train", "--epochs", "0"], "greater than or equal to 1"),
         (["train", "--dataset", "digitz"], "Did you mean `digits`?"),

@@ -55,8 +55,9 @@ class Pace:
 
     def _moments(self) -> NDArray[np.float64]:
         apart = _NEVER_AT_ONCE * np.arange(len(self.reached))
-        moments = np.array(self.reached) + apart
-        return moments / moments[-1]
+        moments: NDArray[np.float64] = np.array(self.reached) + apart
+        moments /= moments[-1]
+        return moments
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ If a merged batch fails, its requests are run one by one, so that one bad reques
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -37,10 +38,9 @@ def run_merged(
             return [_attempt(run, part) for part in parts]
     except Exception:  # noqa: BLE001  whose request it was shows when each is run alone
         return [_attempt(run, part) for part in parts]
-    ends = np.cumsum(rows).tolist()
     return [
         {name: array[end - size : end] for name, array in outputs.items()}
-        for size, end in zip(rows, ends, strict=True)
+        for size, end in zip(rows, accumulate(rows), strict=True)
     ]
 
 
