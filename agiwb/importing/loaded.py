@@ -74,7 +74,7 @@ def _reason(error: Exception, path: Path) -> str:
 def _signature(folder: Path, kind: Format) -> Signature:
     if kind != "saved_model":
         return open_runtime(folder).signature
-    from agiwb.runtimes.child.saved_model_functions import load_saved_model
+    from agiwb.runtimes.saved_model_functions import load_saved_model
 
     signatures = load_saved_model(folder, 1).signatures
     if (name := main_signature(signatures)) is None:

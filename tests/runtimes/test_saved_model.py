@@ -36,3 +36,18 @@ def test_a_saved_model_without_signatures_is_refused(tmp_path: Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path))
     with pytest.raises(NotFoundError, match="has no signature"):
         open_runtime(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_graph_of_tensorflow_1_answers_as_it_does_where_it_is_served(tmp_path: Path) -> None:
+    """A counter in a reference variable, which ``tf.saved_model.load`` cannot wrap."""
+    v1 = import_tensorflow().compat.v1
+    with v1.Graph().as_default(), v1.Session() as session:
+        count = v1.get_variable("count", initializer=0.0, use_resource=False)
+        x = v1.placeholder(v1.float32, (None,), name="x")
+        counted = v1.assign_add(count, v1.reduce_sum(x))
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(tmp_path / "model"), {"x": x}, {"sum": counted})
+    runtime = open_runtime(tmp_path / "model")
+    assert [str(spec) for spec in runtime.signature.outputs] == ["sum: float32 ()"]
+    assert [runtime.run({"x": np.ones(2, np.float32)})["sum"] for _ in range(2)] == [2.0, 4.0]

@@ -19,7 +19,7 @@ from agiwb.artifacts.manifest import Format
 from agiwb.errors import AgiwbError, InputError
 from agiwb.leaving import end_with
 from agiwb.runtimes.child.frames import Header, receive, send
-from agiwb.runtimes.child.functions import Functions, load_functions
+from agiwb.runtimes.functions import Functions, load_functions
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import leave_out_extras_of_keras
 

@@ -16,7 +16,7 @@ from agiwb.errors import AgiwbError, InputError
 from agiwb.runtimes.checking import check_inputs, wanted
 from agiwb.runtimes.child.connection import ChildConnection
 from agiwb.runtimes.child.frames import Header
-from agiwb.runtimes.child.functions import NamedSignature
+from agiwb.runtimes.functions import NamedSignature
 from agiwb.runtimes.runtime import Tensors
 
 START_TIMEOUT_S = 300.0

@@ -84,6 +84,6 @@ def load_functions(kind: Format, path: Path, threads: int) -> Functions:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if kind == "keras":
         return KerasFunctions(path)
-    from agiwb.runtimes.child.saved_model_functions import load_saved_model
+    from agiwb.runtimes.saved_model_functions import load_saved_model
 
     return load_saved_model(path.parent, threads)

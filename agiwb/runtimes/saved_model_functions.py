@@ -11,7 +11,7 @@ import numpy as np
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError, NotFoundError
 from agiwb.runtimes.checking import first_sentence
-from agiwb.runtimes.child.functions import PREDICT, NamedSignature
+from agiwb.runtimes.functions import PREDICT, NamedSignature
 from agiwb.runtimes.runtime import Tensors
 from agiwb.tensorflow_quietly import import_tensorflow
 
