@@ -14,10 +14,12 @@ from agiwb.errors import AgiwbError, CancelledError, InputError, NotFoundError
 from agiwb.maintenance.decision import Standing
 from agiwb.maintenance.following import follow
 from agiwb.maintenance.guarding import Guardian
+from agiwb.maintenance.hindsight import WHO as LABELS
+from agiwb.maintenance.hindsight import Hindsight
 from agiwb.maintenance.ledger import SupersededError, ledger_of
 from agiwb.maintenance.maintain_config import MaintainConfig
 from agiwb.maintenance.policy import Choice, Proposal, choose, propose
-from agiwb.maintenance.promotion import champion_of, mirror
+from agiwb.maintenance.promotion import champion_of, mirror, roll_back
 from agiwb.maintenance.retrain import RetrainConfig, retrain
 from agiwb.maintenance.seeing import see
 from agiwb.maintenance.trial import Trial
@@ -42,6 +44,7 @@ class Look(BaseModel):
         time: UTC, ISO 8601.
         proposals: Of the triggers; none while a challenger is tried.
         choice: Of the policy; None while a challenger is tried.
+        rolled_back: Whether labels had the champion rolled back.
         sentence: What was done.
     """
 
@@ -50,7 +53,14 @@ class Look(BaseModel):
     time: str
     proposals: tuple[Proposal, ...] = ()
     choice: Choice | None = None
+    rolled_back: bool = False
     sentence: str
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether somebody should know: the data are broken, or the champion was."""
+        mend = self.choice is not None and self.choice.action == "mend the data"
+        return mend or self.rolled_back
 
 
 class MaintainRecord(Record):
@@ -88,15 +98,16 @@ def maintain(config: MaintainConfig, context: Context) -> MaintainRecord:
     endpoint = find_server(config.server).endpoint()
     looks: list[Look] = []
     problems: list[str] = []
-    guardian = Guardian(config.model, endpoint, config.max_error_rate)
+    guardian = Guardian(config.model, endpoint, config.guards)
+    hindsight = Hindsight(config, context.store)
     try:
         with guardian:
             for _ in _looks(config, context):
-                found = _look(config, context, endpoint)
+                found = _look(config, context, endpoint, hindsight)
                 if not looks or found.sentence != looks[-1].sentence:
                     context.say(found.sentence)
                     looks = [*looks, found][-_KEPT_LOOKS:]
-                if found.choice is not None and found.choice.action == "mend the data":
+                if found.is_problem:
                     problems.append(found.sentence)
                 problems += _guarded(guardian, config, context)
     finally:
@@ -136,13 +147,20 @@ def _guarded(guardian: Guardian, config: MaintainConfig, context: Context) -> li
     return said
 
 
-def _look(config: MaintainConfig, context: Context, endpoint: Endpoint) -> Look:
+def _look(
+    config: MaintainConfig, context: Context, endpoint: Endpoint, hindsight: Hindsight
+) -> Look:
     """Do one thing, and return what it was; what fails is told, and tried again."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         told = follow(config.model, endpoint, context.store)
         if told:
             return Look(time=now, sentence=told)
+        why = hindsight.regret()
+        if why:
+            stands = roll_back(config.model, who=LABELS, why=why, endpoint=endpoint)
+            mirror(config.model, stands, context.store)
+            return Look(time=now, rolled_back=True, sentence=f"Rolled back. {why}")
         standing = ledger_of(config.model).standing()
         if standing.challenger is not None:
             return Look(time=now, sentence=Trial(config, context, endpoint).advance())

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat
 from agiwb.config import Config
+from agiwb.maintenance.guarding import GuardTerms
 from agiwb.maintenance.policy import PolicyTerms
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -79,7 +80,28 @@ class MaintainConfig(Config):
         3.0,
         gt=0,
         description="Times the champion's latency from which it fails, at the gate or as a "
-        "canary; None: any.",
+        "canary, and its predecessor's from which a champion is rolled back; None: any.",
+    )
+    max_disagreement: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the rows that the former champion may answer otherwise before the "
+        "new one is rolled back; None: any, for who learnt a change has to disagree.",
+    )
+    max_accuracy_loss: float | None = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Accuracy by which labels may show a champion worse than its predecessor on "
+        "the same requests before it is rolled back; None: any.",
+    )
+    compared_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the requests that the former champion answers too, to nobody, to be "
+        "compared with the new one; 0: none.",
     )
     approval: Literal["policy", "person"] = Field(
         "policy", description="Who says the last word before a promotion."
@@ -95,6 +117,16 @@ class MaintainConfig(Config):
             alpha=self.alpha,
             retrain_after_labels=self.retrain_after_labels,
             retrain_after_h=self.retrain_after_h,
+        )
+
+    @property
+    def guards(self) -> GuardTerms:
+        """What a champion has to keep to, as far as the server can tell."""
+        return GuardTerms(
+            max_error_rate=self.max_error_rate,
+            max_latency_ratio=self.max_latency_ratio,
+            max_disagreement=self.max_disagreement,
+            compared_share=self.compared_share,
         )
 
     @property

@@ -129,3 +129,30 @@ def test_a_champion_that_breaks_is_rolled_back_by_itself(server: DetachedServer)
     assert "of its newest" in last.why
     print(f"{failed} requests failed before the roll-back: {last.why}")
     assert failed > 0
+
+
+def test_a_champion_that_answers_otherwise_or_worse_is_rolled_back(
+    server: DetachedServer, tmp_path: Path
+) -> None:
+    before = answering(server)
+    clients = Clients(server.endpoint().url, MODEL)
+    worst = PromoteConfig(model=MODEL, version=1, server=server.id, ungated=True, why="a test")
+    with clients.asking():
+        promote_model(worst)
+        was_rolled_back = lambda: last_action() == "roll_back"  # noqa: E731
+        maintained(server, was_rolled_back, max_disagreement=0.1, compared_share=1.0)
+        last = ledger_of(MODEL).decisions()[-1]
+        assert (last.action, last.who) == ("roll_back", "agiwb maintain: guard")
+        assert "disagrees with version" in last.why
+        assert (answering(server), rollout(server)["shadow"]) == (before, None)
+
+        clients.tell_labels(tmp_path)
+        promote_model(worst)
+        time.sleep(3)
+        clients.tell_labels(tmp_path)
+        maintained(server, was_rolled_back)
+    last = ledger_of(MODEL).decisions()[-1]
+    assert last.who == "agiwb maintain: labels"
+    assert "labelled requests since its promotion version 1 answered" in last.why
+    assert answering(server) == before
+    assert clients.failures == []
