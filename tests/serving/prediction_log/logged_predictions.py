@@ -35,7 +35,7 @@ def write(folder, *predictions, seen_at=None, **policy):
 
 def assert_same(found, expected):
     """Compare all fields; text comes back as objects."""
-    for name in Prediction.__slots__:
+    for name in Prediction._fields:
         if name not in {"inputs", "outputs"}:
             assert getattr(found, name) == getattr(expected, name)
     for side in ("inputs", "outputs"):
