@@ -27,7 +27,7 @@ def test_tensorflow_servings_own_command_line_is_understood(capsys):
     assert server.main([*words, "--enable_batching", "--file_system_poll_wait_seconds=2"]) == 2
     assert "/nowhere" in capsys.readouterr().err
     assert server.main(["--model_nam", "m"]) == 2
-    assert "Did you mean `model_name`?" in capsys.readouterr().err
+    assert "Did you mean `--model-name`?" in capsys.readouterr().err
 
 
 @pytest.fixture
