@@ -15,7 +15,7 @@ from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller
 from agiwb.serving.http.messages import Request, Response
 from agiwb.serving.rest import tensorflow
-from agiwb.serving.rest.decoding import decode_apart
+from agiwb.serving.rest.apart import apart
 from agiwb.serving.rest.routes import Route, version_number
 from agiwb.serving.rest_json.json_text import dump_json, load_json
 from agiwb.serving.rest_json.large_json import LARGE
@@ -48,7 +48,7 @@ async def invoke(engine: Engine, request: Request, route: Route, caller: Caller)
     if len(request.body) < LARGE:
         body = _as_predict_body(request)
     else:  # the loop goes on answering others
-        body = await decode_apart(_as_predict_body, request)
+        body = await apart(_as_predict_body, request)
     return await tensorflow.predict(
         engine, replace(request, body=body), Route("predict", model, version), caller
     )

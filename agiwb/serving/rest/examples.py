@@ -10,7 +10,7 @@ from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Api, Caller
 from agiwb.serving.grpc.example_results import INPUTS, check_classification, check_regression
 from agiwb.serving.http.messages import Request, Response
-from agiwb.serving.rest.decoding import decode_apart
+from agiwb.serving.rest.apart import apart
 from agiwb.serving.rest.routes import Route
 from agiwb.serving.rest_json.example_protos import serialize_request
 from agiwb.serving.rest_json.examples_json import (
@@ -66,7 +66,7 @@ async def _answer(
         if len(request.body) < LARGE:
             asked = decode_examples(request.body)
         else:  # the loop goes on answering others
-            asked = await decode_apart(decode_examples, request.body)
+            asked = await apart(decode_examples, request.body)
         served = exchange.version.servable.signatures.get(asked.signature_name)
         if served is None:
             raise Refusal(

@@ -12,10 +12,10 @@ from agiwb.errors import NotFoundError
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller
 from agiwb.serving.http.messages import JSON, Request, Response
-from agiwb.serving.rest.decoding import decode_apart
+from agiwb.serving.rest.apart import apart
 from agiwb.serving.rest.routes import Route
 from agiwb.serving.rest_json.json_text import dump_json
-from agiwb.serving.rest_json.large_json import LARGE
+from agiwb.serving.rest_json.large_json import LARGE, size_of
 from agiwb.serving.rest_json.oip_json import (
     BINARY_CONTENT_TYPE,
     JSON_LENGTH_HEADER,
@@ -42,10 +42,14 @@ async def infer(engine: Engine, request: Request, route: Route, caller: Caller) 
         if len(request.body) < LARGE:
             asked = decode_infer(request.body, served.signature, json_length)
         else:  # the loop goes on answering others
-            asked = await decode_apart(decode_infer, request.body, served.signature, json_length)
+            asked = await apart(decode_infer, request.body, served.signature, json_length)
         exchange.asks(SIGNATURE_NAME, asked.tensors)
         answer = await engine.predict(version, SIGNATURE_NAME, asked.tensors, caller, asked.outputs)
-        body = encode_infer(asked, answer.outputs, version.name, version.number)
+        told = asked, answer.outputs, version.name, version.number
+        if size_of(answer.outputs) < LARGE:
+            body = encode_infer(*told)
+        else:
+            body = await apart(encode_infer, *told)
     if body.json_length is None:
         return Response(200, body.body)
     length = (b"Inference-Header-Content-Length", str(body.json_length).encode())

@@ -8,11 +8,11 @@ from agiwb.errors import InputError
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller
 from agiwb.serving.http.messages import Request, Response
-from agiwb.serving.rest.decoding import decode_apart
+from agiwb.serving.rest.apart import apart
 from agiwb.serving.rest.routes import Route
 from agiwb.serving.rest_json.example_body import describe_inputs
 from agiwb.serving.rest_json.json_text import dump_json
-from agiwb.serving.rest_json.large_json import LARGE
+from agiwb.serving.rest_json.large_json import LARGE, size_of
 from agiwb.serving.rest_json.predict_json import PredictRequest, decode_request, encode_response
 from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.servables.states import VersionStatus
@@ -31,12 +31,14 @@ async def predict(engine: Engine, request: Request, route: Route, caller: Caller
             if len(request.body) < LARGE:
                 asked = decode_request(request.body, signatures)
             else:  # the loop goes on answering others
-                asked = await decode_apart(decode_request, request.body, signatures)
+                asked = await apart(decode_request, request.body, signatures)
             exchange.asks(asked.signature_name, asked.tensors)
             answer = await engine.predict(
                 exchange.version, asked.signature_name, asked.tensors, caller
             )
-            return Response(200, encode_response(answer.outputs, asked.layout))
+            if size_of(answer.outputs) < LARGE:
+                return Response(200, encode_response(answer.outputs, asked.layout))
+            return Response(200, await apart(encode_response, answer.outputs, asked.layout))
         except InputError as error:
             served = signatures.get(asked.signature_name if asked else "serving_default")
             raise _with_example(error, served) from None

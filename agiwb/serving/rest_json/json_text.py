@@ -1,7 +1,7 @@
 """JSON as TensorFlow Serving speaks it: with the tokens NaN, Infinity and -Infinity.
 
 orjson does the work; the standard library, eight times slower, takes over for those tokens, and for
-what may follow a document. A large document is read by ``large_json``.
+what may follow a document. A large document is read, and a large array written, by ``large_json``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from agiwb.errors import InputError
-from agiwb.serving.rest_json.large_json import LARGE, load_large
+from agiwb.serving.rest_json.large_json import LARGE, dump_in_pieces, load_large
 from agiwb.serving.rest_json.lenient_json import load_leniently
 from agiwb.serving.rest_json.limits import (
     DEFAULT_LIMITS,
@@ -74,6 +74,11 @@ def dump_json(document: Any) -> bytes:
         parts = text.split(_NULL)
         return b"".join(chain.from_iterable(zip(parts, (*tokens, b""), strict=True)))
     return json.dumps(document, default=_plain, separators=(",", ":")).encode()
+
+
+def dump_array(array: NDArray[Any]) -> bytes:
+    """Return an array as ``dump_json`` does; other threads have their turn in between."""
+    return dump_in_pieces(array, dump_json)
 
 
 def quote_json(value: Any) -> str:

@@ -1,18 +1,20 @@
-"""Reading a large JSON document without holding up the other threads.
+"""Large JSON documents, read and written without holding up the other threads.
 
 A parser holds Python's lock until it has read all that it was given. The one long list of a predict
-body is therefore read in pieces, between which the event loop gets its turn.
+body is therefore read in pieces, between which the event loop gets its turn, and the large arrays
+of an answer are written likewise.
 """
 
 from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
+from numpy.typing import NDArray
 
 from agiwb.serving.rest_json.lenient_json import load_leniently
 
@@ -26,6 +28,22 @@ _TO_THE_LIST = re.compile(
     rb'\s*\{(?:\s*"signature_name"\s*:\s*"[^"\\]*"\s*,)?\s*"(instances|inputs)"\s*:\s*\[\s*'
 )
 _OPENED = re.compile(rb"(?:\[\s*){1,%d}" % (_MOST_LEVELS + 1))
+
+
+def size_of(arrays: Mapping[str, NDArray[Any]]) -> int:
+    """Return the bytes of all ``arrays`` together."""
+    return sum(array.nbytes for array in arrays.values())
+
+
+def dump_in_pieces(array: NDArray[Any], dump: Callable[[NDArray[Any]], bytes]) -> bytes:
+    """Return what ``dump`` returns for an array, called with pieces of it that are not large."""
+    if array.nbytes <= _PIECE_BYTES or not array.ndim:
+        return dump(array)
+    rows = len(array) * _PIECE_BYTES // array.nbytes
+    if not rows:
+        return b"[%b]" % b",".join(dump_in_pieces(row, dump) for row in array)
+    pieces = (dump(array[start : start + rows]) for start in range(0, len(array), rows))
+    return b"[%b]" % b",".join(piece[1:-1] for piece in pieces)
 
 
 def load_large(text: bytes) -> Any:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.runtimes.runtime import Tensors
-from agiwb.serving.rest_json.json_text import dump_json, load_json, quote_json
+from agiwb.serving.rest_json.json_text import dump_array, dump_json, load_json, quote_json
 from agiwb.serving.rest_json.limits import DEFAULT_LIMITS, Limits
 from agiwb.serving.rest_json.misfits import check_rows, check_value, is_named_row, type_name
 from agiwb.serving.rest_json.strings import BYTES_SUFFIX, base64_objects, is_base64
@@ -110,11 +110,13 @@ def encode_response(outputs: Mapping[str, NDArray[Any]], layout: Layout) -> byte
         raise InputError("Cannot convert empty tensor map to JSON")
     values = {name: _writable(name, array) for name, array in outputs.items()}
     if layout == "column":
-        value: Any = next(iter(values.values())) if len(values) == 1 else values
-        return dump_json({"outputs": value})
+        if len(values) == 1:
+            return b'{"outputs":%b}' % dump_array(next(iter(values.values())))
+        pairs = (b"%b:%b" % (dump_json(name), dump_array(one)) for name, one in values.items())
+        return b'{"outputs":{%b}}' % b",".join(pairs)
     _check_batch(values)
     if len(values) == 1:
-        return dump_json({"predictions": next(iter(values.values()))})
+        return b'{"predictions":%b}' % dump_array(next(iter(values.values())))
     rows = zip(*values.values(), strict=True)
     return dump_json(
         {"predictions": [dict(zip(values, map(_row, row), strict=True)) for row in rows]}

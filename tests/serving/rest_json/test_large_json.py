@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from agiwb.errors import InputError
 from agiwb.serving.rest_json import large_json
-from agiwb.serving.rest_json.json_text import dump_json, load_json
-from agiwb.serving.rest_json.large_json import LARGE, load_large
+from agiwb.serving.rest_json.json_text import dump_array, dump_json, load_json
+from agiwb.serving.rest_json.large_json import LARGE, dump_in_pieces, load_large
 
 NUMBERS = st.integers(-100, 100) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -152,3 +152,28 @@ def test_what_json_has_no_number_for_is_written_where_it_was(values, dtype, word
     ):
         assert np.array_equal(np.array(written, dtype).reshape(kept.shape), kept, equal_nan=True)
     assert b"null" not in dump_json({"a": array})
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (1, 2, 3), (4, 3), (2, 0), (5, 1, 2)])
+@pytest.mark.parametrize("kind", ["float32", "float64", "int64", "bool", "object"])
+def test_an_array_in_pieces_is_written_as_the_whole_is(monkeypatch, shape, kind):
+    monkeypatch.setattr(large_json, "_PIECE_BYTES", 8)
+    array = np.arange(math.prod(shape)).reshape(shape).astype("float64")
+    if kind.startswith("float") and array.size:
+        array.flat[0] = np.nan
+    array = array.astype(str).astype(object) if kind == "object" else array.astype(kind)
+    assert dump_array(array) == dump_json(array)
+
+
+def test_no_piece_of_a_large_array_is_large():
+    sizes = []
+
+    def dump(piece):
+        sizes.append(piece.nbytes)
+        return dump_json(piece)
+
+    image = np.linspace(0, 1, 300_000, dtype=np.float32).reshape(1, 500, 600)
+    assert json.loads(dump_in_pieces(image, dump)) == json.loads(dump_json(image))
+    assert sum(sizes) == image.nbytes
+    assert max(sizes) < LARGE
+    assert len(sizes) > 4
