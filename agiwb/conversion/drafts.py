@@ -48,8 +48,10 @@ class Work:
 
     def questions_for(self, wanted: Format) -> tuple[Questions, Path]:
         """Return the questions as the format takes them, and the file that holds them."""
-        whole = wanted in KERAS_FILES or self.source.first_layers is None
-        questions = self.questions if whole else self.questions.through(self.source.prepared)
+        source = self.source
+        as_given = source.first_layers is None and not source.renamed
+        whole = wanted in KERAS_FILES or as_given
+        questions = self.questions if whole else self.questions.through(source.prepared)
         file = self.scratch / ("questions.npz" if whole else "prepared_questions.npz")
         if not file.is_file():
             questions.write(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.artifacts.input_names import fitting_name
 from agiwb.artifacts.manifest import Format, Preprocessing
 from agiwb.artifacts.resolve import ArtifactSource, ModelSource
 from agiwb.artifacts.signature import INPUT_NAME, OUTPUT_NAME
@@ -158,9 +158,7 @@ def source_of(
     first_layers, about, rest = None, None, model
     if not preprocessing:
         first_layers, rest, about = cut_preprocessing(model)
-    fitting = {
-        tensor.name: re.sub(r"\W", "_", tensor.name, flags=re.ASCII) for tensor in rest.inputs
-    }
+    fitting = {tensor.name: fitting_name(tensor.name) for tensor in rest.inputs}
     if contract:
         fitting = dict.fromkeys(fitting, INPUT_NAME)
     source = ConversionSource(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.artifacts.input_names import columns_of_inputs
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import ConfigError, NotFoundError, WorkError
 from agiwb.monitoring.log.folder import is_labelled, prediction_folder
@@ -107,6 +108,11 @@ def as_in(data: Dataset, name: str, window: PredictionWindow) -> PredictionWindo
     features, columns = window.features, data.columns
     if len(columns) == 1 and not features.dtype.names and features.ndim == 1:
         features = features.astype([(columns[0], features.dtype)])
+    if names := features.dtype.names:
+        found = columns_of_inputs(names, columns)
+        features = features.astype(
+            [(found.get(name, name), features.dtype[name]) for name in names]
+        )
     expected, known = data.train.sample(1).features, features.dtype
     fits = features.shape[1:] == data.feature_shape and (known.kind == "O") == (
         expected.dtype.kind in "OU"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.artifacts.input_names import columns_of_inputs
 from agiwb.artifacts.signature import Signature
 from agiwb.datasets.dataset import CLASSIFYING, Dataset
 from agiwb.errors import InputError
@@ -41,10 +42,8 @@ def example_of(data: Dataset, signature: Signature, number: int) -> Example:
     truth = _truth(data, data.test.labels[number])
     kind, spec = input_kind(signature), signature.inputs[0]
     if kind == "table":
-        missing = [one.name for one in signature.inputs if one.name not in data.columns]
-        if missing:
-            raise _unfit(data, f"it has no column {missing[0]!r}")
-        entered = {one.name: str(features[one.name]) for one in signature.inputs}
+        columns = _columns(signature, data)
+        entered = {name: str(features[column]) for name, column in columns.items()}
         return Example(entered, row_of_columns(entered, signature), truth)
     if (kind == "text") != (data.kind == "text"):
         raise _unfit(data, f"its examples are {data.kind}s")
@@ -67,12 +66,18 @@ def usual_row(data: Dataset, signature: Signature) -> dict[str, Any]:
     Raises:
         InputError: The data set lacks a column.
     """
-    missing = [one.name for one in signature.inputs if one.name not in data.columns]
-    if missing:
-        raise _unfit(data, f"it has no column {missing[0]!r}")
-    columns = data.train.features
-    usual = {one.name: _usual(columns[one.name]) for one in signature.inputs}
+    known = data.train.features
+    usual = {name: _usual(known[column]) for name, column in _columns(signature, data).items()}
     return row_of_columns(usual, signature)
+
+
+def _columns(signature: Signature, data: Dataset) -> dict[str, str]:
+    """Return the column of each input, or raise InputError."""
+    names = [one.name for one in signature.inputs]
+    found = columns_of_inputs(names, data.columns)
+    if missing := [name for name in names if name not in found]:
+        raise _unfit(data, f"it has no column {missing[0]!r}")
+    return found
 
 
 def _usual(column: NDArray[Any]) -> str:

@@ -185,7 +185,7 @@ def test_a_table_is_learnt_again_from_its_requests(place):
     assert (made.fresh_rows, made.unknown_labels) == (395, 1)
     assert [one.rows for one in made.left_out] == [4]
     data = load_dataset(made.dataset)
-    assert (data.kind, data.columns) == ("table", ("device", "price", "age"))
+    assert (data.kind, data.columns) == ("table", ("device", "unit price", "age"))
     watches = data.train.features["device"] == "watch"
     assert watches.any()
     assert (data.train.slices["origin"][watches] == "fresh").all()

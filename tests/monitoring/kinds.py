@@ -13,7 +13,8 @@ from agiwb.runs.store import open_store
 from agiwb.runtimes.runtime import open_runtime
 from agiwb.serving.prediction_log import Prediction, PredictionLog
 
-COLUMNS = ("price", "age")
+COLUMNS = ("unit_price", "age")
+"""As files call them: no format writes the blank that the table has."""
 GOOD, BAD = ["great", "lovely", "superb"], ["dull", "poor", "weak"]
 PLAIN = [f"word{place}" for place in range(200)]
 ROWS_OF_A_REQUEST = 10
@@ -47,7 +48,7 @@ def write_shop(path: Path, rows: int) -> Path:
     device, numbers, buys = draw_visits(np.random.default_rng(0), rows)
     cells = zip(device, *numbers.T, np.where(buys, "buys", "leaves"), strict=True)
     lines = [",".join(map(str, row)) for row in cells]
-    path.write_text("\n".join(["device,price,age,label", *lines]))
+    path.write_text("\n".join(["device,unit price,age,label", *lines]))
     return path
 
 

@@ -13,7 +13,6 @@ from agiwb.reporting.monitoring import plot_drift, slice_drift_table
 from agiwb.serving.prediction_log import PredictionLog
 from agiwb.training.train import TrainConfig, train
 from tests.monitoring.kinds import (
-    COLUMNS,
     PLAIN,
     columns_of,
     draw_reviews,
@@ -61,7 +60,7 @@ def test_a_slice_of_a_table_drifts_and_the_whole_does_not(shop, serve):
     name = serve(shop, "onnx", columns_of(device, numbers))
     record = monitor(MonitorConfig(model=shop, model_name=name))
 
-    assert record.feature_names == COLUMNS
+    assert record.feature_names == ("unit price", "age")
     assert record.drifted_count == 0
     worst = record.slices[0]
     assert (worst.name, worst.feature, worst.rows) == ("device = tablet", "age", inside.sum())
@@ -89,12 +88,12 @@ def test_columns_that_are_missing_new_or_others_are_told(shop, serve):
     numbers[:, 0] = np.nan
     name = serve(shop, "onnx", columns_of(device, numbers))
     record = monitor(MonitorConfig(model=shop, model_name=name))
-    assert "price is NaN or infinite in 100.0% of the rows." in record.problems
+    assert "unit price is NaN or infinite in 100.0% of the rows." in record.problems
     assert record.codes[0].unseen == ("watch",)
     assert {one.name for one in record.slices if not one.judged} == {"device = watch"}
     assert any("Too small to be judged" in sentence for sentence in record.sentences)
 
-    with pytest.raises(ConfigError, match="have the columns device, price, age"):
+    with pytest.raises(ConfigError, match="have the columns device, unit_price, age"):
         monitor(MonitorConfig(model=shop, model_name=name, dataset="breast_cancer"))
     with pytest.raises(DatasetError, match="Monitoring takes arrays, tables and texts"):
         monitor(MonitorConfig(model=shop, model_name=name, dataset="diabetes"))

@@ -49,6 +49,16 @@ def test_the_usual_row_has_medians() -> None:
     assert 0.4 < below < 0.6
 
 
+def test_columns_may_be_called_as_every_format_can_write_them() -> None:
+    data = load_dataset("iris")
+    example = example_of(data, of_columns("sepal_length__cm_", "petal width (cm)"), 0)
+    flower = data.test.features[0]
+    assert example.entered == {
+        "sepal_length__cm_": str(flower["sepal length (cm)"]),
+        "petal width (cm)": str(flower["petal width (cm)"]),
+    }
+
+
 @pytest.mark.parametrize(
     ("dataset", "signature", "why"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.artifacts.input_names import columns_of_inputs
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.conversion.parity.edges import edge_cases
 from agiwb.conversion.parity.tensor_file import Cases, write_cases
@@ -102,6 +103,8 @@ def draw_questions(data: Dataset, signature: Signature, samples: int, seed: int)
 def by_input(features: NDArray[Any], signature: Signature, whose: str) -> Tensors:
     """Return features as arrays by the names of the model's inputs.
 
+    A column may be called as it is, or as every format can write it.
+
     Raises:
         ConfigError: There are several inputs, and the features have no columns of their names.
     """
@@ -109,8 +112,11 @@ def by_input(features: NDArray[Any], signature: Signature, whose: str) -> Tensor
     names = [spec.name for spec in signature.inputs]
     if columns is None and len(names) == 1:
         return {names[0]: _as_declared(features, signature.inputs[0])}
-    if columns is not None and set(names) <= set(columns):
-        return {spec.name: _as_declared(features[spec.name], spec) for spec in signature.inputs}
+    found = columns_of_inputs(names, columns or ())
+    if len(found) == len(names):
+        return {
+            spec.name: _as_declared(features[found[spec.name]], spec) for spec in signature.inputs
+        }
     has = f"the columns {', '.join(columns)}" if columns else "one array an example"
     raise ConfigError(
         f"`dataset`: the model takes the inputs {', '.join(names)}; {whose} has {has}.",
