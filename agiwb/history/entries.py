@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -45,12 +45,13 @@ def read_history(*, deleted: bool = False) -> list[HistoryEntry]:
         deleted: Return those that were deleted instead, which can be restored.
     """
     workspace = Settings().workspace_path
-    found = {entry.id: entry for entry in map(_begun, job_folders(workspace)) if entry is not None}
     where = f"deleted/{_RECORDS.partition('/')[2]}" if deleted else _RECORDS
-    for path in workspace.glob(where):
-        known = _finished(path, path.stat().st_mtime_ns)
-        if known is not None:
-            found[known.id] = known
+    records = (_finished(path, path.stat().st_mtime_ns) for path in workspace.glob(where))
+    found = {entry.id: entry for entry in records if entry is not None}
+    for folder in job_folders(workspace):
+        begun = _begun(folder, found)
+        if begun is not None:
+            found[begun.id] = begun
     entries = [
         entry.model_copy(update={"mark": read_mark(workspace, entry.id)})
         for entry in found.values()
@@ -90,10 +91,10 @@ def find_entry(name: str, entries: Sequence[HistoryEntry]) -> HistoryEntry:
     return found[0]
 
 
-def _begun(folder: RunFolder) -> HistoryEntry | None:
-    """Return the entry of a run folder; None for a job that began no run of its own."""
-    run, status = folder.run(), folder.look()
-    if run is None or status is None:
+def _begun(folder: RunFolder, finished: Container[str]) -> HistoryEntry | None:
+    """Return the entry of a run folder; None if it is known, or the job began no run of its own."""
+    status = folder.look()
+    if status is None or status.run_id in finished or (run := folder.run()) is None:
         return None
     ended = status.ended_at
     return HistoryEntry(

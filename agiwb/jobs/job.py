@@ -278,7 +278,7 @@ def list_jobs() -> list[Job]:
     dated = [
         (status.submitted_at or status.started_at or datetime.min.replace(tzinfo=UTC), folder)
         for folder in job_folders(Settings().workspace_path)
-        if (status := folder.read()) is not None
+        if (status := folder.glance()) is not None
     ]
     dated.sort(key=lambda pair: pair[0], reverse=True)
     return [Job(folder) for _, folder in dated]

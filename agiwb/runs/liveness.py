@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import platform
@@ -35,6 +36,7 @@ _HEARTBEAT_S = 5.0
 _HEARTBEAT_MISSED_S = 120.0
 _CANCEL_POLL_S = 0.05
 _INTERRUPTED = 130
+_KNOWN_FOLDERS = 4096
 
 
 class RunStatus(BaseModel):
@@ -62,6 +64,10 @@ class RunStatus(BaseModel):
     exit_code: int | None = None
     error: str = ""
     """Why it failed, in a paragraph."""
+
+
+_ends: dict[Path, tuple[int, RunStatus]] = {}
+"""When a terminal status was written, in nanoseconds, and what it says, by its file."""
 
 
 class RunFolder:
@@ -128,7 +134,7 @@ class RunFolder:
 
     def look(self) -> RunStatus | None:
         """Return the status with the state that is true now, whether or not anyone wrote it."""
-        status = self.read()
+        status = self.glance()
         if status is None or not self.has_died(status):
             return status
         status = self.read()  # what the process wrote last
@@ -142,6 +148,23 @@ class RunFolder:
             return RunStatus.model_validate_json(self._status.read_bytes())
         except (OSError, ValidationError):
             return None
+
+    def glance(self) -> RunStatus | None:
+        """Return the status as ``read`` does, for one who only looks, and at many, often.
+
+        How a run ended is read once for each time that it was written.
+        """
+        try:
+            written_ns = self._status.stat().st_mtime_ns
+        except OSError:
+            return None
+        known = _ends.get(self._status)
+        if known is not None and known[0] == written_ns:
+            return known[1]
+        status = self.read()
+        if status is not None and status.state in ENDED:
+            _ends[self._status] = (written_ns, status)
+        return status
 
     def change(self, **fields: object) -> None:
         """Replace these fields of the status, if there is one."""
@@ -262,8 +285,18 @@ class CancelRequest:
 
 def job_folders(workspace: Path) -> list[RunFolder]:
     """Return every folder of a run or job once, whatever other names lead to it."""
-    found = workspace.glob("jobs/*")
-    return [RunFolder(path) for path in found if path.is_dir() and not path.is_symlink()]
+    try:
+        with os.scandir(workspace / "jobs") as found:
+            folders = [one for one in found if one.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    return [_folder_at(one.path) for one in folders if not one.name.startswith(".")]
+
+
+@functools.lru_cache(_KNOWN_FOLDERS)
+def _folder_at(path: str) -> RunFolder:
+    """Return a folder, which keeps nothing but its paths; to make them is most of looking at it."""
+    return RunFolder(Path(path))
 
 
 def new_status(step: str, **fields: Any) -> RunStatus:
