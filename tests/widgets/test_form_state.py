@@ -147,6 +147,13 @@ def test_a_preset_and_an_earlier_run_fill_in_the_form_and_the_text_follows() -> 
     assert form.text.value == "agiwb train --epochs 2"
     form.runs.value = "yesterday"
     assert form.text.value == "agiwb train --epochs 7 --seed 3"
+    assert form.preset.value == ""  # it is no longer what is on screen
+    form.show_earlier([("today", {"epochs": 9}), ("yesterday", {"epochs": 7, "seed": 3})])
+    assert form.runs.value == "yesterday"  # as when a job was started from it
+    form.rows["epochs"].control.value = 8
+    assert form.runs.value == ""
+    form.runs.value = "yesterday"  # and back
+    assert form.state.values["epochs"] == 7
     form.rows["epochs"].control.value = 0
     assert "wrong" in form.text.value
 

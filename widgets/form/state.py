@@ -48,28 +48,28 @@ class FormState(GuardedState):
         A field that the config no longer has is passed over.
         """
         with self._lock:
-            self._show(
-                {
-                    name: field.shown(values.get(name, field.default))
-                    for name, field in self.fields.items()
-                }
-            )
+            self._show(self._as_shown({**self._defaults(), **values}))
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Show these values of a config's fields and leave the others as they are: a preset."""
         with self._lock:
-            shown = {
-                name: self.fields[name].shown(value)
-                for name, value in values.items()
-                if name in self.fields
-            }
-            self._show({**self.values, **shown})
+            self._show({**self.values, **self._as_shown(values)})
 
     def enter(self, name: str, shown: Any) -> None:
         """Take what the control of the field ``name`` shows now."""
         with self._lock:
             if self.values.get(name) != shown:
                 self._show({**self.values, name: shown})
+
+    def shows(self, values: Mapping[str, Any], *, others_default: bool = False) -> bool:
+        """Return whether these values are on screen: nothing of them was changed since.
+
+        Args:
+            values: Of a config's fields.
+            others_default: Whether all other fields must be at their defaults, as ``load`` has it.
+        """
+        wanted = {**self._defaults(), **values} if others_default else values
+        return self._as_shown(wanted).items() <= self.values.items()
 
     def given(self) -> dict[str, Any]:
         """Return the config's fields that are not at their defaults, as JSON and YAML have them."""
@@ -85,6 +85,17 @@ class FormState(GuardedState):
             name: value
             for name, value in fields.items()
             if name not in usual or value != usual[name]
+        }
+
+    def _defaults(self) -> dict[str, Any]:
+        return {name: field.default for name, field in self.fields.items()}
+
+    def _as_shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the controls show for values of a config's fields."""
+        return {
+            name: self.fields[name].shown(value)
+            for name, value in values.items()
+            if name in self.fields
         }
 
     def _show(self, values: dict[str, Any]) -> None:

@@ -71,9 +71,12 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._show_problem()
 
     def show_earlier(self, earlier: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        """Offer these earlier runs from now on."""
+        """Offer these earlier runs from now on; the one that is on screen stays chosen."""
+        chosen = self.runs.value
         self.earlier = dict(earlier)
         self.runs.options = [("this form", ""), *((label, label) for label in self.earlier)]
+        if self._is_on_screen(chosen):
+            self.runs.value = chosen
 
     def add_below(self, name: str, widget: ipw.Widget) -> None:
         """Put a widget below the row of the basic field ``name``: another way to enter it."""
@@ -113,7 +116,21 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         )
         self.show_earlier(list(self.earlier.items()))
         self.runs.observe(self._take_earlier, "value")
+        self.state.observe(self._forget_beginnings, "values")
         return [*([self.preset] if self._presets else []), self.runs]
+
+    def _is_on_screen(self, label: str) -> bool:
+        return label in self.earlier and self.state.shows(self.earlier[label], others_default=True)
+
+    def _forget_beginnings(self, _: Any) -> None:
+        """Name a preset or a run no longer once something of it was changed.
+
+        So a menu never says what is not so, and the same entry can be chosen again.
+        """
+        if self.preset.value and not self.state.shows(self._presets[self.preset.value]):
+            self.preset.value = ""
+        if self.runs.value and not self._is_on_screen(self.runs.value):
+            self.runs.value = ""
 
     def _take_preset(self, change: Any) -> None:
         if change["new"]:
