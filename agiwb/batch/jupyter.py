@@ -13,8 +13,8 @@ from agiwb.errors import InputError
 from agiwb.settings import Settings, project_root
 
 DATA = Path(__file__).with_name("jupyter_data")
-"""What Jupyter finds of ours: its settings in ``labconfig``, our kernel, Voila's template; and the
-notebooks and reports, as an installed agiwb brings them along."""
+"""What Jupyter finds of ours: settings in ``labconfig``, tiles in ``labextensions``, our kernel,
+Voila's template; and the notebooks and reports, as an installed agiwb brings them along."""
 _START = "start.md"
 _ROOT = "AGIWB_LAB_ROOT"
 """Set for kernels: the folder that JupyterLab shows, and whose files it serves."""
@@ -24,13 +24,19 @@ def open_lab(arguments: list[str]) -> NoReturn:
     """Become JupyterLab on the notebooks; ``arguments`` are its own.
 
     It opens on the page that leads on, and has the kernel ``agiwb``: this Python, whatever others
-    are installed for this user. It asks no site for news or updates, unless the user's own settings
-    say so. Outside a checkout the notebooks are copied into the current folder first.
+    are installed for this user. Its launcher has tiles for the workbench and for the reports, which
+    look as ``agiwb publish`` shows them. It asks no site for news or updates, unless the user's own
+    settings say so. Outside a checkout the notebooks are copied into the current folder first.
     """
     folder = own_folder("notebooks")
     own_folder("reports")
     start = f"{folder.name}/{_START}" if (folder / _START).is_file() else folder.name
-    words = [f"--ServerApp.root_dir={folder.parent}", f"--LabApp.default_url=/lab/tree/{start}"]
+    words = [
+        f"--ServerApp.root_dir={folder.parent}",
+        f"--LabApp.default_url=/lab/tree/{start}",
+        "--VoilaConfiguration.template=agiwb",
+        "--VoilaConfiguration.classic_tree=True",
+    ]
     configs = [*filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")]), str(DATA)]
     environment = {
         _ROOT: str(folder.parent),

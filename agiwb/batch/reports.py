@@ -20,6 +20,7 @@ _KERNEL = "python3"
 _UNUSED_EXTENSIONS = (
     "@jupyterhub/jupyter-server-proxy",
     "@voila-dashboards/jupyterlab-preview",
+    "agiwb",
     "jupyterlab_pygments",
     "nbdime-jupyterlab",
 )

@@ -24,5 +24,5 @@ def describe() -> dict[str, Any]:
         ],
         "timeout": _START_TIMEOUT_S,
         "new_browser_tab": True,
-        "launcher_entry": {"title": "TensorBoard", "enabled": True},
+        "launcher_entry": {"title": "TensorBoard", "enabled": True, "category": "agiwb"},
     }  # fmt: skip

@@ -32,6 +32,20 @@ def test_the_convert_notebook_runs_as_it_stands(
     assert [run.state for run in made] == ["finished"]
 
 
+def test_the_launchers_tiles_open_the_workbench_and_the_reports(
+    page: Page, lab: Lab, digits_run: TrainRecord
+) -> None:
+    page.goto(f"{lab.address}/lab?reset")
+    tiles = page.locator(".jp-LauncherCard")
+    with page.context.expect_page() as opened:
+        tiles.filter(has_text="Reports").click()
+    expect(opened.value.get_by_role("link", name="Model card")).to_be_visible(timeout=60_000)
+    opened.value.close()
+    tiles.filter(has_text="Workbench").click()  # runs it, too
+    expect(page.get_by_role("tab", name="Runs", exact=True)).to_be_visible(timeout=90_000)
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+
+
 def test_the_first_page_leads_to_the_workbench_in_our_kernel(page: Page, lab: Lab) -> None:
     page.goto(lab.address)
     start = page.locator(".jp-RenderedMarkdown")
