@@ -72,7 +72,8 @@ def status_line(state: traitlets.HasTraits, *names: str) -> ipw.HTML:
     line = ipw.HTML()
 
     def show(_: Any = None) -> None:
-        text = escape(" ".join(filter(None, (getattr(state, name) for name in names))))
+        said = [text[0].upper() + text[1:] for name in names if (text := getattr(state, name))]
+        text = escape(" · ".join(said))
         line.value = f'<p class="agiwb-soft" role="status">{text}</p>' if text else ""
 
     state.observe(show, list(names))

@@ -10,11 +10,12 @@ from typing import Any
 import ipywidgets as ipw
 
 from widgets.guard import GuardedState, guarded
-from widgets.job import JobList
+from widgets.job import JobList, JobListState
+from widgets.poller import watch
 from widgets.selection import Selection
-from widgets.static import StaticFallback
+from widgets.static import StaticFallback, is_batch
 from widgets.style import style_sheet
-from widgets.wording import brief
+from widgets.wording import brief, row, status_line
 
 TABS = {
     "Data": "widgets.data:DataPanel",
@@ -38,6 +39,7 @@ class WorkbenchState(GuardedState):
     def __init__(self, selection: Selection | None = None) -> None:
         super().__init__()
         self.selection = selection or Selection()
+        self.jobs = JobListState()
         self.panels: dict[str, ipw.Widget] = {}
 
     @guarded
@@ -63,11 +65,14 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self.state.selection.observe(self._turn, "tab")
         self.state.observe(self._show_problem, "error")
         self.tabs.observe(self._open, "selected_index")
-        super().__init__([style_sheet(), self.selected, self.problem, self.tabs])
+        head = row(self.selected, status_line(self.state.jobs, "going"))
+        super().__init__([style_sheet(), head, self.problem, self.tabs])
         self.add_class("agiwb")
         self._show_selected()
         self.tabs.selected_index = list(TABS).index(first)
         self._open()
+        if not is_batch():
+            watch(self.state.jobs)
 
     def static_html(self) -> str:
         """Return the jobs of the workspace and the panel that is open."""

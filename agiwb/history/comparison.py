@@ -100,8 +100,8 @@ class Comparison:
         """Return the verdict in words, with what has changed in between."""
         words = {
             "identical": "The results are identical: every figure and every file, byte for byte.",
-            "same results": "Every figure is the same to the last digit; "
-            f"{_listed([one.name for one in self.files])} differ in their bytes.",
+            "same results": "Every figure is the same to the last digit; only the bytes of "
+            f"{_listed([one.name for one in self.files])} differ.",
             "within the intervals": "The figures differ by no more than chance explains: "
             f"{_listed(self._differing())}.",
             "different": f"The results differ: {_listed(self._differing())}.",

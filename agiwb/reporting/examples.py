@@ -31,7 +31,9 @@ def plot_examples(
     if features.ndim < _IMAGE_DIMENSIONS:
         raise InputError(f"Examples of shape {features.shape[1:]} are not images.")
     rows = -(-len(features) // columns)
-    picture = Picture(1.15 * columns, 1.35 * rows, f"{len(features)} images: {', '.join(captions)}")
+    images = "image" if len(features) == 1 else "images"
+    about = f"{len(features)} {images}: {', '.join(captions)}"
+    picture = Picture(1.15 * columns, 1.35 * rows, about)
     for index, (image, caption) in enumerate(zip(features, captions, strict=True)):
         axes = picture.add_subplot(rows, columns, index + 1)
         axes.imshow(image, cmap="gray_r")

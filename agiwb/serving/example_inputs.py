@@ -125,10 +125,8 @@ def _opened(encoded: bytes) -> Any:
         if image.width * image.height > _MOST_PIXELS:
             raise InputError("The image has more than 50 million pixels.", "Give a smaller one.")
         return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(
-            f"This is no image that can be read: {error}.", "Give a PNG or JPEG."
-        ) from None
+    except (UnidentifiedImageError, OSError):
+        raise InputError("This is no image that can be read.", "Give a PNG or JPEG.") from None
 
 
 def _fitted(image: Any, spec: TensorSpec, white: float) -> NDArray[np.float32]:

@@ -62,7 +62,8 @@ def test_a_candidate_is_clicked_chosen_by_keyboard_and_converted(
 
         limit = plot.get_by_role("slider", name="Limit on size after gzip")
         expect(limit).to_have_attribute("aria-valuetext", "no limit")
-        limit.press("Home")  # smaller than any of them
+        plot.evaluate("plot => plot.scrollIntoView({block: 'center'})")
+        drag_to_the_left_end(page, limit.locator(".grip"))  # smaller than any of them
         expect(panel.get_by_text("None would be chosen.")).to_be_visible()
         limit.press("End")
         expect(panel.get_by_text(re.compile("^Would be chosen"))).to_be_visible()
@@ -83,3 +84,34 @@ def test_a_candidate_is_clicked_chosen_by_keyboard_and_converted(
         expect(panel.get_by_alt_text(re.compile("^Parity of .* in 1 formats"))).to_be_visible(
             timeout=PATIENCE_MS
         )
+        tidy_up(open_tab(page, "Runs", "Delete"), open_store().summaries("convert")[0].id)
+
+
+def drag_to_the_left_end(page: Page, grip: Locator) -> None:
+    """Drag the limit of the plot by its grip, with the mouse."""
+    box = grip.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 2000, y, steps=10)
+    page.mouse.up()
+
+
+def tidy_up(panel: Locator, run_id: str) -> None:
+    """Note, pin, delete and restore a run that nothing was made from."""
+    runs = panel.get_by_label("Run", exact=True)
+    row = runs.locator("option").filter(has_text=run_id[:8])
+    runs.select_option(label=row.inner_text())
+    panel.get_by_role("textbox", name="Note").fill("for the small device")
+    panel.get_by_role("button", name="Keep the note").click()
+    panel.get_by_role("button", name="Pin", exact=True).click()
+    expect(panel.get_by_role("row", name="note for the small device")).to_be_visible()
+    panel.get_by_role("button", name="Delete", exact=True).click()
+    expect(panel.get_by_role("alert").filter(has_text="is pinned")).to_be_visible()
+    panel.get_by_role("button", name="Unpin", exact=True).click()
+    panel.get_by_role("button", name="Delete", exact=True).click()
+    expect(panel.get_by_text("is deleted.")).to_be_visible(timeout=PATIENCE_MS)
+    panel.get_by_role("button", name="Undo the deletion").click()
+    expect(panel.get_by_text("is back.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(panel.get_by_role("row", name="note for the small device")).to_be_visible()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
 from agiwb import ConvertConfig, ServeConfig, TrainRecord, convert
@@ -27,6 +30,15 @@ def draw_a_one(page: Page) -> None:
     page.mouse.up()
 
 
+def scanned() -> bytes:
+    """Return an image file of a light stroke on dark paper."""
+    image = Image.new("L", (60, 80))
+    ImageDraw.Draw(image).line([(30, 8), (28, 72)], fill=255, width=12)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
 def test_a_drawn_digit_is_answered(page: Page, lab: Lab, digits_cnn_run: TrainRecord) -> None:
     made = convert(ConvertConfig(model=digits_cnn_run.run.id, formats=("onnx",)))
     config = ServeConfig(model=str(made.file("onnx")), rest_api_port=0, grpc=False)
@@ -40,6 +52,18 @@ def test_a_drawn_digit_is_answered(page: Page, lab: Lab, digits_cnn_run: TrainRe
             draw_a_one(page)
             answer = page.get_by_role("status").filter(has_text="Answer:")
             expect(answer).to_be_visible(timeout=30_000)
+            with page.expect_file_chooser() as opened:
+                page.get_by_role("button", name="Upload an image").click()
+            opened.value.set_files(
+                {"name": "no.png", "mimeType": "image/png", "buffer": b"no image"}
+            )
+            expect(page.get_by_text("no image that can be read")).to_be_visible()
+            expect(answer).to_be_hidden()  # it was the drawing's
+            with page.expect_file_chooser() as opened:
+                page.get_by_role("button", name="Upload an image").click()
+            opened.value.set_files({"name": "1.png", "mimeType": "image/png", "buffer": scanned()})
+            expect(page.get_by_alt_text("what the model sees")).to_be_visible()
+            expect(answer).to_be_visible()
             page.get_by_text("The same call by curl").click()
             expect(page.get_by_text("curl -d")).to_be_visible()
             PICTURES.mkdir(exist_ok=True)

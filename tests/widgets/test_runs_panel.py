@@ -25,6 +25,11 @@ def test_a_note_is_of_the_run_that_is_chosen(
     runs = RunsPanel()
     runs.list.value = digits_run.run.id
     assert runs.note.value == "the small one"
+    runs.controls["Pin"].click()
+    assert runs.controls["Pin"].description == "Unpin"
+    assert runs.list.options[0][1] == digits_run.run.id
+    runs.controls["Pin"].click()
+    assert runs.controls["Pin"].description == "Pin"
     runs.note.value = "half a sen"
     runs.state.refresh()
     assert runs.note.value == "half a sen"

@@ -29,6 +29,8 @@ class JobListState(GuardedState):
         help="(id, step, what, state, progress, started) of each job, newest first"
     )
 
+    going = traitlets.Unicode("", help="How many run and wait, in words; empty if none does")
+
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self._next_look = 0.0
@@ -37,9 +39,13 @@ class JobListState(GuardedState):
     def refresh(self) -> None:
         """Look at the jobs now."""
         jobs = list_jobs()
-        states = {job.id: job.state for job in jobs[: 2 * _MOST]}
-        waiting = [job.id for job in reversed(jobs) if states.get(job.id) == "queued"]
+        states = {job.id: job.state for job in jobs}
+        waiting = [job.id for job in reversed(jobs) if states[job.id] == "queued"]
         self.rows = tuple(_row(job, states[job.id], waiting) for job in jobs[:_MOST])
+        running = list(states.values()).count("running")
+        parts = [f"{running} running"] if running else []
+        parts += [f"{len(waiting)} waiting"] if waiting else []
+        self.going = f"Jobs: {', '.join(parts)}" if parts else ""
 
     def look(self) -> bool:
         """Refresh about once a second, for as long as anyone holds this list."""

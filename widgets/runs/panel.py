@@ -10,6 +10,7 @@ import ipywidgets as ipw
 from agiwb.history.entries import HistoryEntry
 from agiwb.runs.record import ENDED
 from agiwb.runs.registry import STEPS
+from widgets.job import JobList, JobView
 from widgets.matrix import MatrixPanel
 from widgets.runs.state import RunsState
 from widgets.selection import Selection
@@ -23,7 +24,7 @@ _WIDE = {"width": "min(100%, 48rem)"}
 _STATES = ("running", "queued", *ENDED)
 _ROWS = 10
 _NEED_A_RUN = (
-    "Lineage", "Run again and compare", "Pin or unpin", "Keep the note",
+    "Lineage", "Run again and compare", "Pin", "Keep the note",
     "Select for the other panels", "Delete",
 )  # fmt: skip
 _MOST_STATIC = 30
@@ -53,7 +54,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             "Compare": lambda: self.state.compare(self.other.value or None),
             "Lineage": self.state.trace,
             "Run again and compare": self.state.reproduce,
-            "Pin or unpin": self.state.pin,
+            "Pin": self.state.pin,
             "Keep the note": lambda: self.state.write_note(self.note.value),
             "Select for the other panels": self._select,
             "Delete": self.state.delete,
@@ -68,7 +69,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             button.on_click(lambda _, action=action: action())
             self.controls[name] = button
         self.facts, self.comparison, self.lineage = ipw.HTML(), ipw.HTML(), ipw.HTML()
-        self.addresses = ipw.HTML()
+        self.addresses, self.job = ipw.HTML(), ipw.VBox()
         self.matrix = MatrixPanel(self.selection)
         self.step.observe(lambda change: self._filter("step", change["new"] or None), "value")
         self.of_state.observe(lambda change: self._filter("state", change["new"] or None), "value")
@@ -77,13 +78,15 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self.state.observe(self._show_list, ["entries", "chosen"])
         self.state.observe(self._show_note, "chosen")
         self.state.observe(self._show_undo, "undo")
+        self.state.observe(self._show_job, "job")
         for name in ("comparison", "lineage", "addresses"):
             self.state.observe(self._show_html, name)
         super().__init__(
             [style_sheet(), row(self.step, self.of_state, self.text), self.list, self.facts,
              self.other, self.note, row(*self.controls.values()),
-             status_line(self.state, "busy", "told"), problem_line(self.state), self.addresses,
-             self.comparison, self.lineage, ipw.HTML("<h2>A matrix of notebooks</h2>"), self.matrix]
+             status_line(self.state, "busy", "told"), problem_line(self.state), self.job,
+             self.addresses, self.comparison, self.lineage, ipw.HTML("<h2>Jobs</h2>"), JobList(),
+             ipw.HTML("<h2>A matrix of notebooks</h2>"), self.matrix]
         )  # fmt: skip
         self.add_class("agiwb")
         self._show_list()
@@ -127,6 +130,8 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self._fill(self.other, others, self.other.value, default=others[0][1])
         for name in _NEED_A_RUN:
             self.controls[name].disabled = entry is None
+        is_pinned = entry is not None and entry.mark.pinned
+        self.controls["Pin"].description = "Unpin" if is_pinned else "Pin"
         self.controls["Compare"].disabled = entry is None or not self.other.value
 
     def _fill(
@@ -158,6 +163,9 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def _show_undo(self, _: Any = None) -> None:
         self.controls["Undo the deletion"].disabled = self.state.undo is None
+
+    def _show_job(self, change: Any) -> None:
+        self.job.children = [JobView(change["new"])] if change["new"] else []
 
     def _show_html(self, change: Any) -> None:
         getattr(self, change["name"]).value = change["new"]

@@ -29,6 +29,9 @@ class RunsState(PolledState):
     undo = traitlets.Unicode(
         None, allow_none=True, help="The run that was deleted last, and can be restored"
     )
+    job = traitlets.Unicode(
+        None, allow_none=True, help="The job that runs a run again; it outlives this kernel"
+    )
     addresses = traitlets.Unicode("", help="HTML: where other views of the history are")
 
     def __init__(self) -> None:
@@ -89,12 +92,12 @@ class RunsState(PolledState):
     def _reproduce(self, run_id: str) -> None:
         from agiwb.history.reproduction import judge, run_again
 
+        self.told = ""
         job = run_again(run_id)
-        self.told = f"Job {job.id[:8]} runs it again; it goes on if this kernel ends."
+        self.job = job.id
         job.wait()
-        made = judge(run_id, job)
-        self._show(made)
-        self.told = made.sentence()
+        self._show(judge(run_id, job))
+        self.job = None  # what came of it says more
         self.refresh()
 
     @guarded

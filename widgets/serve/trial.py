@@ -36,7 +36,7 @@ class TrialState(BusyState):
     answer = traitlets.Any(None, allow_none=True)
     explanation = traitlets.Unicode("", help="HTML: what the last answer rests on")
     example = traitlets.Instance(
-        Example, None, allow_none=True, help="What was taken from the data set last"
+        Example, None, allow_none=True, help="What was uploaded, or taken from the data set, last"
     )
     truth = traitlets.Unicode("", help="What the data set says about the input asked last")
     has_examples = traitlets.Bool(False, help="Whether it is known what the model learned from")
@@ -54,23 +54,29 @@ class TrialState(BusyState):
     @guarded
     def draw(self, png: bytes) -> None:
         """Ask about a drawing, white on black."""
+        self._forget()
         if not png:
             raise InputError("Nothing was drawn.", "Draw on the pad first.")
         self._ask(row_of_drawing(png, self._spec(), self.white))
 
     @guarded
     def upload(self, encoded: bytes) -> None:
-        """Ask about an image file."""
-        self._ask(row_of_image(encoded, self._spec(), self.white))
+        """Ask about an image file, and show what the model sees of it."""
+        self._forget()
+        row = row_of_image(encoded, self._spec(), self.white)
+        self._ask(row)
+        self.example = Example(None, row, "")
 
     @guarded
     def write(self, text: str) -> None:
         """Ask about a text, or about numbers."""
+        self._forget()
         self._ask(text if self.kind == "text" else row_of_numbers(text, self._spec()))
 
     @guarded
     def fill_in(self, values: Mapping[str, str]) -> None:
         """Ask about a table's row."""
+        self._forget()
         self._ask(row_of_columns(values, self._servers.endpoint.signature))
 
     @guarded
@@ -139,6 +145,10 @@ class TrialState(BusyState):
         if len(self.classes) == outputs:
             return self.classes[target]
         return self.classes[1] if (outputs, len(self.classes)) == (1, 2) else "the answer"
+
+    def _forget(self) -> None:
+        """Show no answer while the input may be wrong: it would be taken for this one's."""
+        self.answer, self.explanation = None, ""
 
     def _ask(self, row: Any, truth: str = "") -> None:
         self.explanation = ""

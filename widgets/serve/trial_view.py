@@ -134,7 +134,8 @@ class TrialView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         else:
             from agiwb.reporting.examples import plot_examples
 
-            image = plot_examples(example.row.squeeze()[None], [example.truth], columns=1)
+            title = example.truth or "what the model sees"
+            image = plot_examples(example.row.squeeze()[None], [title], columns=1)
             self.taken.value = f"<figure>{image.html()}</figure>"
 
     def _show_answer(self, _: Any = None) -> None:
