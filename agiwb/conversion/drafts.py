@@ -21,6 +21,7 @@ from agiwb.conversion.registry import KERAS_FILES, load_converter
 from agiwb.conversion.source import ConversionSource
 from agiwb.errors import AgiwbError, CancelledError
 from agiwb.native_chatter import held_back
+from agiwb.native_memory import given_back_at_once
 from agiwb.runs.context import Context
 
 _LONGEST_MESSAGE = 400
@@ -109,18 +110,24 @@ def exported_once(
     if source.named is None or len(set(formats) - set(KERAS_FILES)) <= 1:
         return source
     folder = scratch / "saved_model"
-    with held_back():
+    with held_back(), given_back_at_once():
         export_named(source.named, folder)
     return replace(source, saved_model=folder)
+
+
+def write_format(wanted: Format, source: ConversionSource, folder: Path) -> float:
+    """Write one format into an empty folder, and return the seconds that it took."""
+    started = time.perf_counter()
+    # TensorFlow's exporters announce their sessions and passes.
+    with held_back(), given_back_at_once():
+        load_converter(wanted)(source, folder)
+    return time.perf_counter() - started
 
 
 def _write(wanted: Format, work: Work) -> Written:
     folder = work.files / REJECTED / wanted
     folder.mkdir(parents=True)
-    started = time.perf_counter()
-    with held_back():  # TensorFlow's exporters announce their sessions and passes
-        load_converter(wanted)(work.source, folder)
-    seconds = time.perf_counter() - started
+    seconds = write_format(wanted, work.source, folder)
     _, file = work.questions_for(wanted)
     return Written(Draft(wanted, folder, file, work.source.options.allow_flex), seconds)
 

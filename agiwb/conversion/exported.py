@@ -38,7 +38,11 @@ def export_named(model: keras.Model, folder: Path, endpoints: dict[str, Any] | N
         return model(dict(zip(names, tensors, strict=True)), training=False)
 
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    archive.track(model)  # for its tables
+    # Keras would write its own variables, and what they hold as others: all weights twice.
+    archived = archive._tf_trackable  # noqa: SLF001
+    for kind in ("variables", "trainable_variables", "non_trainable_variables"):
+        setattr(archived, kind, [variable.value for variable in getattr(model, kind)])
     taken = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in model.inputs]
     archive.add_endpoint(SIGNATURE_NAME, answer, input_signature=taken)
     for name, endpoint in (endpoints or {}).items():

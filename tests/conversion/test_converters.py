@@ -73,6 +73,21 @@ def test_what_cannot_take_strings_names_the_way_out_and_it_works(
 
 
 @slow
+def test_a_saved_model_holds_each_weight_once(pairs: keras.Model, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from agiwb.conversion.exported import export_named
+    from agiwb.conversion.source import source_of
+
+    export_named(source_of(pairs, (), "", contract=False).named_model, tmp_path / "m")
+    stored = tf.train.list_variables(str(tmp_path / "m" / "variables" / "variables"))
+    shapes = sorted(tuple(shape) for name, shape in stored if name.endswith("VARIABLE_VALUE"))
+    assert shapes == sorted(tuple(weight.shape) for weight in pairs.weights)
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    assert len(loaded.trainable_variables) == len(loaded.variables) == len(pairs.weights)
+
+
+@slow
 def test_a_cut_model_comes_with_its_vocabulary(pairs: keras.Model) -> None:
     from agiwb.conversion.source import source_of
 

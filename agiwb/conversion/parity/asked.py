@@ -12,6 +12,7 @@ import numpy as np
 from agiwb.artifacts.signature import Signature
 from agiwb.conversion.parity.tensor_file import Cases, read_cases, write_cases
 from agiwb.errors import WorkError
+from agiwb.native_memory import given_back_at_once
 from agiwb.runtimes.fresh_process_child import told
 from agiwb.runtimes.runtime import Runtime, Tensors, open_runtime
 
@@ -46,7 +47,8 @@ def answer_file(folder: str, questions: str, answers: str) -> dict[str, Any]:
         InputError: It cannot be loaded, or refuses the questions.
     """
     started = time.perf_counter()
-    runtime = open_runtime(Path(folder))
+    with given_back_at_once():
+        runtime = open_runtime(Path(folder))
     write_cases(Path(answers), answer_cases(runtime, read_cases(Path(questions))))
     seconds = time.perf_counter() - started
     return {"signature": runtime.signature.model_dump(), "seconds": seconds}
