@@ -147,15 +147,16 @@ def convert(wanted: Any, place: Path) -> dict[str, Any]:
 
 
 def ask(wanted: Any, place: Path) -> dict[str, Any]:
-    """Return how far the artifact's answers are from the model's; see ``Tolerance``."""
+    """Return how far the artifact's answers are from the model's, and the peak until they came."""
     from agiwb.conversion.parity.asked import answer_file
     from agiwb.conversion.parity.tensor_file import read_cases
 
     answer_file(str(place / wanted), str(place / "asked.npz"), str(place / "answers.npz"))
+    peak = held_bytes("VmHWM")  # what follows compares, as the step does elsewhere
     (found,) = read_cases(place / "answers.npz")["batch"].values()
     (right,) = read_cases(place / "right.npz")["batch"].values()
     scale = np.maximum(np.abs(right), right.std())
-    return {"error": float((np.abs(found - right) / scale).max())}
+    return {"error": float((np.abs(found - right) / scale).max()), "peak": peak}
 
 
 def nothing(_what: str, _place: Path) -> dict[str, Any]:
@@ -237,7 +238,7 @@ def main() -> None:
     if given.stage:
         stage, what, place = given.stage
         told = STAGES[stage](what, Path(place))
-        print(json.dumps({**told, "peak": held_bytes("VmHWM")}))
+        print(json.dumps({"peak": held_bytes("VmHWM"), **told}))
         return
     bare = in_a_process("nothing", "", Path())["peak"]
     print(f"Python with TensorFlow and Keras takes {bare / 1e6:,.0f} MB by itself", flush=True)

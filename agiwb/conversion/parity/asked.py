@@ -70,7 +70,10 @@ def answer_batches(runtime: Runtime, inputs: Tensors) -> Tensors:
         runtime.run({name: array[start : start + LARGEST_BATCH] for name, array in inputs.items()})
         for start in range(0, max(count, 1), LARGEST_BATCH)
     ]
-    joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    first, *rest = batches
+    joined = first
+    if rest:
+        joined = {name: np.concatenate([batch[name] for batch in batches]) for name in first}
     return {
         name: array.astype(np.float32) if array.dtype == np.float16 else array
         for name, array in joined.items()
