@@ -11,9 +11,9 @@ from agiwb.artifacts.resolve import REJECTED
 from agiwb.conversion.described import describe
 from agiwb.conversion.drafts import Work, Written, give_up, write_drafts
 from agiwb.conversion.parity.check import Asked, ask_artifacts, judge
-from agiwb.conversion.parity.explained import with_first_divergence
+from agiwb.conversion.parity.explained import divergence_if_told, with_first_divergence
 from agiwb.conversion.parity.report import ParityReport, told
-from agiwb.errors import AgiwbError, CancelledError
+from agiwb.errors import AgiwbError, CancelledError, WorkError
 from agiwb.runs.files import write_atomic
 
 
@@ -81,12 +81,15 @@ def _judged(wanted: Format, written: Written, said: Asked | AgiwbError, work: Wo
         task=work.task,
     )
     write_artifact(draft, manifest)
-    report = judge(wanted, said, work.reference)
-    if report.problems and work.source.model is not None:
-        questions, _ = work.questions_for(wanted)
-        report = with_first_divergence(
-            report, work.source.model, draft, work.questions.real, questions.real
-        )
+    asked, given = work.questions.real, work.questions_for(wanted)[0].real
+    try:
+        report = judge(wanted, said, work.reference)
+    except WorkError as error:
+        if work.source.model is None:
+            raise
+        found = divergence_if_told(work.source.model, draft, wanted, asked, given)
+        raise (WorkError(f"{error.problem} {found}") if found else error) from None
+    report = with_first_divergence(report, work.source.model, draft, asked, given)
     write_atomic(draft / PARITY_FILE, report.model_dump_json(indent=2))
     diverges = bool(report.problems) and work.allow_divergence and work.reference.beats_chance
     if diverges:

@@ -6,8 +6,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agiwb.artifacts.manifest import Format
 from agiwb.conversion.parity.layers import first_divergence
-from agiwb.conversion.parity.report import ParityReport
+from agiwb.conversion.parity.report import LayerDivergence, ParityReport
 from agiwb.errors import AgiwbError
 from agiwb.runtimes.runtime import Tensors
 
@@ -36,15 +37,22 @@ def with_first_divergence(
     """
     if not report.problems or model is None:
         return report
-    try:
-        found = first_divergence(model, folder, report.format, asked, given)
-    except (AgiwbError, AttributeError, ValueError, KeyError):
-        # A model whose layers are not connected has no answers in between; the verdict stands.
-        logging.getLogger("agiwb").info("No layer of %s can be named.", folder, exc_info=True)
-        return report
+    found = divergence_if_told(model, folder, report.format, asked, given)
     if found is None:
         return report
     *others, last = report.problems
     return report.model_copy(
         update={"first_divergence": found, "problems": (*others, f"{last} {found}")}
     )
+
+
+def divergence_if_told(
+    model: keras.Model, folder: Path, wanted: Format, asked: Tensors, given: Tensors
+) -> LayerDivergence | None:
+    """Return the first layer that differs; None also if the artifact cannot be looked into."""
+    try:
+        return first_divergence(model, folder, wanted, asked, given)
+    except (AgiwbError, AttributeError, ValueError, KeyError):
+        # A model whose layers are not connected has no answers in between; the verdict stands.
+        logging.getLogger("agiwb").info("No layer of %s can be named.", folder, exc_info=True)
+        return None

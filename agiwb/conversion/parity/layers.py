@@ -7,6 +7,7 @@ of the model is compared with the tensor that bears its name.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -35,11 +36,12 @@ _MOST_DIMENSIONS = 5
 
 @dataclass(frozen=True)
 class _Compared:
-    """A layer, and how far the artifact's tensor is from its answer."""
+    """A layer, how far the artifact's tensor is from its answer, and its place in the model."""
 
     name: str
     kind: str
     error: float
+    place: int
 
 
 def first_divergence(
@@ -53,8 +55,9 @@ def first_divergence(
     """Return the first layer after the last one that agrees; None if no layer differs.
 
     That is what it would take to be sure of: a converter may have folded a layer into the next
-    one, whose answers then stand under the former's name, but what is wrong stays wrong. A layer
-    of which the artifact has no tensor (it was fused, or removed) is passed over.
+    one, whose answers then stand under the former's name, but what is wrong stays wrong. Not so
+    NaN, of which a ReLU may make zeros: a layer that gives it is the first at once. A layer of
+    which the artifact has no tensor (it was fused, or removed) is passed over.
 
     Args:
         model: The Keras model, built from layers that are connected.
@@ -72,19 +75,30 @@ def first_divergence(
     few = {name: array[:_EXAMPLES] for name, array in asked.items()}
     taken = {name: array[:_EXAMPLES] for name, array in (given or asked).items()}
     traced = _trace(folder, wanted, taken, limits)
-    compared = list(_compare(_layer_answers(model, few), _with_layers(traced, model)))
-    limit = TOLERANCES[wanted].layer_error
-    agreeing = [place for place, layer in enumerate(compared) if layer.error <= limit]
-    place = agreeing[-1] + 1 if agreeing else 0
-    if place >= len(compared):
+    answers = _layer_answers(model, few)
+    compared = _compare(answers, _with_layers(traced, model))
+    index = _first(compared, TOLERANCES[wanted].layer_error)
+    if index is None:
         return None
-    first = compared[place]
+    first, before = compared[index], compared[index - 1] if index else None
+    since = before.place + 1 if before else 0
     return LayerDivergence(
         layer=first.name,
         layer_class=first.kind,
         error=first.error,
-        error_before=compared[place - 1].error if place else None,
+        error_before=before.error if before else None,
+        fused=tuple(layer.name for layer, _ in answers[since : first.place]),
     )
+
+
+def _first(compared: Sequence[_Compared], limit: float) -> int | None:
+    """Return the index of the layer where it begins, None if the last one agrees."""
+    for index, layer in enumerate(compared):
+        if math.isinf(layer.error):
+            return index
+    agreeing = [index for index, layer in enumerate(compared) if layer.error <= limit]
+    index = agreeing[-1] + 1 if agreeing else 0
+    return index if index < len(compared) else None
 
 
 def _trace(folder: Path, wanted: Format, taken: Tensors, limits: Limits | None) -> Tensors:
@@ -145,11 +159,13 @@ def _compare(
         if owner := max(named, key=order.__getitem__, default=None):
             owned[owner].append(values)
     compared = []
-    for layer, answer in layers:
+    for place, (layer, answer) in enumerate(layers):
         fitting = [values for values in owned[layer.name] if values.size == answer.size]
         if fitting and answer.size:
             error = min(_error(values, answer) for values in fitting)
-            compared.append(_Compared(layer.name, type(layer).__name__, error))
+            if np.isnan(fitting[-1]).any() and not np.isnan(answer).any():
+                error = math.inf  # whatever the tensors before its last one are
+            compared.append(_Compared(layer.name, type(layer).__name__, error, place))
     return compared
 
 

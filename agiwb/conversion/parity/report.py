@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from agiwb.artifacts.manifest import Format
@@ -20,8 +22,10 @@ from agiwb.statistics import wilson_interval
 class LayerDivergence(BaseModel):
     """The first layer of the model whose answers the artifact does not give.
 
-    ``error`` is the largest difference, relative to the layer's largest absolute value;
-    ``error_before`` that of the last layer that agrees, if there is one.
+    ``error`` is the largest difference, relative to the layer's largest absolute value, infinite
+    where the artifact gives NaN; ``error_before`` that of the last layer that agrees, if there is
+    one. ``fused`` are layers between the two of which the artifact has no tensor: it may have begun
+    in one of them.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
@@ -30,12 +34,17 @@ class LayerDivergence(BaseModel):
     layer_class: str
     error: float
     error_before: float | None = None
+    fused: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         before = "" if self.error_before is None else f", after {self.error_before:.1e} before it"
+        differs = f"by {self.error:.2g} of its largest value"
+        if not math.isfinite(self.error):
+            differs = "it gives values that are NaN or infinite"
+        joined = f", computed in one with {', '.join(self.fused)}" if self.fused else ""
         return (
-            f"The first layer that differs is {self.layer} ({self.layer_class}): by "
-            f"{self.error:.2g} of its largest value{before}."
+            f"The first layer that differs is {self.layer} ({self.layer_class}){joined}: "
+            f"{differs}{before}."
         )
 
 

@@ -174,6 +174,32 @@ def test_a_destroyed_range_of_an_integer_model_is_found_where_it_begins(
 
 
 @slow
+@pytest.mark.parametrize("wanted", ["onnx", "litert", "saved_model"])
+def test_a_nan_is_named_where_it_begins_even_if_a_relu_swallows_it(
+    tmp_path: Path, wanted: Format
+) -> None:
+    import keras
+    from keras import layers
+
+    x = inputs = keras.Input((6,), name="features")
+    for name in ("first", "second"):
+        x = layers.Dense(8, name=name)(x)
+    x = layers.ReLU(name="third")(x)
+    model = keras.Model(inputs, layers.Dense(4, name="fourth")(x))
+    broken = keras.models.clone_model(model)
+    broken.set_weights(model.get_weights())
+    kernel, bias = broken.get_layer("second").get_weights()
+    broken.get_layer("second").set_weights([kernel, np.where(np.arange(8) == 0, np.nan, bias)])
+    load_converter(wanted)(source_of(broken, (), "0" * 64, contract=False), tmp_path)
+    asked = {"features": np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)}
+    found = first_divergence(model, tmp_path, wanted, asked)
+    assert found is not None
+    named = ("third", ("second",)) if wanted == "litert" else ("second", ())  # it fuses the two
+    assert (found.layer, found.fused) == named
+    assert "it gives values that are NaN or infinite, after " in str(found)
+
+
+@slow
 def test_a_report_without_problems_is_left_as_it_is(trained: Trained) -> None:
     folder = trained.folders["onnx"]
     report = check_parity(folder, trained.questions_file, trained.reference, "onnx")
