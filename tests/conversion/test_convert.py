@@ -281,6 +281,7 @@ def test_an_artifact_that_answers_nan_is_kept_apart(
     record = convert(ConvertConfig(model=digits_run.run.id, formats=("keras",)), reuse=False)
     assert len(record.problems) == 1
     assert "NaN" in record.problems[0]
+    assert "The first layer that differs is probabilities (Dense)" in record.problems[0]
     assert read_artifact(record.file("rejected/keras")).format == "keras"
     with pytest.raises(NotFoundError, match="did not pass its parity check"):
         resolve_artifact(record.run.id, "keras", open_store())
