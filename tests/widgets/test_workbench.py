@@ -118,7 +118,7 @@ def test_queued_jobs_say_how_many_are_before_them(workspace: Path) -> None:
     until(lambda: jobs[0].state == "running")
     state = JobListState()
     state.refresh()
-    assert [row[3] for row in state.rows[:2]] == ["queued, 1 before it", "queued, 0 before it"]
+    assert [row[3] for row in state.rows[:2]] == ["queued, 1 before it", "queued, next"]
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def _row(job: Job, state: str, waiting: list[str]) -> tuple[str, ...]:
     before = waiting.index(job.id) if job.id in waiting else 0
     return (
         job.id, status.step, title(job.config),
-        f"queued, {before} before it" if state == "queued" else state,
+        state if state != "queued" else f"queued, {before} before it" if before else "queued, next",
         "" if event is None else f"{event.phase} {event.done}/{event.total}",
         f"{began.astimezone():%Y-%m-%d %H:%M}" if began else "",
     )  # fmt: skip
