@@ -46,6 +46,7 @@ SLICES, SLICE_SHARES = 6, (0.3, 0.25, 0.2, 0.15, 0.07, 0.03)
 SLICED_FEATURES, SHIFTED_SLICE, SLICE_SHIFT = 16, 3, 0.5
 WORDS, TEXTS, TEXT_WINDOW = 20_000, 3_000, 500
 STREAM_FEATURES, CHUNK, QUIET_CHUNKS, LATE_CHUNKS = 16, 250, 12, 12
+SMALL_WINDOW = 1_000
 Claims = list[dict[str, Any]]
 
 
@@ -121,6 +122,57 @@ def measure_speed(data: Path, evidently: Path | None) -> Claims:
     theirs = max(abs(np.log(max(p, 1e-300)) - np.log(max(one.pvalue, 1e-300)))
                  for p, one in zip(ks, exact, strict=True))  # fmt: skip
     claims.append(claim("Evidently's KS p-value from that one (log)", theirs, 0.01))
+    return claims + compare_grouped(data, evidently, reference[:, :few], window[:, :few])
+
+
+def compare_grouped(
+    data: Path, evidently: Path, reference: np.ndarray, window: np.ndarray
+) -> Claims:
+    """PSI, Jensen-Shannon and chi-square beside Evidently's, over the same groups of values.
+
+    Evidently bins numbers by Sturges' rule over both samples, we by equal shares of the reference:
+    both are given the tenths of the reference as values. It has Jensen-Shannon to base e, we to
+    base 2; and its chi-square takes the reference for certain (goodness of fit), where ours counts
+    both samples' chance (homogeneity): each must be what SciPy says of it.
+    """
+    from scipy.stats import chi2_contingency, chisquare
+
+    tenths = np.quantile(reference, np.linspace(0.1, 0.9, 9), axis=0)
+    known, served = (
+        np.stack([np.searchsorted(tenths[:, k], one[:, k]) for k in range(one.shape[1])], axis=1)
+        for one in (reference, window)
+    )
+    sketch = NumericSketch.of(NumericBins.from_reference(known), known)
+    ours = measure(sketch, NumericSketch.of(sketch.bins, served))
+
+    def theirs(method: str) -> np.ndarray:
+        scores = ask_peer(evidently, "evidently_drift.py", data, method, "0")["scores"][0]
+        return np.array([score[0] for score in scores])
+
+    save(data, known, served)
+    psi, jensen_shannon = theirs("psi"), theirs("jensenshannon")
+    gaps = {
+        "PSI": abs(ours.psi - psi).max(),
+        "Jensen-Shannon": abs(ours.jensen_shannon * np.sqrt(np.log(2)) - jensen_shannon).max(),
+    }
+    claims = [
+        claim(f"{name} over the same tenths, largest difference from Evidently", gap, 1e-4)
+        for name, gap in gaps.items()
+    ]
+    few = known[:SMALL_WINDOW], served[:SMALL_WINDOW]  # of many rows every p-value is 0
+    save(data, *few)
+    p_values = theirs("chisquare")
+    own = peers = 0.0
+    for k in range(known.shape[1]):
+        counts, fewer = (
+            np.stack([np.bincount(one[:, k], minlength=10) for one in pair])
+            for pair in ((known, served), few)
+        )
+        own = max(own, abs(ours.chi_square[k] / chi2_contingency(counts).statistic - 1))
+        fit = chisquare(fewer[1], fewer[0]).pvalue
+        peers = max(peers, abs(np.log(fit) - np.log(p_values[k])))
+    claims.append(claim("chi-square over the same tenths, from SciPy's of homogeneity", own, 1e-9))
+    claims.append(claim("Evidently's p-value from SciPy's of goodness of fit (log)", peers, 1e-6))
     return claims
 
 

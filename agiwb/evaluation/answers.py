@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.conversion.parity.asked import answer_batches
-from agiwb.conversion.prepared import prepared_inputs
+from agiwb.conversion.prepared import prepared_inputs, require_classes
 from agiwb.datasets.dataset import Dataset, Split, SplitName
-from agiwb.errors import ConfigError, WorkError
+from agiwb.errors import WorkError
 from agiwb.runtimes.runtime import Tensors, open_runtime
 
 
@@ -83,13 +83,7 @@ def ask_artifact(found: ArtifactSource, data: Dataset, split: Split) -> Tensors:
         output: values[:, None] if values.ndim == 1 else values
         for output, values in answer_batches(runtime, asked).items()
     }
-    shape = first_of(outputs).shape[1:]
-    if data.classes and shape != (len(data.classes),):
-        raise ConfigError(
-            f"`dataset`: {data.name} has {len(data.classes)} classes, but "
-            f"{found.artifact.name!r} answers with shape {shape}.",
-            "Give the data set that the model was trained on.",
-        )
+    require_classes(first_of(outputs), found, data)
     return outputs
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.conversion.parity.asked import answer_batches
 from agiwb.conversion.parity.questions import by_input
+from agiwb.conversion.prepared import require_classes
 from agiwb.datasets.dataset import Dataset
-from agiwb.errors import ConfigError, InputError, WorkError
+from agiwb.errors import InputError, WorkError
 from agiwb.runtimes.runtime import open_runtime
 
 Ask = Callable[[NDArray[Any]], NDArray[np.float32]]
@@ -49,12 +50,7 @@ def answer_validation(ask: Ask, found: ArtifactSource, data: Dataset) -> NDArray
         WorkError: It answers with NaN or infinity.
     """
     name, probabilities = found.artifact.name, ask(data.validation.features)
-    if probabilities.shape[1:] != (len(data.classes),):
-        raise ConfigError(
-            f"`dataset`: {data.name} has {len(data.classes)} classes, but {name!r} answers with "
-            f"shape {probabilities.shape[1:]}.",
-            "Give the data set that the model was trained on.",
-        )
+    require_classes(probabilities, found, data)
     broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
     if broken:
         raise WorkError(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,36 +68,76 @@ def compare_codes(
         categories: Columns of text by name, the reference's and the window's, shape ``(rows,)``.
             Beyond the 1,000 most frequent, the reference's count as one.
     """
-    from scipy.stats import false_discovery_control
-
-    compared: list[tuple[str, str, CategoryCounts, CategoryDistance]] = []
+    compared: list[_Compared] = []
     for place, (known, served) in enumerate(zip(reference.T, window.T, strict=True)):
         if not _are_codes(known) or not _are_whole(served[np.isfinite(served)]):
             continue
         counts = _counted(known)
         its = _counted(served, counts.known)
         found = measure_categories(counts, its, dispersion=float(dispersion[place]))
-        compared.append((names[place], "codes", its, found))
+        compared.append(_Compared(names[place], "codes", its, found))
+    compared += _compare_texts(categories)
+    return _drifted([compared], rate)[0]
+
+
+def compare_categories(
+    groups: Sequence[Mapping[str, tuple[NDArray[Any], NDArray[Any]]]], rate: float
+) -> tuple[tuple[DriftedCodes, ...], ...]:
+    """Return the columns of text that drifted in each of several groups of rows.
+
+    All columns of all groups share one ``rate``; else as ``compare_codes``.
+
+    Args:
+        groups: Of each its columns by name, the reference's and the window's.
+        rate: Share of windows without drift in which any column of any group may count as drifted.
+    """
+    return _drifted([_compare_texts(one) for one in groups], rate)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    name: str
+    kind: Literal["codes", "categories"]
+    served: CategoryCounts
+    found: CategoryDistance
+
+
+def _compare_texts(
+    categories: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+) -> list[_Compared]:
+    made = []
     for name, (texts, served_texts) in categories.items():
         frequent = [text for text, _ in Counter(texts.tolist()).most_common(_MOST_CATEGORIES)]
         counts, its = (CategoryCounts.of(one.tolist(), frequent) for one in (texts, served_texts))
-        compared.append((name, "categories", its, measure_categories(counts, its)))
-    if not compared:
-        return ()
-    adjusted = false_discovery_control([found.p_value for *_, found in compared])
-    drifted = [
-        DriftedCodes(
-            feature=name,
-            divergence=found.jensen_shannon,
-            unseen_share=found.unseen_share,
-            unseen=its.examples,
-            p_value=float(p_value),
-            sentence=_words(name, kind, found.unseen_share, its.examples, float(p_value)),
-        )
-        for (name, kind, its, found), p_value in zip(compared, adjusted, strict=True)
-        if p_value < rate
-    ]
-    return tuple(sorted(drifted, key=lambda one: -one.divergence))
+        made.append(_Compared(name, "categories", its, measure_categories(counts, its)))
+    return made
+
+
+def _drifted(
+    groups: Sequence[Sequence[_Compared]], rate: float
+) -> tuple[tuple[DriftedCodes, ...], ...]:
+    from scipy.stats import false_discovery_control
+
+    p_values = [one.found.p_value for group in groups for one in group]
+    adjusted = iter(false_discovery_control(p_values).tolist() if p_values else ())
+    made = []
+    for group in groups:
+        judged = [(one, next(adjusted)) for one in group]
+        drifted = [_told(one, p_value) for one, p_value in judged if p_value < rate]
+        made.append(tuple(sorted(drifted, key=lambda one: -one.divergence)))
+    return tuple(made)
+
+
+def _told(one: _Compared, p_value: float) -> DriftedCodes:
+    share, unseen = one.found.unseen_share, one.served.examples
+    return DriftedCodes(
+        feature=one.name,
+        divergence=one.found.jensen_shannon,
+        unseen_share=share,
+        unseen=unseen,
+        p_value=p_value,
+        sentence=_words(one.name, one.kind, share, unseen, p_value),
+    )
 
 
 def _words(name: str, kind: str, unseen_share: float, unseen: Sequence[str], p_value: float) -> str:

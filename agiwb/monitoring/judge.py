@@ -113,7 +113,8 @@ def judge(
     columns = slice_columns(
         slices, description, data, window.features, window.times, (validation, answers)
     )
-    by_slice = compare_slices(columns, served, calibration, names, rate, chances, weigh)
+    texts = description.categories(window.features)
+    by_slice = compare_slices(columns, served, calibration, names, rate, chances, weigh, texts)
     everything = np.ones(len(served), bool)
     figures = Figures(
         rows=len(served),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import ConfigError, did_you_mean
-from agiwb.monitoring.described import Description
+from agiwb.monitoring.described import Categories, Description
 from agiwb.monitoring.drift import feature_names
 from agiwb.monitoring.log.profile import category_text
 
@@ -31,12 +31,14 @@ class SliceColumn:
         served: Value of each of the window's rows, text.
         known: The same of the reference's; None if each slice is compared with all of it.
         reference: The reference's numbers, shape ``(rows, numbers)``.
+        categories: Its columns of text by name, objects of shape ``(rows,)``.
     """
 
     name: str
     served: NDArray[Any]
     known: NDArray[Any] | None
     reference: NDArray[np.float32]
+    categories: Categories = field(default_factory=dict)
 
 
 def chosen_columns(wanted: Sequence[str] | None, data: Dataset) -> tuple[str, ...]:
@@ -94,20 +96,22 @@ def slice_columns(
             is the validation split.
     """
     validation, served = answers
+    train = data.train.features
+    texts = description.categories(train)
     made = []
     for name in names:
         if name == HOUR:
             hours = (times // _HOUR_S).astype(np.int64) % _HOURS
             values = np.array([f"{hour:02}:00 UTC" for hour in hours], object)
-            made.append(SliceColumn(name, values, None, description.reference))
+            made.append(SliceColumn(name, values, None, description.reference, texts))
         elif name == PREDICTED:
-            numbers = description.numbers(data.validation.features)
+            asked = data.validation.features
+            numbers, categories = description.numbers(asked), description.categories(asked)
             its, ours = (_answered(one, data.classes) for one in (served, validation))
-            made.append(SliceColumn(name, its, ours, numbers))
+            made.append(SliceColumn(name, its, ours, numbers, categories))
         else:
-            train = data.train.features
             its, ours = (_texts_of(description, name, one) for one in (window, train))
-            made.append(SliceColumn(name, its, ours, description.reference))
+            made.append(SliceColumn(name, its, ours, description.reference, texts))
     return made
 
 

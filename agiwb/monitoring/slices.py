@@ -8,8 +8,9 @@ columns share one rate of false alarms with all features in them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agiwb.monitoring.calibration import Calibration, calibrate
+from agiwb.monitoring.categories import DriftedCodes, compare_categories
 from agiwb.monitoring.chance import chance
 from agiwb.monitoring.consequence import WORTH_SAYING, Consequence
+from agiwb.monitoring.described import Categories
 from agiwb.monitoring.drift import FeatureDrift, Pair, compare_pairs
 from agiwb.monitoring.sketches import NumericBins, NumericSketch
 from agiwb.monitoring.slice_columns import MOST_VALUES, SliceColumn
@@ -39,15 +42,18 @@ class SliceDrift(BaseModel):
         rows: Rows of the window.
         reference_rows: Rows of the reference that it is compared with.
         judged: Whether both are enough: 30.
-        drifted_count: Features that drifted, by the correction for all features and slices.
-        feature: The one that drifted most; "" if none did.
-        effect: Largest Kolmogorov-Smirnov distance of a feature that drifted, else of any.
+        drifted_count: Features that drifted, numbers and categories, by the correction for all
+            features and slices.
+        feature: The number that drifted most, or the category if no number did; "" if none did.
+        effect: Largest Kolmogorov-Smirnov distance of a number that drifted, else of any; of a
+            category the Jensen-Shannon distance.
         p_value: Of that feature, adjusted for all features and slices.
-        training_mean: Of that feature in this slice of the training data.
+        training_mean: Of that feature in this slice of the training data; None of a category.
         window_mean: Of that feature in the window's.
         expected_accuracy: Without labels; None without a row.
         consequences: What the drift of its features does to that, the most harmful first; of the
             three slices that drifted most.
+        codes: The categories that drifted, the most divergent first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,6 +71,7 @@ class SliceDrift(BaseModel):
     window_mean: float | None = None
     expected_accuracy: float | None = None
     consequences: tuple[Consequence, ...] = ()
+    codes: tuple[DriftedCodes, ...] = ()
 
     @property
     def name(self) -> str:
@@ -80,6 +87,7 @@ def compare_slices(
     rate: float,
     expected: NDArray[np.float64],
     weigh: Weigh,
+    categories: Mapping[str, NDArray[Any]] = MappingProxyType({}),
 ) -> tuple[SliceDrift, ...]:
     """Return each slice, those that drifted first and the strongest drift first.
 
@@ -91,19 +99,21 @@ def compare_slices(
         rate: Share of windows without drift in which any slice may count as drifted.
         expected: Probability that each answer in the window is right, shape ``(rows,)``.
         weigh: Gives what the drift of some features does.
+        categories: The window's columns of text by name, shape ``(rows,)``; numbers and categories
+            each have half of the rate.
     """
+    rate = rate / 2 if categories else rate
     parts = [part for column in columns for part in _parts_of(column)]
     judged = [part for part in parts if part.is_large]
     pairs = [_pair(part, window, names, calibration) for part in judged]
     drifts = dict(zip(map(id, judged), compare_pairs(pairs, rate), strict=True))
-    made = [
-        (
-            part,
-            drifts.get(id(part)),
-            _described(part, drifts.get(id(part)), window, names, expected),
-        )
-        for part in parts
-    ]
+    texts = compare_categories([_texts(part, categories) for part in judged], rate)
+    codes = dict(zip(map(id, judged), texts, strict=True))
+    made = []
+    for part in parts:
+        drift = drifts.get(id(part))
+        told = _described(part, drift, window, names, expected)
+        made.append((part, drift, _with_codes(told, codes.get(id(part), ()))))
     made.sort(key=lambda one: (not one[2].drifted_count, not one[2].judged, -one[2].effect))
     found = []
     for place, (part, drift, told) in enumerate(made):
@@ -133,9 +143,17 @@ def describe_slices(found: Sequence[SliceDrift]) -> str:
     others += f" and {len(drifted) - 6} more" if len(drifted) > 6 else ""
     return (
         f"{len(drifted)} of {judged} slices drifted, most of all {worst.name} ({worst.rows} rows): "
+        f"{_what_drifted(worst)}{cost}.{others}" + ("." if others else "")
+    )
+
+
+def _what_drifted(worst: SliceDrift) -> str:
+    if worst.codes and worst.feature == worst.codes[0].feature:
+        told = worst.codes[0].sentence.removesuffix(".")
+        return f"{told[0].lower()}{told[1:]}"
+    return (
         f"{worst.feature} went from {worst.training_mean:.3g} to {worst.window_mean:.3g} on "
-        f"average (effect {worst.effect:.2f}, {chance(worst.p_value)}){cost}.{others}"
-        + ("." if others else "")
+        f"average (effect {worst.effect:.2f}, {chance(worst.p_value)})"
     )
 
 
@@ -160,6 +178,7 @@ class _Part:
     value: str
     inside: NDArray[np.bool_]
     reference: NDArray[np.float32]
+    categories: Categories
     is_whole_reference: bool
 
     @property
@@ -169,18 +188,31 @@ class _Part:
 
 def _parts_of(column: SliceColumn) -> list[_Part]:
     frequent = [value for value, _ in Counter(column.served.tolist()).most_common(MOST_VALUES)]
-    return [
-        _Part(
-            column=column.name,
-            value=value or "missing",
-            inside=column.served == value,
-            reference=column.reference
-            if column.known is None
-            else column.reference[column.known == value],
-            is_whole_reference=column.known is None,
+    parts = []
+    for value in sorted(frequent):
+        known = slice(None) if column.known is None else column.known == value
+        parts.append(
+            _Part(
+                column=column.name,
+                value=value or "missing",
+                inside=column.served == value,
+                reference=column.reference[known],
+                categories={name: texts[known] for name, texts in column.categories.items()},
+                is_whole_reference=column.known is None,
+            )
         )
-        for value in sorted(frequent)
-    ]
+    return parts
+
+
+def _texts(
+    part: _Part, window: Mapping[str, NDArray[Any]]
+) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    """Return the columns of text of a slice, but for the one that it is a slice of."""
+    return {
+        name: (part.categories[name], texts[part.inside])
+        for name, texts in window.items()
+        if name != part.column
+    }
 
 
 def _pair(
@@ -222,6 +254,17 @@ def _described(
             "window_mean": _mean(window[part.inside, place]),
         }
     )
+
+
+def _with_codes(told: SliceDrift, codes: tuple[DriftedCodes, ...]) -> SliceDrift:
+    if not codes:
+        return told
+    first: dict[str, Any] = {}
+    if not told.drifted_count:
+        first = {"feature": codes[0].feature, "effect": codes[0].divergence}
+        first |= {"p_value": codes[0].p_value, "training_mean": None, "window_mean": None}
+    count = told.drifted_count + len(codes)
+    return told.model_copy(update={"codes": codes, "drifted_count": count, **first})
 
 
 def _mean(column: NDArray[Any]) -> float | None:

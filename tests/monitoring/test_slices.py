@@ -68,6 +68,39 @@ def test_a_drift_in_one_slice_is_named_with_its_cause(reference):
     assert {one.value: one.expected_accuracy for one in found}["phone"] == 0.5
 
 
+def test_categories_of_one_slice_that_change_places_are_named():
+    rng = np.random.default_rng(5)
+
+    def visits(rows):
+        values, device = draw(rng, rows)
+        values[:, 3] = rng.normal(size=rows)
+        plan = rng.choice(["free", "paid"], rows, p=[0.7, 0.3]).astype(object)
+        return values, {"device": device, "plan": plan}
+
+    (known, theirs), (served, ours) = visits(3_000), visits(1_200)
+
+    def compare_with(plan):
+        columns = [SliceColumn("device", ours["device"], theirs["device"], known, theirs)]
+        texts = ours | {"plan": plan}
+        whole = calibrate(known, len(served))
+        return compare_slices(
+            columns, served, whole, NAMES, RATE, np.ones(1_200), lambda *_: (), texts
+        )
+
+    assert not any(one.drifted_count for one in compare_with(ours["plan"]))
+    plan, tablets = ours["plan"].copy(), np.flatnonzero(ours["device"] == "tablet")
+    plan[tablets] = rng.permutation(["paid", "free"] * 600)[tablets]
+    plan[tablets[:30]] = "trial"
+    found = compare_with(plan)
+    assert [one.value for one in found if one.drifted_count] == ["tablet"]
+    first = found[0]
+    assert (first.feature, first.drifted_count, first.training_mean) == ("plan", 1, None)
+    assert first.effect == first.codes[0].divergence
+    assert "tablet" in describe_slices(found)
+    assert "the categories of plan come in other proportions" in describe_slices(found)
+    assert "(trial)" in describe_slices(found)
+
+
 def test_small_and_new_slices_are_shown_and_not_judged(reference):
     values, device = draw(np.random.default_rng(3), 800)
     device[:40] = "car"
