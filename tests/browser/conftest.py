@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -50,13 +51,20 @@ def lab(trained_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of the test's own, on which an error is a failure; its last state is pictured."""
+    """A page of the test's own; see ``new_page``."""
+    with new_page(browser, request.node.name) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def new_page(browser: Browser, name: str) -> Iterator[Page]:
+    """Yield a page on which an error is a failure; its last state is pictured."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     PICTURES.mkdir(exist_ok=True)
-    page.screenshot(path=PICTURES / f"{request.node.name}.png", full_page=True)
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
     page.close()
     assert errors == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,19 +47,27 @@ def running_in(scratch: Path, path: str, command: Callable[[int], list[str]]) ->
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "agiwb", *command(port)], cwd=scratch, env=environment
+        [sys.executable, "-m", "agiwb", *command(port)],
+        cwd=scratch,
+        env=environment,
+        start_new_session=True,
     )
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(address + path, process)
         yield address
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _kill_with_kernels(process)
+
+
+def _kill_with_kernels(process: subprocess.Popen[bytes]) -> None:
+    """End a server and its kernels at once: an orderly end waits for each of them in turn."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
 
 
 def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from agiwb.batch.reports import write_reports
-from tests.browser.conftest import PICTURES, picture_for_docs
+from tests.browser.conftest import PICTURES, new_page, picture_for_docs
 from tests.browser.servers import running
 from tests.reported_workspace import Reported
 
@@ -58,12 +59,43 @@ def _publish(port: int) -> list[str]:
     return ["publish", "--no-browser", f"--port={port}", *_STOP_SOON]
 
 
-def open_report(page: Page, address: str, name: str, width: int = 1280) -> list[str]:
+class Opened:
+    """Reports as they were opened first: each page has a kernel, and those are dear."""
+
+    def __init__(self, browser: Browser, address: str) -> None:
+        self.asked: dict[str, list[str]] = {}
+        self._browser = browser
+        self._address = address
+        self._pages: dict[str, Page] = {}
+        self._all = contextlib.ExitStack()
+
+    def page(self, name: str) -> Page:
+        """Return the page of a report, which other tests have perhaps used before."""
+        if name not in self._pages:
+            page = self._all.enter_context(new_page(self._browser, f"last-of-{name}"))
+            self.asked[name] = open_report(page, self._address, name)
+            self._pages[name] = page
+        return self._pages[name]
+
+    def close(self) -> None:
+        """Close all of them; an error on any is a failure."""
+        self._pages.clear()
+        self._all.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, voila: str) -> Iterator[Opened]:
+    """The reports' pages."""
+    made = Opened(browser, voila)
+    yield made
+    made.close()
+
+
+def open_report(page: Page, address: str, name: str) -> list[str]:
     """Open a report, wait until it is read, and return what was asked of others meanwhile."""
     asked: list[str] = []
     ours = (address, address.replace("http", "ws", 1), "data:", "blob:")
     page.on("request", lambda it: None if it.url.startswith(ours) else asked.append(it.url))
-    page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{address}/voila/render/{name}.ipynb?token={TOKEN}", timeout=_PATIENCE_MS)
     menu = page.get_by_role("combobox").first  # the page is alive, not its picture alone
     expect(menu).to_be_visible(timeout=_PATIENCE_MS)
@@ -74,9 +106,10 @@ def open_report(page: Page, address: str, name: str, width: int = 1280) -> list[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_report_is_whole_on_a_desk_and_on_a_phone(page: Page, voila: str, name: str) -> None:
-    for width in (1280, 390):
-        assert open_report(page, voila, name, width) == []
+def test_each_report_is_whole_on_a_desk_and_on_a_phone(opened: Opened, name: str) -> None:
+    page = opened.page(name)
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
         expect(page.locator(".agiwb-about")).to_contain_text("As of 20")
         digest = page.locator(".agiwb-about code").first.inner_text()
         assert re.fullmatch("[0-9a-f]{12}", digest)
@@ -85,10 +118,11 @@ def test_each_report_is_whole_on_a_desk_and_on_a_phone(page: Page, voila: str, n
         broken = "[...document.images].filter(one => one.complete && !one.naturalWidth).length"
         assert page.evaluate(broken) == 0
         page.screenshot(path=PICTURES / f"report-{name}-{width}.png", full_page=True)
+    assert opened.asked[name] == []
 
 
-def test_the_threshold_is_moved_by_keyboard(page: Page, voila: str, reported: Reported) -> None:
-    open_report(page, voila, "evaluation")
+def test_the_threshold_is_moved_by_keyboard(opened: Opened, reported: Reported) -> None:
+    page = opened.page("evaluation")
     picture_for_docs(page, "report-evaluation")
     page.get_by_role("combobox", name="Class").select_option("3")
     threshold = page.get_by_role("spinbutton", name="Threshold")
@@ -104,8 +138,8 @@ def test_the_threshold_is_moved_by_keyboard(page: Page, voila: str, reported: Re
     expect(page.get_by_text("as if both had been asked other examples")).to_be_visible()
 
 
-def test_time_and_version_are_chosen(page: Page, voila: str) -> None:
-    open_report(page, voila, "monitoring")
+def test_time_and_version_are_chosen(opened: Opened) -> None:
+    page = opened.page("monitoring")
     page.get_by_role("combobox", name="Time").select_option("All")
     expect(page.get_by_text("240 examples were asked")).to_be_visible()
     page.get_by_role("combobox", name="Version").select_option("2")
@@ -117,8 +151,8 @@ def test_time_and_version_are_chosen(page: Page, voila: str) -> None:
     expect(page.get_by_role("alert")).to_contain_text("is no time of ISO 8601")
 
 
-def test_the_model_card_shows_the_model_chosen(page: Page, voila: str, reported: Reported) -> None:
-    open_report(page, voila, "model_card")
+def test_the_model_card_shows_the_model_chosen(opened: Opened, reported: Reported) -> None:
+    page = opened.page("model_card")
     menu = page.get_by_role("combobox", name="Model")
     labels = menu.locator("option").all_inner_texts()
     menu.select_option(label=next(one for one in labels if reported.other.run.id[:8] in one))
@@ -137,8 +171,10 @@ def test_who_has_no_token_sees_nothing(browser: Browser, voila: str) -> None:
     context.close()
 
 
-def test_a_viewer_reads_no_source_and_runs_no_code(page: Page, voila: str, tmp_path: Path) -> None:
-    open_report(page, voila, "audit")
+def test_a_viewer_reads_no_source_and_runs_no_code(
+    opened: Opened, voila: str, tmp_path: Path
+) -> None:
+    page = opened.page("audit")
     for path in ("voila/files/audit.ipynb", "api/contents", "api/kernels", "api/sessions"):
         answer = page.request.get(f"{voila}/{path}")
         assert answer.status in {403, 404}, path
@@ -166,7 +202,10 @@ def test_a_viewer_reads_no_source_and_runs_no_code(page: Page, voila: str, tmp_p
     assert not mark.exists()
 
 
-def test_kernels_return_to_the_number_that_wait(browser: Browser, voila: str) -> None:
+def test_kernels_return_to_the_number_that_wait(
+    browser: Browser, voila: str, opened: Opened
+) -> None:
+    opened.close()
     assert wait_for_kernels(len(NAMES)) == len(NAMES)
     pages = [browser.new_page() for _ in range(2)]
     for page in pages:
