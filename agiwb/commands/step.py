@@ -70,6 +70,8 @@ def summary(record: Record) -> str:
     of = f" of {name}" if name and record.run.step not in _REGISTER else ""
     again = " (used again)" if record.reused else ""
     lines = [f"{record.run.step}: run {record.run.id[:8]}{of}{again}"]
+    said = getattr(record, "sentences", ())
+    lines += [f"  {sentence}" for sentence in said if sentence not in record.problems]
     lines += [f"  {metric:<32} {value:.4g}" for metric, value in record.metrics.items()]
     if name and not of:
         lines.append(f"  registered as {name}")

@@ -94,6 +94,8 @@ def judge(
     drift = compare_features(known, NumericSketch.of(known.bins, served), calibration, rate)
     samples, weights = _samples(description, data, window, rate)
     labels, answers = data.validation.labels, window.probabilities
+    # What a model answers where it was asked nothing says nothing of how often it is right.
+    usable = ~description.unusable(window.features)
 
     def expected(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
         return expected_right(validation, labels, probabilities, weights)
@@ -124,7 +126,7 @@ def judge(
         effect_threshold=drift.threshold,
         output=compare_output(validation, answers, rate),
         quality=(*description.quality(window.features, rate), *check_answers(answers)),
-        estimate=estimate_accuracy(validation, labels, answers, weights=weights),
+        estimate=estimate_accuracy(validation, labels, answers[usable], weights=weights),
         reference_accuracy=right / len(labels),
         samples=samples,
         limit=rate,

@@ -89,6 +89,7 @@ def test_columns_that_are_missing_new_or_others_are_told(shop, serve):
     name = serve(shop, "onnx", columns_of(device, numbers))
     record = monitor(MonitorConfig(model=shop, model_name=name))
     assert "unit price is NaN or infinite in 100.0% of the rows." in record.problems
+    assert record.estimated_accuracy is None
     assert record.codes[0].unseen == ("watch",)
     assert {one.name for one in record.slices if not one.judged} == {"device = watch"}
     assert any("Too small to be judged" in sentence for sentence in record.sentences)

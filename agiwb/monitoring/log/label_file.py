@@ -62,6 +62,8 @@ def read_label_file(file: Path, received: float, source: str = "") -> Any:
         )
     if not file.is_file():
         raise InputError(f"There is no file {file}.", "Give the path of a file of labels.")
+    if not file.stat().st_size:
+        raise InputError(f"The file {file} is empty.", "Give one with labels in it.")
     with connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.datasets.columns import is_sliceable
 from agiwb.errors import ConfigError, did_you_mean
 from agiwb.monitoring.drift import feature_names
 from agiwb.monitoring.sketches import BINS, NumericBins
@@ -33,6 +34,7 @@ milliseconds of the request, and the class answered."""
 _MOST_FEATURES = 1024
 """Beyond, an input's examples are counted by their mean and deviation alone."""
 _MOST_CATEGORIES, _MOST_SLICES = 1000, 100
+_MOST_SLICED = 3
 _FORMAT = 2
 """Of the cells; those of another one are not read but counted anew."""
 
@@ -93,6 +95,16 @@ def columns_of(examples: Examples, latency_ms: NDArray[np.float64]) -> dict[str,
             columns |= _of_input(name if several else "", array)
     columns |= _of_answer(examples.outputs)
     return columns | {LATENCY: latency_ms}
+
+
+def worth_slicing(columns: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:
+    """Return the columns of text with few values, at most three: each multiplies the rollups."""
+    texts = {
+        name: np.array([category_text(value) for value in column.tolist()])
+        for name, column in columns.items()
+        if column.dtype.kind in "OSU"
+    }
+    return tuple(name for name, column in texts.items() if is_sliceable(column))[:_MOST_SLICED]
 
 
 def fit_profile(

@@ -33,6 +33,7 @@ from agiwb.monitoring.log.profile import (
     form_of,
     profiles_in,
     save_profile,
+    worth_slicing,
 )
 from agiwb.monitoring.log.shards import (
     OnStep,
@@ -123,7 +124,8 @@ def fit_missing(table: Any, profiles: dict[Form, Profile]) -> list[Profile]:
                 _MOST_FORMS,
             )
             continue
-        profiles[form] = fit_profile(form, columns_of(examples, requests["latency_ms"]))
+        columns = columns_of(examples, requests["latency_ms"])
+        profiles[form] = fit_profile(form, columns, slices=worth_slicing(columns))
         made.append(profiles[form])
     return made
 

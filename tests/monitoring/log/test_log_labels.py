@@ -114,6 +114,7 @@ def test_many_files_become_one_and_keep_the_history(log, monkeypatch):
         ("request_id,label\nr1.0,\n", "Row 1 .* has no label"),
         ("request_id,lable\nr1.0,1\n", "Did you mean `label`"),
         ("request_id,source\nr1.0,1\n", "has no column 'label'"),
+        ("", "is empty"),
         ("request_id,label,row\nr2.0,1,0\nr1.0,1,-1\n", "Row 2 .* no number from 0"),
         ("request_id,label,time\nr1.0,1,soon\n", "neither Unix seconds nor ISO 8601"),
         ("request_id,label,time\nr1.0,1,9e9\n", "has not come yet"),

@@ -11,7 +11,13 @@ import pytest
 from agiwb.errors import ConfigError, NotFoundError
 from agiwb.monitoring.log import read_predictions, read_rollups, roll
 from agiwb.monitoring.log.cells import examples_and_requests
-from agiwb.monitoring.log.profile import columns_of, fit_profile, form_of, save_profile
+from agiwb.monitoring.log.profile import (
+    columns_of,
+    fit_profile,
+    form_of,
+    save_profile,
+    worth_slicing,
+)
 from agiwb.monitoring.log.rolling import rollups_of
 from agiwb.monitoring.log.tail import tables_of
 from agiwb.monitoring.log.upkeep import main as keep_up
@@ -251,3 +257,10 @@ def test_a_killed_roller_neither_loses_nor_doubles_a_row(tmp_path):
         roll(folder)
         assert read_rollups(folder, live=False).rows == 6
         assert not list(folder.glob("rollups/**/*.tmp"))
+
+
+def test_columns_of_few_texts_are_sliced_by():
+    many = np.array([f"text {place}" for place in range(60)], object)
+    few = {f"c{place}": np.array(["red", "", None] * 20, object) for place in range(4)}
+    columns = {"text": many, "price": np.arange(60.0), **few}
+    assert worth_slicing(columns) == ("c0", "c1", "c2")
