@@ -59,6 +59,7 @@ class OnnxRuntime:
             raise unreadable(path, "an ONNX", error) from error
         self._refusals: tuple[type[Exception], ...] = (Fail, InvalidArgument, RuntimeException)
         self._names = [spec.name for spec in self._signature.outputs]
+        self._all_names = frozenset(self._names)
         self._exact = ExactFit(self._signature)
         self._takes_text = any(spec.dtype == "object" for spec in self._signature.inputs)
         self._bindings = OnnxBindings(self._session, self._signature)
@@ -86,7 +87,7 @@ class OnnxRuntime:
         if fitting is None:
             inputs = check_inputs(self._signature, inputs)
             fitting = list(inputs.values())
-        if outputs:
+        if outputs and self._all_names != set(outputs):
             return self._run_session(inputs, wanted(self._names, outputs))
         if self._bindings.possible:
             answer = self._run_bound(fitting, inputs)

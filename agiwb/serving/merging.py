@@ -80,4 +80,8 @@ def _even_out(parts: Sequence[Tensors]) -> list[Tensors]:
 
 def count_rows(tensors: Tensors) -> int:
     """Return the rows of a batch: the largest first dimension, or 1 if there is none."""
-    return max([len(array) for array in tensors.values() if array.ndim], default=1)
+    rows = -1
+    for array in tensors.values():
+        if array.ndim and len(array) > rows:
+            rows = len(array)
+    return 1 if rows < 0 else rows

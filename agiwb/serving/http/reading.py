@@ -20,6 +20,8 @@ from agiwb.serving.http.messages import Request
 from agiwb.serving.status import Code, Refusal
 
 _GZIP = frozenset({b"gzip", b"x-gzip"})
+_END_OF_HEAD = b"\r\n\r\n"
+_PARSED_EACH_TIME = frozenset({b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"})
 _LARGE_GZIP = 1 << 14  # of zeros it is 16 MB, some hundredths of a second
 
 
@@ -42,8 +44,23 @@ class Arrival:
     is_deflated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The head of a request that came in one piece with its body, and what was read of it."""
+
+    head: bytes
+    size: int
+    method: str
+    path: str
+    query: str
+    headers: dict[bytes, bytes]
+
+
 class RequestReader:
     """Parses what one client sends.
+
+    Most clients send the same head before each body of the same length. The last one is remembered:
+    to recognise it costs a tenth of what it costs to parse it.
 
     Attributes:
         arrivals: Complete requests, oldest first; the owner takes them out.
@@ -61,6 +78,7 @@ class RequestReader:
         "_fields",
         "_headers",
         "_is_old",
+        "_last_head",
         "_limits",
         "_method",
         "_parser",
@@ -81,6 +99,7 @@ class RequestReader:
         self._certificate = certificate
         self._parser = httptools.HttpRequestParser(self)
         self._run_bytes = self._fed_bytes = 0
+        self._last_head: _Head | None = None
         self.arrivals: deque[Arrival] = deque()
         self.has_finished = self.is_reading = False
         self.on_message_begin()
@@ -92,6 +111,10 @@ class RequestReader:
         Raises:
             Refusal: They are not HTTP/1, or pass a limit. Nothing more can be read from here.
         """
+        begins = not self.is_reading and not self.has_finished
+        if begins and self._last_head is not None and self._recognise(data, self._last_head):
+            return
+        before = len(self.arrivals)
         rest: bytes | None = data
         while rest is not None:
             # Bytes without progress: headers, trailers and chunk extensions, which llhttp does not
@@ -102,6 +125,24 @@ class RequestReader:
         is_long = self._run_bytes > self._limits.header_bytes
         if is_long and self.is_reading and not self.has_finished:
             refuse_headers(f"of more than {self._limits.header_bytes:,} bytes")
+        if begins and len(self.arrivals) == before + 1 and not self.is_reading:
+            self._last_head = _head_of(data, self.arrivals[-1])
+
+    def _recognise(self, data: bytes, last: _Head) -> bool:
+        """Return whether the data are a whole request with the last head; it has then arrived."""
+        if len(data) != last.size or not data.startswith(last.head):
+            return False
+        request = Request(
+            last.method,
+            last.path,
+            last.query,
+            last.headers,
+            data[len(last.head) :],
+            self._peer,
+            self._certificate,
+        )
+        self.arrivals.append(Arrival(request, True, False, False, False))
+        return True
 
     @property
     def is_head(self) -> bool:
@@ -278,3 +319,22 @@ class RequestReader:
             "Send fewer rows in one request.",
             http_status=413,
         )
+
+
+def _head_of(data: bytes, arrival: Arrival) -> _Head | None:
+    """Return the head of a request that is all of ``data``, if the next may be told by it.
+
+    What has an effect beyond its own request, or another body than the bytes behind the head, is
+    parsed each time.
+    """
+    request = arrival.request
+    plain = arrival.keeps_alive and not (arrival.is_head or arrival.is_old or arrival.is_deflated)
+    if not plain or request.headers.keys() & _PARSED_EACH_TIME:
+        return None
+    head = data[: data.find(_END_OF_HEAD) + len(_END_OF_HEAD)]
+    length = request.headers.get(b"content-length", b"0")
+    if len(data) - len(head) != int(length) or data[len(head) :] != request.body:
+        return None
+    return _Head(
+        head, len(data), request.method, request.path, request.query, dict(request.headers)
+    )

@@ -15,7 +15,7 @@ from agiwb.serving.http.messages import JSON, Request, Response
 from agiwb.serving.rest.apart import apart
 from agiwb.serving.rest.routes import Route
 from agiwb.serving.rest_json.json_text import dump_json
-from agiwb.serving.rest_json.large_json import LARGE, size_of
+from agiwb.serving.rest_json.large_json import LARGE, has_large
 from agiwb.serving.rest_json.oip_json import (
     BINARY_CONTENT_TYPE,
     JSON_LENGTH_HEADER,
@@ -46,7 +46,7 @@ async def infer(engine: Engine, request: Request, route: Route, caller: Caller) 
         exchange.asks(SIGNATURE_NAME, asked.tensors)
         answer = await engine.predict(version, SIGNATURE_NAME, asked.tensors, caller, asked.outputs)
         told = asked, answer.outputs, version.name, version.number
-        if size_of(answer.outputs) < LARGE:
+        if not has_large(answer.outputs):
             body = encode_infer(*told)
         else:
             body = await apart(encode_infer, *told)

@@ -12,7 +12,7 @@ from agiwb.serving.rest.apart import apart
 from agiwb.serving.rest.routes import Route
 from agiwb.serving.rest_json.example_body import describe_inputs
 from agiwb.serving.rest_json.json_text import dump_json
-from agiwb.serving.rest_json.large_json import LARGE, size_of
+from agiwb.serving.rest_json.large_json import LARGE, has_large
 from agiwb.serving.rest_json.predict_json import PredictRequest, decode_request, encode_response
 from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.servables.states import VersionStatus
@@ -36,7 +36,7 @@ async def predict(engine: Engine, request: Request, route: Route, caller: Caller
             answer = await engine.predict(
                 exchange.version, asked.signature_name, asked.tensors, caller
             )
-            if size_of(answer.outputs) < LARGE:
+            if not has_large(answer.outputs):
                 return Response(200, encode_response(answer.outputs, asked.layout))
             return Response(200, await apart(encode_response, answer.outputs, asked.layout))
         except InputError as error:

@@ -30,9 +30,12 @@ _TO_THE_LIST = re.compile(
 _OPENED = re.compile(rb"(?:\[\s*){1,%d}" % (_MOST_LEVELS + 1))
 
 
-def size_of(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """Return the bytes of all ``arrays`` together."""
-    return sum(array.nbytes for array in arrays.values())
+def has_large(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Return whether one of ``arrays`` is large."""
+    for array in arrays.values():  # noqa: SIM110  a generator costs each request a microsecond
+        if array.nbytes >= LARGE:
+            return True
+    return False
 
 
 def dump_in_pieces(array: NDArray[Any], dump: Callable[[NDArray[Any]], bytes]) -> bytes:

@@ -21,6 +21,7 @@ from agiwb.serving.rest_json.json_text import dump_json, quote_json
 from agiwb.serving.rest_json.limits import DEFAULT_LIMITS, Limits
 from agiwb.serving.rest_json.misfits import MOST_DIMENSIONS, check_value, is_possible
 from agiwb.serving.rest_json.oip_binary import read_binary, write_binary
+from agiwb.serving.rest_json.oip_layouts import Layout, Layouts, Place
 from agiwb.serving.rest_json.oip_types import BYTES, datatype_of, dtype_of
 from agiwb.serving.rest_json.predict_json import load_document
 from agiwb.serving.rest_json.tensors import may_hold_literals, read_array
@@ -29,6 +30,8 @@ from agiwb.serving.status import Code, Refusal
 JSON_LENGTH_HEADER = b"inference-header-content-length"
 """In lower case. Its value is the length of the JSON; binary tensors follow."""
 BINARY_CONTENT_TYPE = b"application/octet-stream"
+
+_layouts: Layouts[dict[str, Any]] = Layouts()
 
 
 @dataclass(slots=True)
@@ -82,21 +85,29 @@ def decode_infer(
     """
     length = _json_length(json_length, len(body))
     text = body[:length] if length < len(body) else body
+    binary = memoryview(body)[length:]
+    if binary and limits is DEFAULT_LIMITS:
+        layout = _layouts.recall(signature, text)
+        if layout is not None and layout.bytes == len(binary):
+            return InferRequest(layout.read(binary), **layout.rest)
     document = load_document(text, limits)
-    tensors = _Inputs(memoryview(body)[length:], may_hold_literals(text)).read(document, signature)
+    inputs = _Inputs(binary, may_hold_literals(text))
+    tensors = inputs.read(document, signature)
     parameters = _parameters(document, "The request")
     all_binary = parameters.get("binary_data_output") is True
     wanted = _wanted_outputs(document, signature)
-    return InferRequest(
-        tensors,
-        _id(document),
-        tuple(wanted),
-        frozenset(
+    rest: dict[str, Any] = {
+        "id": _id(document),
+        "outputs": tuple(wanted),
+        "binary": frozenset(
             name for name, output in wanted.items() if output.get("binary_data", all_binary) is True
         ),
-        all_binary,
-        parameters,
-    )
+        "all_binary": all_binary,
+        "parameters": parameters,
+    }
+    if len(inputs.places) == len(tensors) and rest["id"] is None:
+        _layouts.remember(text, Layout(signature, tuple(inputs.places), rest))
+    return InferRequest(tensors, **rest)
 
 
 def encode_infer(
@@ -132,9 +143,14 @@ def encode_infer(
 
 
 class _Inputs:
-    """Reads the inputs of one request; binary data is taken in the order of the inputs."""
+    """Reads the inputs of one request; binary data is taken in the order of the inputs.
+
+    Attributes:
+        places: Of those that are binary.
+    """
 
     def __init__(self, binary: memoryview, literals: bool) -> None:
+        self.places: list[Place] = []
         self._binary = binary
         self._place = 0
         self._literals = literals
@@ -170,7 +186,9 @@ class _Inputs:
         shape = _shape(name, entry.get("shape"))
         size = _parameters(entry, f"The input {name}").get("binary_data_size")
         if size is not None:
-            return read_binary(self._take(name, size), dtype, shape, name)
+            given = read_binary(self._take(name, size), dtype, shape, name)
+            self.places.append(Place(name, dtype, shape, self._place - size, self._place))
+            return given
         if "data" not in entry:
             raise InputError(
                 f"The input {name} has no `data`, nor the parameter `binary_data_size`."

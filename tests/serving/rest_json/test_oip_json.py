@@ -8,6 +8,7 @@ import pytest
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
+from agiwb.serving.rest_json import oip_json
 from agiwb.serving.rest_json.oip_json import InferRequest, decode_infer, encode_infer
 from agiwb.serving.rest_json.oip_types import DATATYPES, datatype_of, describe_oip_model
 from agiwb.serving.status import Code, Refusal
@@ -231,3 +232,21 @@ def test_complex_numbers_have_no_datatype():
     with pytest.raises(InputError, match="no datatype for complex64"):
         datatype_of("complex64")
     assert datatype_of(np.array(["a"]).dtype) == "BYTES"
+
+
+def test_what_is_said_again_of_binary_tensors_is_read_again_as_it_was(monkeypatch):
+    said = binary("x", [2, 2], "FP32", 16)
+    wanted = [{"name": "y", "parameters": {"binary_data": True}}]
+    first, second = (np.arange(4, dtype=np.float32).reshape(2, 2) + more for more in (0, 10))
+    asked = infer(ONE, said, binary=first.tobytes(), outputs=wanted)
+    with monkeypatch.context() as patch:
+        patch.setattr(oip_json, "load_document", None)  # nothing is read as JSON again
+        again = infer(ONE, said, binary=second.tobytes(), outputs=wanted)
+    assert again.tensors["x"].tolist() == second.tolist()
+    assert (again.outputs, again.binary, again.id) == (asked.outputs, asked.binary, None)
+    with pytest.raises(InputError, match="12 bytes remain"):
+        infer(ONE, said, binary=second.tobytes()[:-4], outputs=wanted)
+    with pytest.raises(InputError, match="20 bytes of binary data follow"):
+        infer(ONE, said, binary=second.tobytes() + bytes(4), outputs=wanted)
+    with pytest.raises(InputError, match="has no input 'x'"):
+        infer(Signature(inputs=(N,), outputs=(Y,)), said, binary=second.tobytes(), outputs=wanted)
