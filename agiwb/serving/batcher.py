@@ -25,6 +25,8 @@ _POOL = "batch_threads"
 """TensorFlow Serving's name, for its metrics, of a pool without a name."""
 _LONE_TURNS = 8
 _LONG_RUN_S = 0.0005
+_TURNS_TO_ANSWER = 1
+"""Of the loop, after the one that wakes who waits."""
 _LOOK_EVERY = 32
 _LOOKS = 2
 """Two requests in a row: at least one of them is not the last of its turn, if there are others."""
@@ -39,6 +41,7 @@ class TickBatcher:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: dict[Hashable, list[_Ask]] = {}
+        self._is_due = False
         self._lone_turns = 0
         self._asked = 0
 
@@ -64,26 +67,41 @@ class TickBatcher:
         runs alone.
         """
         future: asyncio.Future[Tensors] = self._loop.create_future()
-        if not self._waiting:
+        if not self._is_due:
+            self._is_due = True
             self._loop.call_soon(self._flush)
         self._waiting.setdefault(key, []).append(_Ask(run, inputs, rows, most, future))
         return future
 
     def _flush(self) -> None:
-        """Run one batch, and leave what it has no room for to the next turn of the loop.
-
-        Until then the loop sends the answers and reads what has come, which may share that batch.
-        """
+        """Run one batch, and leave what it has no room for until its answers were sent."""
         key = next(iter(self._waiting))
         asks = [ask for ask in self._waiting.pop(key) if not ask.future.done()]
         group = _first_batch(asks)
         if left := asks[len(group) :]:
             self._waiting[key] = left  # behind the other keys: all have their turn
         self._lone_turns = self._lone_turns + 1 if len(asks) <= 1 else 0
-        if self._waiting:
-            self._loop.call_soon(self._flush)
-        if not group:
-            return
+        try:
+            if group:
+                self._run(group)
+        finally:
+            self._loop.call_soon(self._go_on, _TURNS_TO_ANSWER)
+
+    def _go_on(self, turns: int) -> None:
+        """Run the next batch after some turns, in which the loop also reads what has come.
+
+        A turn wakes those who wait for their answers, and another one sends them: they would wait
+        for a whole run more if that came in between.
+        """
+        if turns:
+            self._loop.call_soon(self._go_on, turns - 1)
+        elif self._waiting:
+            self._flush()
+        else:
+            self._is_due = False
+
+    @staticmethod
+    def _run(group: list[_Ask]) -> None:
         rows = [ask.rows for ask in group]
         outcomes = run_merged(group[0].run, [ask.inputs for ask in group], rows, sum(rows))
         for ask, outcome in zip(group, outcomes, strict=True):

@@ -30,7 +30,7 @@ from agiwb.serving.settings import ServerSettings
 LOADS = (0.5, 0.8)
 WORKERS = (1, 2)
 SECONDS, QUICK_SECONDS = 12.0, 4.0
-ROUNDS, QUICK_ROUNDS = 3, 1
+ROUNDS, QUICK_ROUNDS = 5, 1
 CONNECTIONS = 400
 """The kernel shares connections, not requests, among workers: many of them are shared evenly."""
 OFF = 0.2
@@ -48,7 +48,7 @@ def plan(*, quick: bool) -> list[Claim]:
                 print(f"plan           {workers} worker(s): not measured, for no core is left")
                 continue
             measured = measure(
-                source, workers=workers, rows=1, encoding="json", logs=False, seconds=seconds / 4
+                source, workers=workers, rows=1, encoding="json", logs=False, seconds=seconds / 2
             )
             claims += _compare(source, measured, seconds, QUICK_ROUNDS if quick else ROUNDS)
     return claims

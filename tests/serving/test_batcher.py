@@ -348,6 +348,32 @@ def test_what_is_asked_while_a_turn_is_answered_comes_in_the_next():
     assert run.batches == [[1], [2]]
 
 
+def test_who_comes_during_a_run_is_run_when_its_answers_were_sent():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        batcher, seen, second = TickBatcher(loop), [], []
+
+        def submit():
+            return batcher.submit("key", run, {"x": np.ones((1, 1), np.float32)}, 1, 8)
+
+        def run(inputs):
+            seen.append("run")
+            if not second:  # uvloop reads another request before it looks at what is ready
+                loop.call_soon(lambda: second.append(submit()))
+            return {"y": inputs["x"]}
+
+        async def ask():
+            await submit()
+
+        first = loop.create_task(ask())
+        first.add_done_callback(lambda _: seen.append("sent"))  # as a connection does
+        await first
+        await second[0]
+        return seen
+
+    assert asyncio.run(scenario()) == ["run", "sent", "run"]
+
+
 def test_what_one_batch_has_no_room_for_waits_while_the_first_are_answered():
     async def scenario():
         batcher = TickBatcher(asyncio.get_running_loop())
