@@ -61,6 +61,16 @@ FULL_PRECISION: tuple[Format, ...] = (
 )
 """The formats that keep every weight as it is and need no optional package."""
 
+FORMAT_OF_SUFFIX: dict[str, Format] = {
+    ".keras": "keras",
+    ".h5": "h5",
+    ".hdf5": "h5",
+    ".pb": "frozen_pb",
+    ".onnx": "onnx",
+    ".tflite": "litert",
+    ".lite": "litert",
+}
+"""What models' files made elsewhere are called, in lower case."""
 MODEL_FILES: dict[Format, str] = {
     "keras": "model.keras",
     "h5": "model.h5",

@@ -5,20 +5,11 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from agiwb.artifacts.manifest import Format
+from agiwb.artifacts.manifest import FORMAT_OF_SUFFIX, Format
 from agiwb.errors import InputError, NotFoundError
 from agiwb.importing.limits import LARGEST_FILE, LARGEST_TOTAL, MOST_FILES
 from agiwb.importing.refusal import refused
 
-_SUFFIXES: dict[str, Format] = {
-    ".keras": "keras",
-    ".h5": "h5",
-    ".hdf5": "h5",
-    ".pb": "frozen_pb",
-    ".onnx": "onnx",
-    ".tflite": "litert",
-    ".lite": "litert",
-}
 _ZIP, _HDF5, _TFLITE = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"TFL3"
 _SAVED_MODEL_PARTS = ("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra")
 """What a SavedModel is loaded from. Requests for warming up, and what Keras 2 kept beside it to
@@ -48,7 +39,7 @@ def detect_format(path: Path) -> Format:
             f"The file {path} is one part of a SavedModel.", f"Give its folder: {path.parent}."
         )
     by_content = _by_content(head)
-    by_name = _SUFFIXES.get(path.suffix.lower())
+    by_name = FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if by_content is None and by_name in {"frozen_pb", "onnx"}:
         return by_name  # protobuf has no magic number
     if by_content is None:

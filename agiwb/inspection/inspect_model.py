@@ -9,7 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from agiwb.artifacts.manifest import MANIFEST_FILE, MODEL_FILES, Artifact, Format, format_of
+from agiwb.artifacts.manifest import (
+    FORMAT_OF_SUFFIX,
+    MANIFEST_FILE,
+    MODEL_FILES,
+    Artifact,
+    Format,
+    format_of,
+)
 from agiwb.errors import AgiwbError, InputError, NotFoundError
 from agiwb.inspection.contents import Contents, Weight
 from agiwb.inspection.inspection import (
@@ -34,15 +41,6 @@ _READERS = {
     "frozen.pb": "tensorflow_graph:read_frozen",
     "model.onnx": "onnx_file:read",
     "model.tflite": "litert_file:read",
-}
-
-_SUFFIXES: dict[str, Format] = {
-    ".keras": "keras",
-    ".h5": "h5",
-    ".hdf5": "h5",
-    ".onnx": "onnx",
-    ".tflite": "litert",
-    ".pb": "frozen_pb",
 }
 
 
@@ -107,12 +105,13 @@ def opened(path: Path) -> Iterator[tuple[Format, Path]]:
     if path.name == MODEL_FILES["saved_model"]:
         yield "saved_model", path
         return
-    if path.suffix not in _SUFFIXES:
+    known = FORMAT_OF_SUFFIX.get(path.suffix.lower())
+    if known is None:
         raise InputError(
             f"The file {path} is of no format that is inspected.",
-            f"Those are: {', '.join(_SUFFIXES)}.",
+            f"Those are: {', '.join(FORMAT_OF_SUFFIX)}, and the folder of a SavedModel.",
         )
-    yield _SUFFIXES[path.suffix], path
+    yield known, path
 
 
 def read_contents(kind: Format, file: Path) -> Contents:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat
 from agiwb.config import Config
@@ -83,3 +83,9 @@ class MonitorConfig(Config):
         pattern=SERVED_NAME,
         description="Name under which the model is served; by default the artifact's.",
     )
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if unix_time(self.since, -math.inf) > unix_time(self.until, math.inf):
+            raise ValueError("`since` is after `until`: exchange the two.")
+        return self

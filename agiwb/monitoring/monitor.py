@@ -193,7 +193,7 @@ def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
         judged=len(window) >= SMALLEST_WINDOW,
         alarm=False,
         sentences=(
-            f"Not enough data: {len(window)} rows were served, {SMALLEST_WINDOW} are needed.",
+            f"Not enough data: {_served(len(window))}, {SMALLEST_WINDOW} are needed.",
             *aside,
         ),
         feature_shape=data.feature_shape,
@@ -268,3 +268,7 @@ def _chosen(config: MonitorConfig, found: ArtifactSource) -> Chosen:
         version=config.version,
         last_rows=config.last_rows,
     )
+
+
+def _served(rows: int) -> str:
+    return "1 row was served" if rows == 1 else f"{rows} rows were served"

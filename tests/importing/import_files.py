@@ -150,12 +150,16 @@ def tiny_tflite() -> bytes:
 
 
 def tiny_h5() -> bytes:
-    """Return an HDF5 file with a model's description and one matrix."""
+    """Return an HDF5 file with a model's description and its weights, which Keras loads."""
     import h5py
 
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file.attrs["model_config"] = json.dumps(sequential(DENSE))
         file.attrs["keras_version"] = "3.15.1"
-        file["model_weights/dense/kernel"] = np.arange(12, dtype=np.float32).reshape(4, 3)
+        file.create_group("model_weights").attrs["layer_names"] = [b"dense"]
+        layer = file.create_group("model_weights/dense")
+        layer.attrs["weight_names"] = [b"kernel", b"bias"]
+        layer["kernel"] = np.arange(12, dtype=np.float32).reshape(4, 3)
+        layer["bias"] = np.zeros(3, np.float32)
     return content.getvalue()

@@ -236,6 +236,8 @@ def test_a_window_is_chosen_by_time_and_version(serve, converted):
         monitor(MonitorConfig(**{**dict(config), "since": "2033-05-18T03:33:20"}))
     with pytest.raises(ConfigError, match="no time of ISO 8601"):
         MonitorConfig(since="yesterday")
+    with pytest.raises(ConfigError, match="`since` is after `until`: exchange"):
+        MonitorConfig(since="2026-11-22", until="2026-11-21")
 
 
 def test_slow_and_failing_requests_are_told_and_raise_no_alarm(serve, converted, tmp_path):
