@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import sys
 from collections.abc import Iterator
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -22,8 +23,8 @@ def given_back_at_once() -> Iterator[None]:
     block that is freed glibc learns to keep the next one. Afterwards it keeps them, which is
     faster. The setting is the whole process's. Elsewhere than with glibc nothing happens.
     """
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "malloc_trim"):
+    libc = None if sys.platform == "win32" else ctypes.CDLL(None)
+    if libc is None or not hasattr(libc, "malloc_trim"):
         yield
         return
     _set(libc, _AT_ONCE)
