@@ -56,6 +56,11 @@ def _add(parser: Parser, words: list[str]) -> int:
             f"{added.without_request} of them are of requests that the log does not hold: they "
             "are kept, and count if it ever does."
         )
+    if added.without_row:
+        print(
+            f"{added.without_row} of them are of examples that their requests do not have: rows "
+            "count from 0."
+        )
     return 0
 
 

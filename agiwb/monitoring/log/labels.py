@@ -22,6 +22,7 @@ from agiwb.monitoring.log.label_file import read_label_file
 from agiwb.monitoring.log.predictions import attempts
 from agiwb.monitoring.log.shards import OnStep, live_shards, lock, merge_shards, write_shard
 from agiwb.monitoring.log.sharing import bring_up_labels
+from agiwb.serving.prediction_log.columns import read_layout
 from agiwb.serving.prediction_log.shared import shared_log
 
 _MOST_SHARDS = 64
@@ -57,12 +58,14 @@ class Added:
         repetitions: Of examples that had the same label.
         without_request: Of requests that the log does not hold, or does not hold any more. They
             are kept: the request may be logged elsewhere and copied later.
+        without_row: Of examples that their request does not have.
     """
 
     labels: int
     corrections: int
     repetitions: int
     without_request: int
+    without_row: int
 
 
 def add_labels(
@@ -109,7 +112,7 @@ def add_labels(
         ) from error
     _share(folder)
     corrections, repetitions = before
-    return Added(len(table), corrections, repetitions, _without_request(folder, table))
+    return Added(len(table), corrections, repetitions, *_without_example(folder, table))
 
 
 def label_history(folder: Path, request_id: str) -> list[Label]:
@@ -196,12 +199,26 @@ def _held(folder: Path, table: Any) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _without_request(folder: Path, table: Any) -> int:
+def _without_example(folder: Path, table: Any) -> tuple[int, int]:
+    """Return how many of these labels have no request, and how many no such row in theirs."""
     for attempt in attempts(folder, -math.inf, math.inf):
         with attempt as connection:
             connection.register("given", table)
             found = connection.sql(
                 "SELECT count(*) FROM given ANTI JOIN predictions USING (request_id)"
             ).fetchall()
-            return int(found[0][0])
+            later_rows = connection.sql(
+                'SELECT "row", layouts, count(*) FROM (SELECT request_id, "row", '
+                "list(DISTINCT layout) AS layouts FROM given JOIN predictions USING (request_id) "
+                'WHERE "row" > 0 GROUP BY ALL) GROUP BY ALL'
+            ).fetchall()
+            missing = [
+                count for row, layouts, count in later_rows if row >= max(map(_rows, layouts))
+            ]
+            return int(found[0][0]), sum(missing)
     raise InputError(f"The log in {folder} changed each time it was read.", "Run it again.")
+
+
+def _rows(layout: str) -> int:
+    """Return how many examples a request of this ``layout`` has."""
+    return max((tensor.shape[0] for tensor in read_layout(layout) if tensor.shape), default=1)

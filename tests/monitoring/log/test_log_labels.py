@@ -52,7 +52,7 @@ def test_what_a_load_test_asked_is_left_out_unless_it_is_asked_for(log):
 
 def test_labels_are_joined_by_request_and_row(log):
     added = add(log, "request_id,row,label\nr1.0,1,dog\nr8.0,0,cat\nr1.0,0,2\nelsewhere,0,cat\n")
-    assert (added.labels, added.without_request) == (4, 1)
+    assert (added.labels, added.without_request, added.without_row) == (4, 1, 0)
     found = join_labels(log)
     assert found.request_ids.tolist() == ["r1.0", "r1.0", "r8.0"]
     assert found.labels.tolist() == ["2", "dog", "cat"]
@@ -129,13 +129,16 @@ def test_a_wrong_file_is_refused_and_nothing_of_it_kept(log, text, said):
 def test_the_command_adds_and_shows(log, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path))
     file = tmp_path / "labels.csv"
-    file.write_text("request_id,label\nr2.0,1\nnowhere,1\n")
+    file.write_text("request_id,row,label\nr2.0,0,1\nnowhere,0,1\nr1.0,99,1\n")
     assert main(["labels", "add", str(file), "--model", "m", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["without_request"] == 1
+    added = json.loads(capsys.readouterr().out)
+    assert (added["without_request"], added["without_row"]) == (1, 1)
+    assert main(["labels", "add", str(file), "--model", "m"]) == 0
+    assert "1 of them are of examples that their requests do not have" in capsys.readouterr().out
     assert main(["labels", "show", "r2.0", "--model", "m", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["label"] == "1"
     assert main(["labels", "--model", "m"]) == 0
-    assert "2 examples of m have a label" in capsys.readouterr().out
+    assert "3 examples of m have a label" in capsys.readouterr().out
     assert main(["labels", "add", str(file), "--model", "n"]) == 2
     assert "No predictions of 'n'" in capsys.readouterr().err
     assert main(["labels", "add", str(tmp_path / "gone.csv"), "--model", "m"]) == 2
