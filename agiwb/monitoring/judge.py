@@ -94,8 +94,10 @@ def judge(
     drift = compare_features(known, NumericSketch.of(known.bins, served), calibration, rate)
     samples, weights = _samples(description, data, window, rate)
     labels, answers = data.validation.labels, window.probabilities
-    # What a model answers where it was asked nothing says nothing of how often it is right.
+    # What a model answers where it was asked nothing says nothing of how often it is right, nor
+    # does what it answers to one example, again and again.
     usable = ~description.unusable(window.features)
+    usable &= not (window.features == window.features[:1]).all()
 
     def expected(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
         return expected_right(validation, labels, probabilities, weights)

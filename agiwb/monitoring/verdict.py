@@ -231,7 +231,7 @@ def _blind_spot(figures: Figures) -> Iterator[str]:
 
 def _expectation(figures: Figures) -> Iterator[str]:
     if figures.estimate is None:
-        yield "No accuracy can be expected: the model gave no finite answer."
+        yield "No accuracy can be expected: what was asked and answered says nothing of it."
         return
     value, (low, high) = figures.estimate
     yield (

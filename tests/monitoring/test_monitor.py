@@ -158,6 +158,14 @@ def test_a_window_of_nan_alarms_and_does_not_crash(serve, converted):
     assert record.estimated_accuracy is None
 
 
+def test_one_example_again_and_again_alarms_and_tells_no_accuracy(serve, converted):
+    name = serve(np.repeat(load_dataset("digits").test.features[:1], 60, axis=0))
+    record = monitor(MonitorConfig(model=converted.run.id, model_name=name))
+    assert record.alarm
+    assert record.estimated_accuracy is None
+    assert not any("expected to be right" in sentence for sentence in record.sentences)
+
+
 def test_nothing_served_says_what_to_do(converted):
     config = MonitorConfig(model=converted.run.id, model_name="never-served")
     with pytest.raises(NotFoundError, match="agiwb serve"):
