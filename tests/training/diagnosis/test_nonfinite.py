@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def test_a_layer_is_named(tmp_path: Path, name: str, layer: str) -> None:
 def test_a_gradient_without_bounds_is_named(tmp_path: Path) -> None:
     config = TrainConfig(architecture=builder(tmp_path, "square_root"), epochs=1, batch_size=16)
     message = failure(config, positive())
-    assert "weights of first are NaN" in message
+    # Some kernels for ReLU make zero of NaN: the weights then show it, else the next loss does.
+    assert re.search("weights of first (are )?NaN", message)
     assert "step on batch 1 of epoch 1" in message
     assert "gradient was lost in the layer sqrt" in message
 
