@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format
-from agiwb.artifacts.signature import Signature, main_signature
 from agiwb.conversion.contents import read_contents
 from agiwb.errors import AgiwbError
 from agiwb.importing.refusal import refused
@@ -37,7 +36,7 @@ def describe(
     if kind == "keras" and custom_objects:
         import_custom_objects(custom_objects)
     try:
-        signature = _signature(place, kind)
+        signature = open_runtime(place).signature
     except Exception as error:  # noqa: BLE001  each library has its own
         # What is damaged in a way that the checks do not see fails anywhere in native code.
         raise refused(path, f"it cannot be loaded ({_reason(error, path)})") from None
@@ -69,14 +68,3 @@ def _reason(error: Exception, path: Path) -> str:
     for place in (path, path.parent):
         said = said.replace(str(place), path.name)
     return " ".join(said.split())[:_LONGEST_REASON].rstrip(".")
-
-
-def _signature(folder: Path, kind: Format) -> Signature:
-    if kind != "saved_model":
-        return open_runtime(folder).signature
-    from agiwb.runtimes.saved_model_functions import load_saved_model
-
-    signatures = load_saved_model(folder, 1).signatures
-    if (name := main_signature(signatures)) is None:
-        raise refused(folder, "it has no signature", "Export it with `model.export`.")
-    return signatures[name].signature

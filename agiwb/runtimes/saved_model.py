@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, main_signature
+from agiwb.artifacts.signature import Signature, main_signature
 from agiwb.runtimes.checking import check_inputs
 from agiwb.runtimes.runtime import Tensors
 from agiwb.runtimes.saved_model_functions import load_saved_model
@@ -23,7 +23,9 @@ class SavedModelRuntime:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._functions = load_saved_model(path.parent, threads)
-        self._name = main_signature(self._functions.signatures) or SIGNATURE_NAME
+        name = main_signature(self._functions.signatures)
+        assert name is not None  # noqa: S101  one without a signature is not loaded
+        self._name = name
         self._signature = self._functions.signatures[self._name].signature
 
     @property

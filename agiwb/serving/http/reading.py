@@ -60,7 +60,7 @@ class RequestReader:
     """Parses what one client sends.
 
     Most clients send the same head before each body of the same length. The last one is remembered:
-    to recognise it costs a tenth of what it costs to parse it.
+    to recognise it costs an eighth of what it costs to parse it.
 
     Attributes:
         arrivals: Complete requests, oldest first; the owner takes them out.

@@ -1,7 +1,7 @@
 """What JSON says about the binary tensors behind it, remembered.
 
 A client that sends binary tensors says the same with every request, as long as their shapes are the
-same. To read and check that again took a fifth of what a request of 32 rows costs.
+same. To read and check that again took a tenth of what a request of 32 rows costs.
 """
 
 from __future__ import annotations
