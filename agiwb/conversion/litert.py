@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import replace
 from pathlib import Path
 
 from agiwb.artifacts.manifest import MODEL_FILES, Format
 from agiwb.conversion.exported import saved_model_of
-from agiwb.conversion.litert_metadata import with_metadata
+from agiwb.conversion.lifted_weight import Weight
+from agiwb.conversion.litert_metadata import completed
 from agiwb.conversion.litert_numbers import Numbers, litert_content
+from agiwb.conversion.litert_weights import weights_apart
 from agiwb.conversion.source import ConversionSource
 from agiwb.conversion.unrolled import unrolled
 from agiwb.conversion.ways_out import without_operators
@@ -59,7 +62,7 @@ def write_litert_int16x8(source: ConversionSource, folder: Path) -> None:
 def write_numbers(source: ConversionSource, folder: Path, wanted: Format) -> None:
     """Write ``model.tflite`` into ``folder``; its signature is called ``serving_default``.
 
-    The file's own metadata say what the outputs stand for; see ``with_metadata``. Recurrent layers
+    The file's own metadata say what the outputs stand for; see ``completed``. Recurrent layers
     are written step by step, as LiteRT has no loop over a free batch.
 
     Raises:
@@ -78,7 +81,11 @@ def write_numbers(source: ConversionSource, folder: Path, wanted: Format) -> Non
     if source.named is not None and (stepwise := unrolled(source.named)) is not None:
         source = replace(source, named=stepwise, saved_model=None)
     try:
-        with saved_model_of(source) as saved_model:
+        with contextlib.ExitStack() as opened:
+            saved_model = opened.enter_context(saved_model_of(source))
+            weights: list[Weight] = []
+            if numbers == "float32":  # smaller numbers are made of the values
+                saved_model, weights = opened.enter_context(weights_apart(saved_model))
             content = litert_content(
                 saved_model,
                 numbers,
@@ -86,6 +93,7 @@ def write_numbers(source: ConversionSource, folder: Path, wanted: Format) -> Non
                 options.interface if numbers in _WITH_INTERFACE else "float",
                 allow_flex=options.allow_flex,
             )
+            (folder / MODEL_FILES[wanted]).write_bytes(completed(content, weights, source))
     except Exception as error:
         # The converter's own class is private, and its message is the whole graph.
         if (unfit := _unfit(str(error), numbers)) is not None:
@@ -93,7 +101,6 @@ def write_numbers(source: ConversionSource, folder: Path, wanted: Format) -> Non
         if not (missing := _missing(str(error))):
             raise
         raise without_operators("LiteRT", missing, source) from error
-    (folder / MODEL_FILES[wanted]).write_bytes(with_metadata(content, source))
 
 
 def _missing(message: str) -> list[str]:

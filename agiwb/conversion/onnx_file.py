@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from agiwb.conversion.onnx_weights import Weight
+from agiwb.conversion.lifted_weight import Weight
 
 if TYPE_CHECKING:
     import onnx

@@ -7,39 +7,16 @@ one tensor; the operator is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.conversion.lifted_weight import Step, Weight
+
 if TYPE_CHECKING:
     import onnx
-
-Step = Callable[[NDArray[Any]], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Weight:
-    """A tensor that the graph reads, and how its values are made.
-
-    Attributes:
-        name: Of the tensor in the graph.
-        dtype: NumPy's.
-        shape: As the graph reads it.
-        values: Reads the variable and arranges it: the only time that it is in memory.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    values: Callable[[], NDArray[Any]]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the values."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
 
 def take_weights(
@@ -75,7 +52,7 @@ def take_weights(
             continue
         if (step := _step(node, fixed)) is not None:
             rearranging.add(node.output[0])
-            found[node.output[0]] = _after(weight, step, node.output[0])
+            found[node.output[0]] = weight.after(step, node.output[0])
     _keep(graph.node, lambda node: not rearranging.intersection(node.output))
     read = _read_in(graph)
     _keep(graph.initializer, lambda tensor: tensor.name in read)
@@ -87,12 +64,6 @@ def _keep(entries: Any, wanted: Callable[[Any], bool]) -> None:
     for index in reversed(range(len(entries))):
         if not wanted(entries[index]):
             del entries[index]
-
-
-def _after(weight: Weight, step: Step, name: str) -> Weight:
-    # A single value, spread out, has a shape and takes no memory.
-    arranged = step(np.broadcast_to(np.zeros((), weight.dtype), weight.shape))
-    return Weight(name, arranged.dtype, arranged.shape, lambda: step(weight.values()))
 
 
 def _step(  # noqa: PLR0911  one for each operator
