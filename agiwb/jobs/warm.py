@@ -19,7 +19,8 @@ import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from agiwb.runs.provenance import PACKAGE_FOLDER
 _ANSWER_S = 5.0
 _LONGEST_PATH = 100
 """A socket's path has 107 bytes at most."""
+_CLOCK_TICK_NS = 100_000_000
+"""A file system's clock may stand still for as long, with much to spare."""
 _CREDENTIALS = struct.Struct("3i")
 
 # What is read when a library is imported or a process starts, not when a job asks for it.
@@ -54,6 +57,9 @@ QUIET_POOLS = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
+
+_listings: dict[str, tuple[int, list[str], list[str]]] = {}
+"""When a folder's entries changed, its source files and its folders, by its path."""
 
 
 def ask_warm_process(folder: RunFolder, cwd: str, environment: Mapping[str, str]) -> int | None:
@@ -112,13 +118,26 @@ def warm_key(environment: Mapping[str, str]) -> str:
 
 def code_on_disk() -> str:
     """Return a digest of when each source file of agiwb was changed: a look, not a reading."""
-    listing = sorted(
-        _modified(f"{folder}/{name}")
-        for folder, _, names in os.walk(PACKAGE_FOLDER)
-        for name in names
-        if name.endswith(".py")
-    )
+    listing = sorted(_modified(path) for path in _sources(str(PACKAGE_FOLDER)))
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+
+
+def _sources(folder: str) -> Iterator[str]:
+    """Yield the source files of a folder and of those below, listed anew where one has changed."""
+    changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116  twice as fast
+    known = _listings.get(folder)
+    if known is None or known[0] != changed_ns:
+        with os.scandir(folder) as entries:
+            found = [one for one in entries if one.name != "__pycache__"]
+        files = [one.path for one in found if one.name.endswith(".py")]
+        known = (changed_ns, files, [one.path for one in found if one.is_dir()])
+        # A file that comes in the same tick of the clock as this look would not be seen later.
+        if time.time_ns() - changed_ns > _CLOCK_TICK_NS:
+            _listings[folder] = known
+    _, files, folders = known
+    yield from files
+    for one in folders:
+        yield from _sources(one)
 
 
 def lock_of(address: Path) -> Path:

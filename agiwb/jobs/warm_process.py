@@ -1,9 +1,11 @@
 """The warm process: the heavy libraries, imported once; a child is forked for each job.
 
-``python -m agiwb.jobs.warm_process SOCKET``. A fork is safe only while this process has a single
-thread and TensorFlow's runtime has not been initialised; both are looked at before each one, and
-the job starts from nothing if they do not hold. It ends when nobody has asked for a quarter of an
-hour, or when the code on disk is no longer what it imported.
+``python -m agiwb.jobs.warm_process SOCKET``. To fork so large a process takes a tenth of a second,
+so the child is forked before its job is known, and waits for it. A fork is safe only while this
+process has a single thread and TensorFlow's runtime has not been initialised; both are looked at
+before each one, and the job starts from nothing if they do not hold. It ends, and the waiting child
+with it, when nobody has asked for a quarter of an hour, or when the code on disk is no longer what
+it imported.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from agiwb.jobs.readiness import prepare_for_runs
 from agiwb.jobs.warm import code_on_disk, lock_of, peer_of, receive
@@ -35,6 +37,18 @@ _IMPORTED = ("keras",)
 _IMPORTED_IF_THERE = ("sklearn.datasets",)
 
 
+class Spare(NamedTuple):
+    """A child that waits for its job; it ends if this process closes ``line`` or is gone."""
+
+    pid: int
+    line: socket.socket
+
+    def hand_over(self, request: Mapping[str, Any]) -> None:
+        """Tell the child its job."""
+        with self.line:
+            self.line.sendall(json.dumps(request).encode())
+
+
 class WarmProcess:
     """Listens at ``address``; ``run`` returns the request in each child, and None at the end."""
 
@@ -46,6 +60,7 @@ class WarmProcess:
         self._set_by_imports = {
             name: value for name, value in os.environ.items() if before.get(name) != value
         }
+        self._spare: Spare | None = None
         self._children: set[int] = set()
         self._asked_at = time.monotonic()
 
@@ -58,11 +73,13 @@ class WarmProcess:
             listener.settimeout(_LOOK_S)
             try:
                 while self._is_wanted():
+                    if self._spare is None and not unsafe_to_fork():
+                        self._spare, request = fork_spare(listener)
+                        if request is not None:
+                            return self._in_its_environment(request)
                     with contextlib.suppress(TimeoutError):
                         connection, _ = listener.accept()
-                        request = self._answer(connection, listener)
-                        if request is not None:
-                            return request
+                        self._answer(connection)
             finally:
                 # Closed by a child, which must leave the socket to its parent.
                 if listener.fileno() >= 0:
@@ -70,35 +87,35 @@ class WarmProcess:
         return None
 
     def _is_wanted(self) -> bool:
-        while self._children:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                self._asked_at = time.monotonic()
-                break
-            self._children.discard(pid)
+        self._children = {pid for pid in self._children if not has_ended(pid)}
+        if self._children:
+            self._asked_at = time.monotonic()
+        if self._spare is not None and has_ended(self._spare.pid):
+            self._spare.line.close()
+            self._spare = None
         return time.monotonic() - self._asked_at < _IDLE_S and self._code == code_on_disk()
 
-    def _answer(self, connection: socket.socket, listener: socket.socket) -> dict[str, Any] | None:
-        """Fork for the request on ``connection``; return it in the child, None in this process."""
+    def _answer(self, connection: socket.socket) -> None:
+        """Give the job that is asked for on ``connection`` to the spare child, and tell its id."""
         with connection, contextlib.suppress(OSError, ValueError, TypeError):
             connection.settimeout(_REQUEST_S)
             if peer_of(connection)[1] != os.getuid():
-                return None
+                return
             request = receive(connection)
             self._asked_at = time.monotonic()
-            reason = "the code has changed" if self._code != code_on_disk() else unsafe_to_fork()
-            if reason:
-                print(f"Refused to fork: {reason}.", flush=True)
+            spare, self._spare = self._spare, None
+            has_changed = self._code != code_on_disk()
+            if spare is None or has_changed:
+                reason = "the code has changed" if has_changed else unsafe_to_fork()
+                print(f"Refused: {reason}.", flush=True)
                 connection.sendall(json.dumps({"refused": reason}).encode())
-                return None
-            pid = _fork_into_session()
-            if pid == 0:
-                listener.close()
-                request["environment"] = {**self._set_by_imports, **request["environment"]}
-                return request
-            self._children.add(pid)
-            connection.sendall(json.dumps({"pid": pid}).encode())
-        return None
+                return
+            self._children.add(spare.pid)
+            spare.hand_over(request)
+            connection.sendall(json.dumps({"pid": spare.pid}).encode())
+
+    def _in_its_environment(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {**request, "environment": {**self._set_by_imports, **request["environment"]}}
 
 
 def import_heavy_libraries() -> None:
@@ -111,20 +128,30 @@ def import_heavy_libraries() -> None:
     gc.freeze()  # a collection in a child would copy every page it looks at
 
 
-def _fork_into_session() -> int:
-    """Fork a child that leads a session of its own before anyone is told of it.
+def fork_spare(listener: socket.socket) -> tuple[Spare | None, dict[str, Any] | None]:
+    """Fork a child that waits for its job: return it here and, in the child, the job once told.
 
-    Whoever cancels a job signals its process group; a moment earlier that would be this process'.
+    It leads a session of its own before anyone knows of it: whoever cancels a job signals its
+    process group, and a moment earlier that would be this process'.
     """
-    ready, done = os.pipe()
+    line, its_end = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         os.setsid()
-    os.close(done)
-    if pid:
-        os.read(ready, 1)  # ends as the child closes its end, or with the child
-    os.close(ready)
-    return pid
+        listener.close()
+        line.close()
+        its_end.sendall(b".")
+        with its_end, contextlib.suppress(OSError, ValueError, TypeError):
+            return None, receive(its_end)
+        os._exit(0)  # nobody needs it any more
+    its_end.close()
+    line.recv(1)  # or the child has ended
+    return Spare(pid, line), None
+
+
+def has_ended(child: int) -> bool:
+    """Return whether the child process has ended, and forget it then."""
+    return os.waitpid(child, os.WNOHANG) != (0, 0)
 
 
 def unsafe_to_fork() -> str:

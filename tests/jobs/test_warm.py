@@ -81,6 +81,29 @@ def test_it_forks_only_with_one_thread_and_before_tensorflow_has_begun() -> None
     ]
 
 
+def test_a_child_waits_for_its_job_and_ends_with_the_warm_process(until: Until) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        address = Path(folder) / "own.sock"
+        script = (
+            "import sys; from pathlib import Path; from agiwb.jobs import warm_process\n"
+            "warm_process.import_heavy_libraries = lambda: None\n"
+            "warm_process.main(Path(sys.argv[1]))"
+        )
+        parent = psutil.Popen([sys.executable, "-c", script, str(address)])
+        until(parent.children)
+        [spare] = parent.children()
+        until(lambda: os.getpgid(spare.pid) == spare.pid)
+        nothing = str(Path(folder) / "no-such-job")
+        assert warm._ask(address, {"folder": nothing, "cwd": "/", "environment": {}}) == {
+            "pid": spare.pid
+        }
+        until(lambda: parent.children() and spare not in parent.children())
+        [following] = parent.children()
+        parent.kill()
+        parent.wait(10)
+        until(lambda: not following.is_running())
+
+
 def listening(address: Path, monkeypatch: pytest.MonkeyPatch) -> threading.Thread:
     """Return a thread in which a warm process without libraries serves at ``address``."""
     monkeypatch.setattr(warm_process, "import_heavy_libraries", lambda: None)
@@ -153,6 +176,34 @@ def test_its_name_tells_all_that_imports_depend_on(
     assert warm.warm_key(environment) != key
     (tmp_path / "module.py").write_text("x = 22")
     assert warm.code_on_disk() != code
+
+
+def test_the_look_at_the_code_misses_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm, "PACKAGE_FOLDER", tmp_path)
+    nested = tmp_path / "one" / "two"
+    nested.mkdir(parents=True)
+    assert warm.code_on_disk()
+    assert not warm._listings.keys() & {str(tmp_path), str(nested)}, "kept while it may change"
+    monkeypatch.setattr(warm, "_CLOCK_TICK_NS", 0)
+    changes: list[Callable[[], object]] = [
+        lambda: (nested / "new.py").write_text("x = 1"),
+        lambda: (nested / "new.py").write_text("x = 22"),
+        lambda: (nested / "new.py").rename(nested / "other.py"),
+        lambda: (tmp_path / "one").rename(tmp_path / "three"),
+        (tmp_path / "three" / "two" / "other.py").unlink,
+    ]
+    for change in changes:
+        before = warm.code_on_disk()
+        assert warm.code_on_disk() == before
+        time.sleep(0.01)
+        change()
+        assert warm.code_on_disk() != before
+    (tmp_path / "__pycache__").mkdir()
+    before = warm.code_on_disk()
+    (tmp_path / "__pycache__" / "compiled.py").touch()
+    assert warm.code_on_disk() == before
 
 
 def test_a_folder_that_others_can_enter_is_not_used(
