@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agiwb.artifacts.manifest import FORMATS, Format
 from agiwb.errors import NotFoundError
 from agiwb.history.entries import HistoryEntry
 from agiwb.history.lineage import lineage
@@ -14,6 +16,8 @@ from agiwb.runs.record import Record
 
 ORIGINS = ("train", "import_model")
 """Steps that bring a model into the workspace."""
+_MAKE_ARTIFACTS = ("convert", "import_model")
+_VERSION = re.compile("[/@:]")
 _MOST_BYTES = 2 << 30
 """Files of a run beyond this size are not read again."""
 
@@ -51,6 +55,27 @@ def trail_of(model: str, history: Sequence[HistoryEntry]) -> list[TrailEntry]:
         if name == model:
             entries |= lineage(origin.id, history).entries
     return [_looked_at(entry) for entry in sorted(entries.values(), key=lambda one: one.started_at)]
+
+
+def formats_made(model: str, history: Sequence[HistoryEntry]) -> tuple[Format, ...]:
+    """Return the formats that there are of a model, in their usual order.
+
+    Args:
+        model: Its name, with or without a version; or a run's id; empty or ``latest`` for the
+            newest.
+        history: The workspace's.
+    """
+    name = _VERSION.split(model)[0]
+    newest_first = sorted(_origins(history), key=lambda one: one[0].started_at, reverse=True)
+    named = [entry.id for entry, known in newest_first if name in {"", "latest", known}]
+    run_id = named[0] if named else name
+    records = [
+        record
+        for entry in history
+        if entry.step in _MAKE_ARTIFACTS and run_id in {entry.id, *entry.parents.values()}
+        if (record := _record(entry)) is not None
+    ]
+    return tuple(kind for kind in FORMATS if any(one.file(kind).is_dir() for one in records))
 
 
 def _origins(history: Sequence[HistoryEntry]) -> list[tuple[HistoryEntry, str]]:

@@ -60,6 +60,20 @@ def test_a_server_started_here_is_seen_everywhere(panel: ServePanel) -> None:
     assert str(panel.state.servers[0]["pid"]) in other.static_html()
 
 
+def test_formats_that_were_made_are_offered_first(digits_run: TrainRecord) -> None:
+    made = convert(ConvertConfig(model=digits_run.run.id, formats=("litert", "keras")))
+    shown = ServePanel()
+    for reference in (digits_run.run.id, digits_run.model_name, f"{digits_run.model_name}/1"):
+        shown.model.value = reference
+        assert [label for label, _ in shown.format.options][:2] == ["litert", "keras"]
+        assert shown.format.value == "litert"
+    shown.model.value = str(made.file("keras"))
+    assert shown.format.value == "keras"
+    shown.model.value = "no such model"
+    assert shown.format.options[0] == ("onnx (not made yet)", "onnx")
+    assert shown.format.value == "keras"
+
+
 def test_a_drawing_is_answered_explained_and_written_as_curl(panel: ServePanel) -> None:
     assert (panel.trial.kind, panel.trial.white) == ("image", 16.0)
     panel.trial.draw(drawn_one())

@@ -30,8 +30,9 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
         self.state = ServersState(selection)
         self.trial, self.traffic = TrialState(self.state), TrafficState(self.state)
         self.model = ipw.Text(
-            description="Model", placeholder="latest", style=_STYLE, layout=_WIDTH
-        )
+            description="Model", placeholder="latest", continuous_update=False, style=_STYLE,
+            layout=_WIDTH,
+        )  # fmt: skip
         self.format = ipw.Dropdown(
             description="Format", options=get_args(ServedFormat), style=_STYLE, layout=_WIDTH
         )
@@ -46,6 +47,7 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
         self.start.on_click(lambda _: self.state.start(self.model.value, self.format.value))
         self.stop.on_click(lambda _: self.state.stop())
         self.chosen.observe(self._choose, "value")
+        self.model.observe(self._offer_formats, "value")
         self.state.selection.observe(self._take_selection, ["model", "artifact"])
         self.state.observe(self._show_list, ["servers", "chosen"])
         self.state.observe(self._show_state, ["state", "problem"])
@@ -59,6 +61,7 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
         self._take_selection()
         self._show_list()
         self._show_state()
+        self._offer_formats()
         if not is_batch():
             self.state.follow()
 
@@ -74,9 +77,17 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
         chosen = self.state.selection
         if reference := chosen.artifact or chosen.model:
             self.model.value = reference
-        made = self.state.format_of(reference or "")
-        if made in self.format.options:
-            self.format.value = made
+
+    def _offer_formats(self, _: Any = None) -> None:
+        """Offer what was made first, and choose of it: of the rest no server can be started yet."""
+        found = self.state.formats_made(self.model.value)
+        made = [kind for kind in get_args(ServedFormat) if kind in found]
+        missing = [kind for kind in get_args(ServedFormat) if kind not in found]
+        chosen = self.format.value
+        self.format.options = [(kind, kind) for kind in made] + [
+            (f"{kind} (not made yet)", kind) for kind in missing
+        ]
+        self.format.value = made[0] if made and chosen not in made else chosen
 
     def _choose(self, change: Any) -> None:
         if change["new"]:

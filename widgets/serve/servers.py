@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from pathlib import Path
@@ -11,6 +12,8 @@ import traitlets
 
 from agiwb.artifacts.manifest import read_artifact
 from agiwb.errors import AgiwbError, InputError
+from agiwb.history.entries import read_history
+from agiwb.history.trail import formats_made
 from agiwb.maintenance.endpoints import endpoint_of
 from agiwb.serving.detached import DetachedServer, find_server, list_servers, serve_detached
 from agiwb.serving.endpoint import Endpoint
@@ -98,12 +101,12 @@ class ServersState(BusyState):
             self._looks += 1
             return True
 
-    def format_of(self, reference: str) -> str | None:
-        """Return the format of an artifact's folder; None for anything else."""
-        try:
-            return read_artifact(Path(reference)).format if reference else None
-        except AgiwbError:
-            return None
+    def formats_made(self, reference: str) -> tuple[str, ...]:
+        """Return the formats that there are of a model, or that of an artifact's folder."""
+        if reference and (folder := Path(reference)).is_dir():
+            with contextlib.suppress(AgiwbError):
+                return (read_artifact(folder).format,)
+        return formats_made(reference, read_history())
 
     @guarded
     def start(self, model: str, artifact_format: str) -> None:
