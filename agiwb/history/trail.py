@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agiwb.artifacts.manifest import FORMATS, Format
 from agiwb.errors import NotFoundError
 from agiwb.history.entries import HistoryEntry
 from agiwb.history.lineage import lineage
@@ -57,12 +56,15 @@ def trail_of(model: str, history: Sequence[HistoryEntry]) -> list[TrailEntry]:
     return [_looked_at(entry) for entry in sorted(entries.values(), key=lambda one: one.started_at)]
 
 
-def formats_made(model: str, history: Sequence[HistoryEntry]) -> tuple[Format, ...]:
-    """Return the formats that there are of a model, in their usual order.
+def formats_made(
+    model: str, formats: Sequence[str], history: Sequence[HistoryEntry]
+) -> tuple[str, ...]:
+    """Return those of the formats that there are of a model.
 
     Args:
         model: Its name, with or without a version; or a run's id; empty or ``latest`` for the
             newest.
+        formats: Those that are looked for.
         history: The workspace's.
     """
     name = _VERSION.split(model)[0]
@@ -75,7 +77,7 @@ def formats_made(model: str, history: Sequence[HistoryEntry]) -> tuple[Format, .
         if entry.step in _MAKE_ARTIFACTS and run_id in {entry.id, *entry.parents.values()}
         if (record := _record(entry)) is not None
     ]
-    return tuple(kind for kind in FORMATS if any(one.file(kind).is_dir() for one in records))
+    return tuple(kind for kind in formats if any(one.file(kind).is_dir() for one in records))
 
 
 def _origins(history: Sequence[HistoryEntry]) -> list[tuple[HistoryEntry, str]]:

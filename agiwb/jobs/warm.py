@@ -2,8 +2,9 @@
 
 The warm process has the heavy libraries imported and forks a child for each job. It is reached
 through a socket in a private folder, whose name is a digest of all that its imports depend on: the
-code, the interpreter, the packages, and what the environment says to native libraries. So a changed
-line of code or another ``CUDA_VISIBLE_DEVICES`` never meets a process that was started before.
+interpreter, the packages, and what the environment says to native libraries. So another
+``CUDA_VISIBLE_DEVICES`` never meets a process that was started before. Whether the code has changed
+since then that process finds out: a kernel that draws meanwhile takes milliseconds for each file.
 """
 
 from __future__ import annotations
@@ -19,19 +20,17 @@ import stat
 import struct
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agiwb.jobs.code_on_disk import modified
 from agiwb.runs.liveness import RunFolder
 from agiwb.runs.provenance import PACKAGE_FOLDER
 
 _ANSWER_S = 5.0
 _LONGEST_PATH = 100
 """A socket's path has 107 bytes at most."""
-_CLOCK_TICK_NS = 100_000_000
-"""A file system's clock may stand still for as long, with much to spare."""
 _CREDENTIALS = struct.Struct("3i")
 
 # What is read when a library is imported or a process starts, not when a job asks for it.
@@ -57,9 +56,6 @@ QUIET_POOLS = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
-
-_listings: dict[str, tuple[int, list[str], list[str]]] = {}
-"""When a folder's entries changed, its source files and its folders, by its path."""
 
 
 def ask_warm_process(folder: RunFolder, cwd: str, environment: Mapping[str, str]) -> int | None:
@@ -103,9 +99,9 @@ def warm_address(environment: Mapping[str, str]) -> Path | None:
 def warm_key(environment: Mapping[str, str]) -> str:
     """Return 16 hexadecimal digits for all that the imports of a process depend on."""
     decisive = {
-        "code": code_on_disk(),
+        "code": str(PACKAGE_FOLDER),
         "interpreter": [sys.executable, sys.version, sys.prefix],
-        "packages": sorted(_modified(path) for path in sys.path if path.endswith("-packages")),
+        "packages": sorted(modified(path) for path in sys.path if path.endswith("-packages")),
         "environment": sorted(
             item
             for item in environment.items()
@@ -114,30 +110,6 @@ def warm_key(environment: Mapping[str, str]) -> str:
         "process": _inherited(),
     }
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
-
-
-def code_on_disk() -> str:
-    """Return a digest of when each source file of agiwb was changed: a look, not a reading."""
-    listing = sorted(_modified(path) for path in _sources(str(PACKAGE_FOLDER)))
-    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
-
-
-def _sources(folder: str) -> Iterator[str]:
-    """Yield the source files of a folder and of those below, listed anew where one has changed."""
-    changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116  twice as fast
-    known = _listings.get(folder)
-    if known is None or known[0] != changed_ns:
-        with os.scandir(folder) as entries:
-            found = [one for one in entries if one.name != "__pycache__"]
-        files = [one.path for one in found if one.name.endswith(".py")]
-        known = (changed_ns, files, [one.path for one in found if one.is_dir()])
-        # A file that comes in the same tick of the clock as this look would not be seen later.
-        if time.time_ns() - changed_ns > _CLOCK_TICK_NS:
-            _listings[folder] = known
-    _, files, folders = known
-    yield from files
-    for one in folders:
-        yield from _sources(one)
 
 
 def lock_of(address: Path) -> Path:
@@ -200,11 +172,3 @@ def _inherited() -> dict[str, object]:
         "groups": sorted(os.getgroups()),
         "umask": [line for line in status.splitlines() if line.startswith("Umask")],
     }
-
-
-def _modified(path: Path | str) -> str:
-    try:
-        found = os.stat(path)  # noqa: PTH116  called for each source file: twice as fast
-    except OSError:
-        return str(path)
-    return f"{path} {found.st_mtime_ns} {found.st_size}"

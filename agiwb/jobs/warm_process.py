@@ -24,8 +24,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from agiwb.jobs.code_on_disk import code_on_disk
 from agiwb.jobs.readiness import prepare_for_runs
-from agiwb.jobs.warm import code_on_disk, lock_of, peer_of, receive
+from agiwb.jobs.warm import lock_of, peer_of, receive
 from agiwb.jobs.worker import run_job
 from agiwb.leaving import leave
 

@@ -40,12 +40,11 @@ def warm_process(importable_steps: None) -> Iterator[psutil.Process]:
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", None)
         address = warm.warm_address(os.environ)
+        assert address is not None
         deadline = time.monotonic() + 120
-        while address is None or not address.exists():
+        while not address.exists():
             assert time.monotonic() < deadline
-            address = warm.warm_address(os.environ)  # another one, once the code has changed
-            assert address is not None
-            warm._start(address, os.environ)
+            warm._start(address, os.environ)  # anew, once the code has changed
             time.sleep(1)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(address))

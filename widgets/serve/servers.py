@@ -6,11 +6,11 @@ import contextlib
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import traitlets
 
-from agiwb.artifacts.manifest import read_artifact
+from agiwb.artifacts.manifest import ServedFormat, read_artifact
 from agiwb.errors import AgiwbError, InputError
 from agiwb.history.entries import read_history
 from agiwb.history.trail import formats_made
@@ -102,11 +102,11 @@ class ServersState(BusyState):
             return True
 
     def formats_made(self, reference: str) -> tuple[str, ...]:
-        """Return the formats that there are of a model, or that of an artifact's folder."""
+        """Return the served formats that there are of a model, or that of an artifact's folder."""
         if reference and (folder := Path(reference)).is_dir():
             with contextlib.suppress(AgiwbError):
                 return (read_artifact(folder).format,)
-        return formats_made(reference, read_history())
+        return formats_made(reference, get_args(ServedFormat), read_history())
 
     @guarded
     def start(self, model: str, artifact_format: str) -> None:
