@@ -6,6 +6,7 @@ The artifacts are asked in this process, which is what a fresh one does (see
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,7 +214,12 @@ _OTHERS = {"text": _of_texts, "several": _of_several, "table": _of_table, "pairs
 
 
 @pytest.fixture(scope="module")
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
+    """What makes the model of a kind, once; pytest would make it anew for each pair of params."""
+    return functools.cache(lambda kind: _made(kind, tmp_path_factory.mktemp(kind)))
+
+
+def _made(kind: str, place: Path) -> Made:
     from agiwb.conversion.drafts import exported_once
     from agiwb.tensorflow_quietly import import_tensorflow
 
@@ -221,7 +227,6 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     import keras
 
     keras.utils.set_random_seed(0)
-    kind, place = request.param, tmp_path_factory.mktemp(request.param)
     model, data = _of_digits(_BODIES[kind]) if kind in _BODIES else _OTHERS[kind]()
     model.save(place / "model.keras")
     runtime = open_runtime(place)
@@ -233,18 +238,17 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Made(exported_once(source, WRITTEN, place), questions, reference)
 
 
-@pytest.mark.parametrize(("made", "wanted"), CELLS, indirect=["made"])
+@pytest.mark.parametrize(("kind", "wanted"), CELLS)
 def test_each_cell_agrees_or_says_what_to_do(
-    made: Made, wanted: Format, tmp_path: Path, request: pytest.FixtureRequest
+    made: Callable[[str], Made], kind: str, wanted: Format, tmp_path: Path
 ) -> None:
-    kind = request.node.callspec.params["made"]
-    convert = load_converter(wanted)
+    model, convert = made(kind), load_converter(wanted)
     if (kind, wanted) in REFUSED:
         with pytest.raises(WorkError, match=REFUSED[kind, wanted]):
-            convert(made.source, tmp_path)
+            convert(model.source, tmp_path)
         return
-    convert(made.source, tmp_path)
-    answers = answer_cases(open_runtime(tmp_path), made.questions.asked)
-    found = {case: answers[case] for case in made.reference.answers}
+    convert(model.source, tmp_path)
+    answers = answer_cases(open_runtime(tmp_path), model.questions.asked)
+    found = {case: answers[case] for case in model.reference.answers}
     refuse_nonfinite(found, "the artifact's")
-    assert compare(wanted, found, made.reference).problems == ()
+    assert compare(wanted, found, model.reference).problems == ()
