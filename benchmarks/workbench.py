@@ -109,6 +109,7 @@ def train_by_click(is_warm: bool) -> tuple[float, float, list[float]]:
     until(lambda: view.state.has_ended)
     if view.state.state != "finished":
         raise SystemExit(view.state.problem)
+    until(lambda: panel.result.value)  # drawn in this process: the next click must not wait for it
     events, _ = open_job(view.state.id).events()
     ended = {
         int(event.phase.split()[1]): event.at.timestamp()

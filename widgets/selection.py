@@ -27,3 +27,12 @@ class Selection(traitlets.HasTraits):
     tab = traitlets.Unicode(
         None, allow_none=True, help="The workbench's tab that is open; a panel opens another by it."
     )
+
+    def __init__(self, **chosen: str | None) -> None:
+        super().__init__(**chosen)
+        self.artifact = chosen.get("artifact")
+
+    @traitlets.observe("model")
+    def _forget_artifact(self, _: object) -> None:
+        """Have no artifact of another model selected; who selects both begins with the model."""
+        self.artifact = None

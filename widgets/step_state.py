@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import traitlets
 
+from agiwb.artifacts.manifest import ServedFormat, format_of
+from agiwb.errors import NotFoundError
 from agiwb.jobs.job import Job, list_jobs, submit
 from agiwb.runs.record import Record, title
 from agiwb.runs.registry import load_step
@@ -16,9 +19,11 @@ from widgets.form import FormState
 from widgets.guard import GuardedState, guarded
 from widgets.job import JobState
 from widgets.selection import Selection
+from widgets.wording import brief
 
 _MOST_EARLIER = 20
 _FOLLOWED = ("dataset", "model", "artifact")
+_FORMAT = "format"
 _MAKES_MODELS = ("train", "search", "import_model")
 
 
@@ -39,6 +44,9 @@ class StepState(GuardedState):
         for name in self._followed():
             self._take_selected(name, getattr(selection, name))
             selection.observe(self._selection_changed, name)
+        if _FORMAT in self.form.fields:
+            self._take_format()
+            selection.observe(self._take_format, "artifact")
         self.form.observe(self._form_changed, "config")
 
     @guarded
@@ -66,7 +74,7 @@ class StepState(GuardedState):
         self.job = job
         job.follow()  # also without a view
         if was_finished:
-            self._load_result(job, wait=wait)
+            self._load_result(job, is_new=False, wait=wait)
 
     @guarded
     def attach_newest(self, *, wait: bool = False) -> None:
@@ -85,7 +93,7 @@ class StepState(GuardedState):
             status = job.status
             began = status.started_at or status.submitted_at
             when = f"{began.astimezone():%Y-%m-%d %H:%M}" if began else ""
-            label = f"{when} {title(job.config)}, {status.state}, job {job.id[:8]}".strip()
+            label = f"{when} {brief(title(job.config))}, {status.state}, job {job.id[:8]}".strip()
             earlier.append((label, job.config))
             if len(earlier) == _MOST_EARLIER:
                 break
@@ -109,6 +117,17 @@ class StepState(GuardedState):
     def _selection_changed(self, change: Any) -> None:
         self._take_selected(change["name"], change["new"])
 
+    def _take_format(self, _: Any = None) -> None:
+        """Show the format of the artifact that is selected: of its model there may be no other."""
+        if self.selection.artifact is None:
+            return
+        try:
+            made = format_of(Path(self.selection.artifact))
+        except NotFoundError:  # it was deleted
+            return
+        if made in self.form.fields[_FORMAT].choices:
+            self._take_selected(_FORMAT, made)
+
     def _form_changed(self, change: Any) -> None:
         """Select what is on screen, as it was entered, once it makes a config."""
         if change["new"] is not None:
@@ -118,17 +137,17 @@ class StepState(GuardedState):
 
     def _state_changed(self, change: Any) -> None:
         if change["new"] == "finished":
-            self._load_result(change["owner"], wait=False)
+            self._load_result(change["owner"], is_new=True, wait=False)
 
-    def _load_result(self, job: JobState, *, wait: bool) -> None:
+    def _load_result(self, job: JobState, *, is_new: bool, wait: bool) -> None:
         """Have the result shown; drawing it imports libraries, for which nobody should wait."""
-        thread = threading.Thread(target=self._show_result, args=(job,), daemon=True)
+        thread = threading.Thread(target=self._show_result, args=(job, is_new), daemon=True)
         thread.start()
         if wait:
             thread.join()
 
     @guarded
-    def _show_result(self, job: JobState) -> None:
+    def _show_result(self, job: JobState, is_new: bool) -> None:
         from agiwb.reporting.result import result_html
 
         if job.run_id is None:
@@ -138,7 +157,8 @@ class StepState(GuardedState):
         if job is self.job:  # another may have been started meanwhile
             self.record = record
             self.result = shown
-            self._select(record)
+            if is_new or not (self.selection.model or self.selection.artifact):
+                self._select(record)
 
     def _select(self, record: Record) -> None:
         """Select what the step has made, so that the next panel begins with it."""
@@ -147,9 +167,10 @@ class StepState(GuardedState):
         elif self.step_name == "add_dataset":
             self.selection.dataset = str(getattr(record.config, "name", ""))
         elif self.step_name == "convert":
-            made = [one for one in getattr(record, "artifacts", ()) if one.passed]
-            if made:
-                self.selection.artifact = str(record.file(made[0].path))
+            made = {one.format: one.path for one in getattr(record, "artifacts", ()) if one.passed}
+            usual_first = [*(kind for kind in get_args(ServedFormat) if kind in made), *made]
+            if usual_first:
+                self.selection.artifact = str(record.file(made[usual_first[0]]))
 
 
 def _step_of(job: Job) -> str:

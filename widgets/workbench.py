@@ -59,7 +59,7 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def __init__(self, selection: Selection | None = None, *, first: str = "Data") -> None:
         self.state = WorkbenchState(selection)
-        self.selected, self.problem = ipw.HTML(), ipw.HTML()
+        self.selected, self.problem = ipw.HTML(tabbable=False), ipw.HTML()
         self.tabs = ipw.Tab([ipw.VBox() for _ in TABS], titles=tuple(TABS))
         self.state.selection.observe(self._show_selected, list(_SELECTED))
         self.state.selection.observe(self._turn, "tab")
@@ -91,9 +91,10 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             place.children = [self.state.panels[title]]
 
     def _turn(self, change: Any) -> None:
-        """Open the tab that a panel has asked for."""
-        if change["new"] in TABS:
+        """Open the tab that a panel has asked for, and go to where it begins."""
+        if change["new"] in TABS and self.tabs.selected_index != list(TABS).index(change["new"]):
             self.tabs.selected_index = list(TABS).index(change["new"])
+            self.selected.focus()
 
     def _show_selected(self, _: Any = None) -> None:
         chosen = {name: getattr(self.state.selection, name) for name in _SELECTED}

@@ -98,6 +98,15 @@ def own_folder(name: str) -> Path:
 
 
 def become(words: list[str], **environment: str) -> NoReturn:
-    """Replace this process by a Python module's, which then hears Ctrl-C itself."""
-    named = {**os.environ, "AGIWB_WORKSPACE": str(Settings().workspace_path), **environment}
+    """Replace this process by a Python module's, which then hears Ctrl-C itself.
+
+    In its terminals and notebooks ``agiwb`` is the one that has been started.
+    """
+    programs = str(Path(sys.executable).parent)
+    named = {
+        **os.environ,
+        "AGIWB_WORKSPACE": str(Settings().workspace_path),
+        "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
+        **environment,
+    }
     os.execve(sys.executable, [sys.executable, "-m", *words], named)  # noqa: S606

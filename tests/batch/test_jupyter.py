@@ -46,6 +46,17 @@ def test_the_start_page_leads_to_every_notebook() -> None:
     assert there == linked
 
 
+def test_in_its_terminals_agiwb_is_the_one_that_was_started(tmp_path: Path) -> None:
+    (tmp_path / "told.py").write_text("import os; print(os.environ['PATH'])")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", "from agiwb.batch.jupyter import become; become(['told'])"],
+        env={**os.environ, "PATH": "/usr/bin", "PYTHONPATH": path},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == f"{Path(sys.executable).parent}{os.pathsep}/usr/bin"
+
+
 @pytest.mark.slow
 def test_the_kernel_is_this_python_without_tensorflow(tmp_path: Path) -> None:
     code = (

@@ -79,3 +79,8 @@ def test_curves_have_a_panel_for_each_measure_and_say_their_last_values() -> Non
     assert 'aria-label="loss after epoch 2: train 0.5, validation 1"' in svg
     assert "nan" not in svg
     assert curves_svg({}) == ""
+
+
+def test_an_axis_goes_below_zero_only_for_values_that_do() -> None:
+    assert ">-" not in curves_svg({"train_loss": [(1, 0.01), (2, 1.5)]})
+    assert ">-2.24</text>" in curves_svg({"train_loss": [(1, -2.0), (2, 2.0)]})

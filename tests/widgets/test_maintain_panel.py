@@ -64,6 +64,9 @@ def test_a_standing_is_shown_and_its_server_taken(
     served: DetachedServer, panel: MaintainPanel
 ) -> None:
     assert panel.model.value == MODEL
+    elsewhere = Selection(model="of another tab")
+    assert MaintainPanel(elsewhere).model.value == MODEL
+    assert elsewhere.model == "of another tab", "only who chooses here selects for the others"
     assert panel.state.server == served.id == panel.decision.server.value
     assert panel.panels["Watch"].state.form.values["server"] == served.id
     assert panel.panels["Gate"].state.form.values["model"] == MODEL

@@ -20,6 +20,7 @@ from widgets.guard import STRICT
 from widgets.runs import RunsPanel
 from widgets.selection import Selection
 from widgets.serve import ServePanel
+from widgets.serve.servers import _sibling
 
 pytestmark = pytest.mark.slow
 
@@ -68,10 +69,14 @@ def test_formats_that_were_made_are_offered_first(digits_run: TrainRecord) -> No
         assert [label for label, _ in shown.format.options][:2] == ["litert", "keras"]
         assert shown.format.value == "litert"
     shown.model.value = str(made.file("keras"))
-    assert shown.format.value == "keras"
+    assert [label for label, _ in shown.format.options][:3] == [
+        "keras", "litert", "onnx (not made yet)",
+    ]  # fmt: skip
     shown.model.value = "no such model"
     assert shown.format.options[0] == ("onnx (not made yet)", "onnx")
     assert shown.format.value == "keras"
+    assert _sibling(made.file("keras"), "litert") == made.file("litert")
+    assert _sibling(made.file("keras"), "onnx") is None
 
 
 def test_a_drawing_is_answered_explained_and_written_as_curl(panel: ServePanel) -> None:

@@ -95,6 +95,22 @@ def test_the_panels_share_one_selection(workspace: Path) -> None:
     convert = StepPanel("convert", selection)
     selection.model = "digits-mlp"
     assert convert.form.state.values["model"] == "digits-mlp"
+    selection.artifact = "/of/digits-mlp/onnx"
+    selection.model = "wine-mlp"
+    assert selection.artifact is None
+
+
+def test_the_form_has_the_format_of_the_artifact_that_is_selected(
+    workspace: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"a file")
+    selection = Selection(model="digits-mlp", artifact=str(tmp_path))
+    for step in ("evaluate", "monitor", "plan"):
+        assert StepPanel(step, selection).form.state.values["format"] == "litert"
+    panel = StepPanel("evaluate", selection)
+    panel.form.state.enter("format", "onnx")
+    selection.model = "wine-mlp"
+    assert panel.form.state.values["format"] == "onnx"
 
 
 def test_a_wrong_form_cannot_be_run(workspace: Path) -> None:
@@ -162,6 +178,9 @@ def test_a_known_result_is_shown_and_its_model_selected(
     assert state.record.run.id == digits_run.run.id
     assert "is a mlp" in state.result
     assert selection.model == digits_run.model_name
+    selection.model = "another"
+    StepState("train", selection).attach_newest(wait=True)
+    assert selection.model == "another", "what was made before is shown, not selected"
     monkeypatch.setenv("AGIWB_BATCH", "1")
     bundle = TrainPanel(selection)._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" not in bundle

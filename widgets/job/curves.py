@@ -58,7 +58,7 @@ def _panel(measure: str, lines: Mapping[str, Curve]) -> str:
     ys = [y for line in lines.values() for _, y in line]
     low, high = min(ys), max(ys)
     margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-    low, high = low - margin, high + margin
+    low, high = low - margin if low < 0 else max(low - margin, 0.0), high + margin
     if measure == "accuracy":
         high = min(high, 1.0)
     first, last = min(xs), max(*xs, min(xs) + 1)

@@ -16,6 +16,7 @@ from widgets.job.view import JobView
 from widgets.poller import watch
 from widgets.static import StaticFallback
 from widgets.style import style_sheet
+from widgets.wording import brief
 
 _MOST = 15
 _PAUSE_S = 1.0
@@ -98,7 +99,7 @@ def _row(job: Job, state: str, waiting: list[str]) -> tuple[str, ...]:
     event = job.progress
     before = waiting.index(job.id) if job.id in waiting else 0
     return (
-        job.id, status.step, title(job.config),
+        job.id, status.step, brief(title(job.config)),
         state if state != "queued" else f"queued, {before} before it" if before else "queued, next",
         "" if event is None else f"{event.phase} {event.done}/{event.total}",
         f"{began.astimezone():%Y-%m-%d %H:%M}" if began else "",

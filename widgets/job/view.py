@@ -13,6 +13,7 @@ from widgets.job.state import JobState
 from widgets.progress import ProgressBar
 from widgets.static import StaticFallback
 from widgets.style import style_sheet
+from widgets.wording import brief
 
 _WORDS = {
     "queued": "Waiting for its turn",
@@ -38,8 +39,8 @@ class JobView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
     ) -> None:
         self._is_told_elsewhere = is_told_elsewhere or (lambda _: False)
         self.state = job if isinstance(job, JobState) else JobState(job)
-        name = f"{self.state.step} {self.state.title}".strip()
-        self.bar = ProgressBar(label=f"Progress of {name}, job {self.state.id[:8]}")
+        self._what = brief(f"{self.state.step} {self.state.title}".strip())
+        self.bar = ProgressBar(label=f"Progress of {self._what}, job {self.state.id[:8]}")
         self.head, self.curves, self.words = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.problem, self.printed = ipw.HTML(), ipw.HTML(layout={"display": "none"})
         self.stop = ipw.Button(description="Cancel", button_style="danger")
@@ -92,8 +93,7 @@ class JobView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
     def _show_state(self, _: Any = None) -> None:
         state = self.state
         words = "Stopping: it finishes its batch" if state.stopping else _WORDS.get(state.state, "")
-        what = escape(f"{state.step} {state.title}".strip())
-        self.head.value = f"<b>{words}</b> · {what} · job <code>{state.id[:8]}</code>"
+        self.head.value = f"<b>{words}</b> · {escape(self._what)} · job <code>{state.id[:8]}</code>"
         self.stop.disabled = state.has_ended or state.stopping
         self.stop.layout.display = "none" if state.has_ended else ""
         can_resume = state.has_ended and state.state != "finished"

@@ -85,7 +85,7 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.state.count_labels()
 
     def _choose(self, change: Any) -> None:
-        if change["new"]:
+        if change["new"] and change["new"] != self.state.model:
             self.state.model = change["new"]
             self.state.selection.model = change["new"]
             self.state.count_labels()

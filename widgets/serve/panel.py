@@ -81,13 +81,13 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
     def _offer_formats(self, _: Any = None) -> None:
         """Offer what was made first, and choose of it: of the rest no server can be started yet."""
         found = self.state.formats_made(self.model.value)
-        made = [kind for kind in get_args(ServedFormat) if kind in found]
+        made = [kind for kind in found if kind in get_args(ServedFormat)]
         missing = [kind for kind in get_args(ServedFormat) if kind not in found]
         chosen = self.format.value
         self.format.options = [(kind, kind) for kind in made] + [
             (f"{kind} (not made yet)", kind) for kind in missing
         ]
-        self.format.value = made[0] if made and chosen not in made else chosen
+        self.format.value = made[0] if made else chosen
 
     def _choose(self, change: Any) -> None:
         if change["new"]:

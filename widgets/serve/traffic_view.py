@@ -28,7 +28,7 @@ def tiles_html(figures: Figures | None) -> str:
         return "none" if value is None else f"{value:.2g} ms"
 
     versions = ", ".join(
-        f"{version} {state.lower()}" + (f" ({share:.0%})" if share is not None else "")
+        f"version {version} {state.lower()}" + (f" ({share:.0%})" if share is not None else "")
         for version, (state, share) in figures.versions.items()
     )
     apart = "no shadow" if figures.disagreement is None else f"{figures.disagreement:.1%}"
