@@ -55,7 +55,6 @@ stroke='%23ddd' stroke-width='1.8' fill='none'/%3E%3C/svg%3E"); }
 }
 .agiwb .agiwb-page tr:not(:has(> :nth-child(6))) > td { white-space: normal; }
 .agiwb h2 { font-size: 1.15em; margin: .6rem 0 .2rem; }
-.agiwb [tabindex="-1"]:focus { outline: none; }
 .agiwb button:focus-visible, .agiwb input:focus-visible, .agiwb select:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
 """
@@ -69,12 +68,17 @@ const keep = (event) => {
   event.stopPropagation();
 };
 
-function render({ el }) {
+function render({ model, el }) {
+  const show = () => el.closest(".agiwb")?.scrollIntoView({ block: "start" });
+  model.on("msg:custom", show);
   const placed = new ResizeObserver(() => {
     el.closest(".agiwb")?.addEventListener("keydown", keep); // once for each panel, however often
   });
   placed.observe(el);
-  return () => placed.disconnect();
+  return () => {
+    placed.disconnect();
+    model.off("msg:custom", show);
+  };
 }
 export default { render };
 """
@@ -88,6 +92,10 @@ class PanelStyle(anywidget.AnyWidget):
 
     _esm = _SCRIPT
     _css = _SHEET
+
+    def show_beginning(self) -> None:
+        """Scroll the page to where the panel begins."""
+        self.send({"show": "beginning"})
 
 
 def style_sheet() -> PanelStyle:

@@ -59,14 +59,15 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def __init__(self, selection: Selection | None = None, *, first: str = "Data") -> None:
         self.state = WorkbenchState(selection)
-        self.selected, self.problem = ipw.HTML(tabbable=False), ipw.HTML()
+        self.selected, self.problem = ipw.HTML(), ipw.HTML()
         self.tabs = ipw.Tab([ipw.VBox() for _ in TABS], titles=tuple(TABS))
         self.state.selection.observe(self._show_selected, list(_SELECTED))
         self.state.selection.observe(self._turn, "tab")
         self.state.observe(self._show_problem, "error")
         self.tabs.observe(self._open, "selected_index")
+        self.sheet = style_sheet()
         head = row(self.selected, status_line(self.state.jobs, "going"))
-        super().__init__([style_sheet(), head, self.problem, self.tabs])
+        super().__init__([self.sheet, head, self.problem, self.tabs])
         self.add_class("agiwb")
         self._show_selected()
         self.tabs.selected_index = list(TABS).index(first)
@@ -94,7 +95,7 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         """Open the tab that a panel has asked for, and go to where it begins."""
         if change["new"] in TABS and self.tabs.selected_index != list(TABS).index(change["new"]):
             self.tabs.selected_index = list(TABS).index(change["new"])
-            self.selected.focus()
+            self.sheet.show_beginning()
 
     def _show_selected(self, _: Any = None) -> None:
         chosen = {name: getattr(self.state.selection, name) for name in _SELECTED}

@@ -16,7 +16,7 @@ from agiwb.runs.record import Record
 ORIGINS = ("train", "import_model")
 """Steps that bring a model into the workspace."""
 _MAKE_ARTIFACTS = ("convert", "import_model")
-_VERSION = re.compile("[/@:]")
+_VERSION = re.compile("[/@]")
 _MOST_BYTES = 2 << 30
 """Files of a run beyond this size are not read again."""
 
@@ -62,20 +62,23 @@ def formats_made(
     """Return those of the formats that there are of a model.
 
     Args:
-        model: Its name, with or without a version; or a run's id; empty or ``latest`` for the
-            newest.
+        model: Its name, with or without a version; a run's id, or where it begins, with or without
+            a candidate; empty or ``latest`` for the newest.
         formats: Those that are looked for.
         history: The workspace's.
     """
-    name = _VERSION.split(model)[0]
+    reference, _, candidate = model.partition(":")
+    name = _VERSION.split(reference)[0]
     newest_first = sorted(_origins(history), key=lambda one: one[0].started_at, reverse=True)
     named = [entry.id for entry, known in newest_first if name in {"", "latest", known}]
     run_id = named[0] if named else name
     records = [
         record
         for entry in history
-        if entry.step in _MAKE_ARTIFACTS and run_id in {entry.id, *entry.parents.values()}
+        if entry.step in _MAKE_ARTIFACTS
+        and any(one.startswith(run_id) for one in (entry.id, *entry.parents.values()))
         if (record := _record(entry)) is not None
+        and str(getattr(record.config, "model", "")).partition(":")[2] == candidate
     ]
     return tuple(kind for kind in formats if any(one.file(kind).is_dir() for one in records))
 

@@ -72,7 +72,8 @@ def test_a_candidate_is_clicked_chosen_by_keyboard_and_converted(
         picture_for_docs(page, "workbench-compress")
 
         panel.get_by_role("button", name="Convert this").click()
-        panel = panel_with(page, "Convert")  # the tab opens by itself
+        panel = panel_with(page, "Convert")  # the tab opens by itself, at its beginning
+        expect(page.get_by_text("Selected: model")).to_be_in_viewport()
         swept = open_store().summaries("sweep")[0]
         expect(panel.get_by_role("textbox", name="Model", exact=True)).to_have_value(
             f"{swept.id[:8]}:float16"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agiwb import SweepRecord, TrainRecord, open_store
+from agiwb import ConvertConfig, SweepRecord, TrainRecord, convert, open_store
 from agiwb.compression.sweep_config import SweepConfig
 from agiwb.compression.trials.told import Told
 from agiwb.jobs.job import submit
@@ -16,6 +16,7 @@ from widgets.compress import CompressPanel
 from widgets.convert import ConvertPanel, format_of_candidate, lines_html
 from widgets.guard import STRICT
 from widgets.selection import Selection
+from widgets.serve import ServePanel
 from widgets.static import BATCH
 
 _PATIENCE_S = 240
@@ -76,13 +77,13 @@ def test_every_candidate_was_told_of_as_it_was_made(
 
 @pytest.mark.slow
 def test_a_candidate_is_sent_on_with_its_format(swept: SweepRecord, panel: CompressPanel) -> None:
-    convert = ConvertPanel(panel.selection)
+    convert_panel = ConvertPanel(panel.selection)
     panel.view.size.inspected = "float16"
     panel.convert.click()
     assert panel.selection.model == f"{swept.run.id[:8]}:float16"
-    assert convert.state.form.config is not None
-    assert convert.state.form.config.model == panel.selection.model
-    assert convert.state.form.config.formats == ("litert_float16",)
+    assert convert_panel.state.form.config is not None
+    assert convert_panel.state.form.config.model == panel.selection.model
+    assert convert_panel.state.form.config.formats == ("litert_float16",)
     assert "Convert tab" in panel.told.value
     assert panel.selection.tab == "Convert"
     panel.selection.tab = "Compress"
@@ -91,6 +92,11 @@ def test_a_candidate_is_sent_on_with_its_format(swept: SweepRecord, panel: Compr
     assert panel.selection.artifact is None
     assert panel.selection.tab == "Compress"  # there it says what to do first
     assert "no litert_float16 artifact yet" in panel.told.value
+    convert(ConvertConfig(model=panel.selection.model, formats=("litert_float16",)))
+    serve = ServePanel(panel.selection)
+    assert serve.format.value == "litert_float16"
+    serve.model.value = f"{swept.run.id}:dynamic"
+    assert "not made yet" in serve.format.options[0][0]
 
 
 @pytest.mark.slow
