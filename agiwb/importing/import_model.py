@@ -6,6 +6,8 @@ import importlib.metadata
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from agiwb.artifacts.manifest import (
 from agiwb.artifacts.signature import Signature
 from agiwb.config import Config
 from agiwb.datasets.registry import DatasetName, load_dataset
-from agiwb.errors import ConfigError
+from agiwb.errors import ConfigError, InputError
 from agiwb.importing.detection import detect_format, files_of_model
 from agiwb.importing.inspect import guarded, inspect_file, rewritten
 from agiwb.importing.refusal import refused
@@ -116,10 +118,11 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
     original = context.files / "original" if kind == "keras" else context.files / kind
     path = _copy(config.path, kind, original)
     context.progress("inspect", 0, 2)
-    try:
-        contents = inspect_file(path, kind, config.custom_objects)
-    except RecursionError:
-        raise refused(path, "it is nested too deeply") from None
+    with _called(config.path, path):
+        try:
+            contents = inspect_file(path, kind, config.custom_objects)
+        except RecursionError:
+            raise refused(path, "it is nested too deeply") from None
     report = ScanReport(
         format=kind,
         sha256=sha256_of_tree(path),
@@ -169,6 +172,16 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
         scan=report,
         size_bytes=report.size_bytes,
     )
+
+
+@contextmanager
+def _called(source: Path, copy: Path) -> Iterator[None]:
+    """Have the refusal of a copy name the file that it was made of."""
+    try:
+        yield
+    except InputError as error:
+        problem = error.problem.replace(f"The file {copy.name} ", f"The file {source.name} ", 1)
+        raise InputError(problem, error.fix) from error
 
 
 def _copy(source: Path, kind: Format, folder: Path) -> Path:

@@ -66,12 +66,19 @@ def inspect_config(config: Any, path: Path, trusted: str | None = None) -> Conte
         if isinstance(name, str) and "config" in part:
             if (own := _check(part, name, path, trusted)) is not None:
                 custom[own] = None
-            if not name.startswith("__") and name != "function":
+            if _is_layer(name, part["config"]):
                 classes[name] += 1
         elif "module" in part and "registered_name" in part:
             raise refused(path, f"it names the module {quoted(part['module'])} for no class")
         _check_values(part, path)
     return Contents(operators=dict(classes), custom=tuple(custom))
+
+
+def _is_layer(name: str, config: Any) -> bool:
+    """Return whether a class is a layer or model; initializers, losses and the like are neither."""
+    if isinstance(config, dict):
+        return name == "InputLayer" or not {"trainable", "layers"}.isdisjoint(config)
+    return name == "Sequential"  # a list of layers, before Keras 2.2.3
 
 
 def _check(part: dict[str, Any], name: str, path: Path, trusted: str | None) -> str | None:

@@ -135,8 +135,9 @@ def read_contents(kind: Format, file: Path) -> Contents:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"The file {file} cannot be read as {kind}: {reason or type(error).__name__}.",
-            "Make it again, or check that it is of this format.",
+            f"The file {file} cannot be read as {kind}: it is damaged, ends too early or is "
+            f"something else ({reason or type(error).__name__}).",
+            "Get or make it again.",
         ) from error
 
 

@@ -16,7 +16,18 @@ DENSE = {
     "module": "keras.layers",
     "class_name": "Dense",
     "registered_name": None,
-    "config": {"name": "dense", "units": 3, "activation": "softmax"},
+    "config": {
+        "name": "dense",
+        "trainable": True,
+        "units": 3,
+        "activation": "softmax",
+        "kernel_initializer": {
+            "module": "keras.initializers",
+            "class_name": "GlorotUniform",
+            "registered_name": None,
+            "config": {"seed": None},
+        },
+    },
     "build_config": {"input_shape": [None, 4]},
 }
 

@@ -32,6 +32,7 @@ from tests.importing.import_files import (
     DENSE,
     onnx_model,
     sequential,
+    tiny_tflite,
     with_external_data,
     write_keras,
 )
@@ -209,3 +210,10 @@ def test_classes_of_the_users_own(
     assert record.scan.contents.custom == ("mine>Doubled",)
     assert record.signature.outputs[0].shape == (None, 4)
     assert "my_layers" not in sys.modules
+
+
+def test_a_refusal_names_the_users_file(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.tflite").write_bytes(tiny_tflite()[:-40])
+    with pytest.raises(InputError, match=r"^The file cut\.tflite is not imported"):
+        import_model(ImportConfig(path=tmp_path / "cut.tflite"))
+    assert open_store().registered_names() == []

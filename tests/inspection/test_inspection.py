@@ -166,6 +166,38 @@ def test_a_folder_without_a_model_and_a_file_of_no_format_are_refused(tmp_path: 
         inspect_model(tmp_path / "text.txt")
 
 
+def test_weights_inside_of_branches_are_told(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def branch(value: float) -> onnx.GraphProto:
+        weight = numpy_helper.from_array(np.full((3, 2), value, np.float32), "w")
+        result = helper.make_tensor_value_info("y", TensorProto.FLOAT, (3, 2))
+        constant = helper.make_node("Constant", [], ["w"], value=weight)
+        return helper.make_graph(
+            [constant, helper.make_node("Relu", ["w"], ["y"], name="cut")], "b", [], [result]
+        )
+
+    node = helper.make_node(
+        "If", ["which"], ["out"], then_branch=branch(1.0), else_branch=branch(0.0)
+    )
+    graph = helper.make_graph(
+        [node],
+        "main",
+        [helper.make_tensor_value_info("which", TensorProto.BOOL, ())],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, (3, 2))],
+    )
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    found = inspect_model(tmp_path / "m.onnx")
+    assert [(tensor.name, tensor.shape) for tensor in found.tensors] == [
+        ("w", (3, 2)),
+        ("b_2/w", (3, 2)),
+    ]
+    assert [tensor.spread.zeros for tensor in found.tensors if tensor.spread] == [6, 0]
+    assert [spec.name for spec in found.signature.inputs] == ["which"]
+    assert found.operators["Relu"] == 2
+
+
 def test_a_model_without_weights_has_a_signature_and_a_picture(tmp_path: Path) -> None:
     found = inspect_model(write_two_by_two(tmp_path / "m"))
     assert [str(spec) for spec in found.signature.inputs] == ["a: float32 (?)", "b: int64 (?)"]

@@ -26,22 +26,24 @@ def read(path: Path) -> Contents:
     graph = model.graph
     if not graph.node and not graph.output:
         raise InputError(f"The file {path} holds no graph.", "It would be an ONNX model.")
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    operations = []
+    stored = {tensor.name for tensor in graph.initializer}
+    graphs = list(_graphs(graph))
+    tensors = _tensors(graphs)
+    operations = [
+        Operation(name, node.op_type, tuple(node.input), tuple(node.output))
+        for name, node in _named(graph)
+    ]
     readers: dict[str, tuple[str, str]] = {}
-    for index, node in enumerate(graph.node):
-        name = node.name or f"{node.op_type}_{index}"
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
-            tensors[node.output[0]] = node.attribute[0].t
-        operations.append(Operation(name, node.op_type, tuple(node.input), tuple(node.output)))
-        for tensor in node.input:
-            readers.setdefault(tensor, (name, node.op_type))
-    quantization = _quantization(graph.node, tensors)
-    every = list(_all_nodes(graph))
+    for each in graphs:
+        for name, node in _named(each):
+            for tensor in node.input:
+                readers.setdefault(tensor, (name, node.op_type))
+    every = [node for each in graphs for node in each.node]
+    quantization = _quantization(every, tensors)
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     return Contents(
         signature=Signature(
-            inputs=tuple(_spec(entry) for entry in graph.input if entry.name not in tensors),
+            inputs=tuple(_spec(entry) for entry in graph.input if entry.name not in stored),
             outputs=tuple(_spec(entry) for entry in graph.output),
         ),
         nodes=linked(operations),
@@ -63,13 +65,33 @@ def read(path: Path) -> Contents:
     )  # fmt: skip
 
 
-def _all_nodes(graph: Any) -> Iterator[Any]:
-    """Yield the nodes of a graph, and of the graphs inside them: branches and loops."""
+def _graphs(graph: Any) -> Iterator[Any]:
+    """Yield a graph, and the graphs inside its nodes: branches and loops."""
+    yield graph
     for node in graph.node:
-        yield node
         for attribute in node.attribute:
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _all_nodes(inner)
+                yield from _graphs(inner)
+
+
+def _named(graph: Any) -> Iterator[tuple[str, Any]]:
+    for index, node in enumerate(graph.node):
+        yield node.name or f"{node.op_type}_{index}", node
+
+
+def _tensors(graphs: list[Any]) -> dict[str, Any]:
+    """Return what the graphs hold by name; branches may call different tensors the same."""
+    found: dict[str, Any] = {}
+    for place, graph in enumerate(graphs):
+        held = [(tensor.name, tensor) for tensor in graph.initializer]
+        held += [
+            (node.output[0], node.attribute[0].t)
+            for node in graph.node
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t")
+        ]
+        for name, tensor in held:
+            found[f"{graph.name or 'graph'}_{place}/{name}" if name in found else name] = tensor
+    return found
 
 
 def _spec(entry: Any) -> TensorSpec:
