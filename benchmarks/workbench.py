@@ -91,6 +91,8 @@ def train_by_click(is_warm: bool) -> tuple[float, float, list[float]]:
     panel.form.state.change({"architecture": "mlp", "units": 16, "epochs": EPOCHS})
     panel.anew.value = True
     before = panel.state.job
+    # As somebody who has seen the panel: it draws the last result first, in this process.
+    until(lambda: before is None or panel.result.value)
     began = time.perf_counter()
     panel.button.click()
     clicked = time.perf_counter() - began
@@ -109,7 +111,6 @@ def train_by_click(is_warm: bool) -> tuple[float, float, list[float]]:
     until(lambda: view.state.has_ended)
     if view.state.state != "finished":
         raise SystemExit(view.state.problem)
-    until(lambda: panel.result.value)  # drawn in this process: the next click must not wait for it
     events, _ = open_job(view.state.id).events()
     ended = {
         int(event.phase.split()[1]): event.at.timestamp()
