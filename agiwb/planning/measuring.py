@@ -165,7 +165,7 @@ def measure(
             signature = servable.signatures[SIGNATURE_NAME].signature
             timings = time_batches(servable, zero_batch(signature))
             merges = SIGNATURE_NAME in find_row_wise(servable)
-            together = rows_together(rows, servable.seconds_per_row) if servable.inline else 0
+            together = rows_together(rows, servable.run_time) if servable.inline else 0
         finally:
             servable.close()
         asked = payload(_MODEL, signature, rows, encoding)

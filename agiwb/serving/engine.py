@@ -30,20 +30,20 @@ from agiwb.serving.prediction_log.prediction import LOAD_TEST, Variant
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.row_wise import may_merge, merge_key
 from agiwb.serving.servables.catalogue import Catalogue, LoadedVersion
+from agiwb.serving.servables.servable import RunTime
 
 # A run shorter than this costs less than handing it to a thread and back.
 _LONGEST_INLINE_S = 0.002
 _MOST_MERGED_ROWS = 256
 
 
-def rows_together(rows: int, seconds_per_row: float) -> int:
+def rows_together(rows: int, run_time: RunTime) -> int:
     """Return the most rows that requests of ``rows`` are run together on the event loop.
 
     It is 0 for requests that would keep the loop from others: they run in threads, each by itself.
     """
-    if rows * seconds_per_row > _LONGEST_INLINE_S:
-        return 0
-    return min(_MOST_MERGED_ROWS, int(_LONGEST_INLINE_S / max(seconds_per_row, 1e-6)))
+    most = run_time.most_rows(_LONGEST_INLINE_S, max(rows, _MOST_MERGED_ROWS))
+    return most if most >= rows else 0
 
 
 class Engine:
@@ -209,12 +209,12 @@ class Engine:
         servable = version.servable
         rows = count_rows(inputs)
         run = self._runner(version, name, outputs)
-        most = rows_together(rows, servable.seconds_per_row)
+        most = rows_together(rows, servable.run_time)
         if not most or not servable.inline:
             return await in_time(self._threads.submit(run, inputs), caller)
         if self._tick is None:
             self._tick = TickBatcher(asyncio.get_running_loop())
-        if not merged or not self._tick.expects_company(rows * servable.seconds_per_row):
+        if not merged or not self._tick.expects_company(servable.run_time.seconds(rows)):
             return run(inputs)
         return await self._tick.submit(
             merge_key(servable, name, inputs, outputs), run, inputs, rows, most

@@ -27,7 +27,7 @@ class Prepared:
 
     def __init__(self, servable: Servable) -> None:
         self.signatures = servable.signatures
-        self.seconds_per_row = servable.seconds_per_row
+        self.run_time = servable.run_time
         self.inline = servable.inline
         self.row_wise = find_row_wise(servable)
         self._servable = servable

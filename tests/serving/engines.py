@@ -21,7 +21,7 @@ from agiwb.serving.row_wise import Prepared
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig
 from agiwb.serving.servables.loader import load_servable
 from agiwb.serving.servables.policy import All
-from agiwb.serving.servables.servable import Servable
+from agiwb.serving.servables.servable import RunTime, Servable
 from agiwb.serving.versions import Version
 from tests.serving.onnx_models import (
     write_convolution,
@@ -42,7 +42,7 @@ class Composite:
     def __init__(self, models: Mapping[str, Servable]) -> None:
         self._models = models
         self.signatures = {name: model.signatures[SIGNATURE_NAME] for name, model in models.items()}
-        self.seconds_per_row = max(model.seconds_per_row for model in models.values())
+        self.run_time = max((m.run_time for m in models.values()), key=lambda time: time.seconds(1))
 
     def run(
         self, inputs: Tensors, signature_name: str = SIGNATURE_NAME, outputs: Sequence[str] = ()
@@ -65,11 +65,11 @@ class Watched:
     """
 
     def __init__(
-        self, model: Servable, *, inline: bool | None = None, seconds_per_row: float = 1e-5
+        self, model: Servable, *, inline: bool | None = None, run_time: RunTime | None = None
     ) -> None:
         self._model = model
         self.signatures = model.signatures
-        self.seconds_per_row = seconds_per_row
+        self.run_time = run_time or RunTime(1e-5)
         self.inline = model.inline if inline is None else inline
         self.runs: list[int] = []
         self.threads: list[str] = []

@@ -22,6 +22,7 @@ from agiwb.serving.http.limits import Limits
 from agiwb.serving.http.listener import serve_http
 from agiwb.serving.prediction_log import LogPolicy, PredictionLog, iterate_predictions
 from agiwb.serving.rest.application import RestApplication
+from agiwb.serving.servables.servable import RunTime
 from agiwb.serving.status import Code, Refusal, code_of
 from tests.serving.engines import (
     Watched,
@@ -256,7 +257,7 @@ def test_a_request_in_an_empty_server_is_answered_in_the_loops_next_turn(tmp_pat
 
 def test_slow_runs_take_threads_and_the_loop_answers_others_meanwhile(tmp_path, watched):
     """Also when every thread is taken by them."""
-    slow = Watched(load(write_two_by_two(tmp_path / "slow" / "1")), seconds_per_row=0.01)
+    slow = Watched(load(write_two_by_two(tmp_path / "slow" / "1")), run_time=RunTime(0.01))
     slow_inputs = {"a": np.zeros(1, np.float32), "b": np.zeros(1, np.int64)}
 
     async def ask_all(engine):

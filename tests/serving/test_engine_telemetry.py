@@ -17,7 +17,12 @@ from agiwb.serving.grpc.example_methods import ExampleMethods
 from agiwb.serving.metrics.traces import open_traces
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.rest.application import RestApplication
-from agiwb.serving.servables.servable import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
+from agiwb.serving.servables.servable import (
+    CLASSIFY_METHOD,
+    REGRESS_METHOD,
+    RunTime,
+    ServedSignature,
+)
 from agiwb.serving.servables.warm_up import write_warm_up
 from tests.serving.engines import Watched, ask, ask_now, engine_of, load
 from tests.serving.onnx_models import write_half_plus_two
@@ -119,7 +124,7 @@ def test_logged_predictions_are_counted_as_tensorflow_serving_does(tmp_path):
 class OnExamples:
     """Answers examples with a zero each."""
 
-    seconds_per_row = 0.0
+    run_time = RunTime(0.0)
     inline = True
 
     def __init__(self):

@@ -86,7 +86,7 @@ def test_a_prepared_model_answers_and_closes_as_the_model(tmp_path):
     prepared = Prepared(load(write_half_plus_two(tmp_path / "1")))
     assert prepared.run({"x": np.float32([4])})["y"].tolist() == [4.0]
     assert prepared.inline
-    assert 0 < prepared.seconds_per_row < 1
+    assert 0 < prepared.run_time.seconds(1) < 1
     prepared.close()
     with pytest.raises(Exception, match="unloaded"):
         prepared.run({"x": np.float32([4])})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,15 +12,16 @@ from numpy.typing import NDArray
 
 from agiwb.artifacts.manifest import MANIFEST_FILE, MODEL_FILES, Format
 from agiwb.artifacts.signature import SIGNATURE_NAME
-from agiwb.errors import AgiwbError, InputError, NotFoundError, WorkError
+from agiwb.errors import InputError, NotFoundError, WorkError
 from agiwb.runs.files import damaged_files
 from agiwb.runtimes.child.runtime import ChildRuntime
 from agiwb.runtimes.litert import LiteRTRuntime
 from agiwb.runtimes.onnx import OnnxRuntime
 from agiwb.runtimes.runtime import Tensors
 from agiwb.serving.servables.folders import read_manifest
-from agiwb.serving.servables.servable import Servable, ServedSignature
-from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up, zero_batch
+from agiwb.serving.servables.servable import RunTime, Servable, ServedSignature
+from agiwb.serving.servables.timing import time_runs
+from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
 from agiwb.trust.encryption import decrypt_folder, is_encrypted
@@ -29,8 +29,6 @@ from agiwb.trust.signing import verify_folder
 
 SERVED_FORMATS: tuple[Format, ...] = ("onnx", "litert", "saved_model", "keras")
 """In the order of preference where a folder holds several: the fastest first."""
-
-_TIMED_RUNS = 3
 
 
 class InProcessServable:
@@ -42,7 +40,7 @@ class InProcessServable:
         self.signatures: Mapping[str, ServedSignature] = {
             SIGNATURE_NAME: ServedSignature(runtime.signature)
         }
-        self.seconds_per_row = math.inf
+        self.run_time = RunTime()
         self.inline = inline
 
     def run(
@@ -74,7 +72,7 @@ class ChildServable:
             name: ServedSignature(named.signature, named.method)
             for name, named in runtime.signatures.items()
         }
-        self.seconds_per_row = math.inf
+        self.run_time = RunTime()
 
     def run(
         self, inputs: Tensors, signature_name: str = SIGNATURE_NAME, outputs: Sequence[str] = ()
@@ -126,7 +124,7 @@ def load_servable(
             ran = warm_up(servable, folder, iterations=warm_up_iterations)
             if on_warmed is not None and ran and (folder / WARM_UP_FILE).is_file():
                 on_warmed(str(version.folder), time.perf_counter() - start, ran)
-            servable.seconds_per_row = _time_one_row(servable)
+            servable.run_time = time_runs(servable)
         except BaseException:
             servable.close()
             raise
@@ -188,27 +186,6 @@ def _open(name: str, folder: Path, threads: int) -> InProcessServable | ChildSer
         if h5
         else "`agiwb convert` writes them.",
     )
-
-
-def _time_one_row(servable: Servable) -> float:
-    """Return the seconds of the fastest of a few runs of one row; infinite if it is not known.
-
-    It is not where other sizes are free, too: a long text takes longer than one of a word.
-    """
-    named = servable.signatures.get(SIGNATURE_NAME)
-    if named is None or any(None in spec.shape[1:] for spec in named.signature.inputs):
-        return math.inf
-    batch = zero_batch(named.signature)
-    durations = []
-    try:
-        for _ in range(_TIMED_RUNS):
-            start = time.perf_counter()
-            servable.run(batch)
-            durations.append(time.perf_counter() - start)
-    except AgiwbError:
-        return math.inf
-    rows = max((len(array) for array in batch.values() if array.ndim), default=1)
-    return min(durations) / max(rows, 1)
 
 
 def _closed(inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] = ()) -> Tensors:

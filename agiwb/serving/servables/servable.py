@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +23,28 @@ class ServedSignature:
     method: str = PREDICT_METHOD
 
 
+@dataclass(frozen=True)
+class RunTime:
+    """A run's seconds: ``run_s`` whatever it holds, and ``row_s`` for each of its rows.
+
+    By default nothing is known, and every run takes for ever.
+    """
+
+    row_s: float = math.inf
+    run_s: float = 0.0
+
+    def seconds(self, rows: int) -> float:
+        """Return the seconds of a run of ``rows`` rows."""
+        return self.run_s + rows * self.row_s
+
+    def most_rows(self, within_s: float, limit: int) -> int:
+        """Return the most rows, ``limit`` or fewer, of a run that takes ``within_s`` at most."""
+        room_s = within_s - self.run_s
+        if room_s < self.row_s:
+            return 0
+        return limit if room_s >= limit * self.row_s else int(room_s / self.row_s)
+
+
 class Servable(Protocol):
     """A model in memory.
 
@@ -30,13 +53,13 @@ class Servable(Protocol):
 
     Attributes:
         signatures: By name; ``serving_default`` is what a client means that names none.
-        seconds_per_row: Of a short batch once warm; infinite if it is not known.
+        run_time: Of short batches, once warm.
         inline: Whether a short run may happen on the event loop (the engine holds no lock and
             asks no other process).
     """
 
     signatures: Mapping[str, ServedSignature]
-    seconds_per_row: float
+    run_time: RunTime
     inline: bool
 
     def run(

@@ -27,7 +27,7 @@ MOST_RECORDS = 1000
 ZERO_BATCHES = (1, 2, 8, 32)
 """Sizes that engines prepare buffers for, when there are no recorded requests."""
 
-_MOST_VALUES = 1 << 20
+MOST_VALUES = 1 << 20
 """Numbers of zeros in one input; large images are not worth a long load."""
 
 
@@ -113,7 +113,7 @@ def _run_zeros(servable: Servable, signature: Signature, folder: Path) -> int:
     ran = 0
     for rows in ZERO_BATCHES:
         batch = zero_batch(signature, rows)
-        if rows > 1 and max((array.size for array in batch.values()), default=0) > _MOST_VALUES:
+        if rows > 1 and max((array.size for array in batch.values()), default=0) > MOST_VALUES:
             break
         try:
             servable.run(batch)

@@ -6,7 +6,12 @@ import pytest
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.serving.protobuf.messages import message_class
-from agiwb.serving.servables.servable import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
+from agiwb.serving.servables.servable import (
+    CLASSIFY_METHOD,
+    REGRESS_METHOD,
+    RunTime,
+    ServedSignature,
+)
 from tests.serving.grpc.grpc_client import PREDICTION, ModelConfig, serving
 
 EXAMPLES = TensorSpec(name="inputs", dtype="object", shape=(None,))
@@ -23,7 +28,7 @@ def signature(method, **outputs):
 class OnExamples:
     """Half plus two of the feature ``x``, as TensorFlow Serving's own test model."""
 
-    seconds_per_row = 0.0
+    run_time = RunTime(0.0)
     inline = True
 
     def __init__(self):

@@ -144,7 +144,7 @@ class Waiting:
     def __init__(self, servable):
         self._servable = servable
         self.signatures = servable.signatures
-        self.seconds_per_row = servable.seconds_per_row
+        self.run_time = servable.run_time
         self.gate = threading.Event()
         self.running = threading.Semaphore(0)
 

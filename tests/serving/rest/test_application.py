@@ -14,6 +14,7 @@ from agiwb.errors import InputError
 from agiwb.serving.access.keys import add_key
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.prediction_log import read_predictions
+from agiwb.serving.servables.servable import RunTime
 from tests.serving.onnx_models import (
     write_convolution,
     write_half_plus_two,
@@ -375,7 +376,7 @@ def test_a_long_run_does_not_hold_up_other_requests(base_path):
             return run(*arguments)
 
         servable.run = slowly
-        servable.seconds_per_row = 0.001
+        servable.run_time = RunTime(0.001)
 
         async def all_three():
             order = []
@@ -404,7 +405,7 @@ def test_a_request_that_takes_too_long_is_answered_with_504(base_path):
         ask.server.engine.lease(ModelSpec("half")) as version,
     ):
         version.servable.run = lambda *_: done.wait(5) and {}
-        version.servable.seconds_per_row = 1.0
+        version.servable.run_time = RunTime(1.0)
         response = ask("POST", PREDICT, '{"instances": [1]}')
         done.set()
     assert response.status == 504

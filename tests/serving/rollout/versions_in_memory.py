@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from agiwb.serving.servables.servable import RunTime
 from agiwb.serving.status import Code, Refusal
 
 
 class FunctionServable:
-    seconds_per_row = 0.0
+    run_time = RunTime(0.0)
     inline = True
 
     def __init__(self, function):

@@ -13,6 +13,7 @@ import pytest
 from agiwb.artifacts.manifest import MANIFEST_FILE
 from agiwb.errors import InputError, NotFoundError
 from agiwb.serving.servables.loader import load_servable
+from agiwb.serving.servables.servable import RunTime
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
 from agiwb.tensorflow_quietly import import_tensorflow
@@ -32,7 +33,7 @@ def test_onnx_runs_in_process_inline_and_is_timed(tmp_path):
     assert list(servable.signatures) == ["serving_default"]
     assert servable.signatures["serving_default"].method == "tensorflow/serving/predict"
     assert servable.inline
-    assert 0 < servable.seconds_per_row < 1
+    assert 0 < servable.run_time.seconds(1) < 1
     assert _children_of_models() == []
 
 
@@ -128,7 +129,7 @@ def test_nothing_is_known_of_the_time_where_more_than_the_rows_is_free(tmp_path)
     """One pixel, which is what would be timed, says nothing of a picture."""
     servable = load_servable("m", Version(1, write_sequence(tmp_path / "1")))
     assert servable.run({"x": np.ones((1, 1), np.float32)})["y"].tolist() == [[2.0]]
-    assert servable.seconds_per_row == float("inf")
+    assert servable.run_time == RunTime()
 
 
 def _children_of_models() -> list[psutil.Process]:

@@ -12,7 +12,7 @@ from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.servables.loader import load_servable
-from agiwb.serving.servables.servable import CLASSIFY_METHOD, ServedSignature
+from agiwb.serving.servables.servable import CLASSIFY_METHOD, RunTime, ServedSignature
 from agiwb.serving.servables.tf_record import write_records
 from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up, write_warm_up
 from agiwb.serving.versions import Version
@@ -22,7 +22,7 @@ from tests.serving.onnx_models import write_convolution, write_half_plus_two, wr
 class Recorder:
     """A servable that keeps what it was asked."""
 
-    seconds_per_row = 0.0
+    run_time = RunTime(0.0)
     inline = True
 
     def __init__(self, **signatures: ServedSignature) -> None:
@@ -142,4 +142,4 @@ def test_zeros_that_are_refused_are_only_logged(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         servable = load_servable("m", Version(1, folder))
     assert "is not warmed" in caplog.text
-    assert servable.seconds_per_row == float("inf")
+    assert servable.run_time == RunTime()

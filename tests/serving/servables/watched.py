@@ -14,7 +14,7 @@ from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.onnx import OnnxRuntime
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig, State
-from agiwb.serving.servables.servable import ServedSignature
+from agiwb.serving.servables.servable import RunTime, ServedSignature
 from agiwb.serving.status import Refusal
 from tests.serving.onnx_models import write_half_plus_two
 
@@ -23,7 +23,7 @@ class WatchedServable:
     """``model.onnx`` in a folder; running it after ``close`` is counted."""
 
     inline = True
-    seconds_per_row = 1e-5
+    run_time = RunTime(1e-5)
 
     def __init__(self, folder: Path) -> None:
         self._runtime = OnnxRuntime(folder / "model.onnx")
