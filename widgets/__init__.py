@@ -20,6 +20,7 @@ _HOMES = {
     "MaintainPanel": "widgets.maintain",
     "MatrixPanel": "widgets.matrix",
     "ModelCard": "widgets.reports.model_card",
+    "MonitorPanel": "widgets.plain_panels",
     "MonitoringReport": "widgets.reports.monitoring",
     "PlanPanel": "widgets.plain_panels",
     "RunsPanel": "widgets.runs",

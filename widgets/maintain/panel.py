@@ -52,7 +52,7 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.state.observe(self._show_models, ["models", "model"])
         self.state.observe(self._show_server, "server")
         self.state.observe(self._show_overview, "overview")
-        self.state.observe(self._show_labels, "labels")
+        self.state.observe(self._show_labels, ["labels", "overview"])
         for panel in self.panels.values():
             panel.state.observe(self._take_record, "record")
         self.steps = ipw.Tab(list(self.panels.values()), titles=tuple(self.panels))
@@ -119,7 +119,10 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.stop.layout.display = "" if seen.watching is not None else "none"
         self.timeline.value = timeline_html(seen.events)
 
-    def _show_labels(self, change: Any) -> None:
-        count = change["new"]
+    def _show_labels(self, _: Any = None) -> None:
+        count, seen = self.state.labels, self.state.overview
+        if count is None or seen is None or seen.role("champion") is None:
+            self.labels.value = ""
+            return
         said = f"{count:,} labelled rows were served since the champion was made."
-        self.labels.value = "" if count is None else f'<p role="status">{said}</p>'
+        self.labels.value = f'<p role="status">{said}</p>'
