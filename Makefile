@@ -79,7 +79,7 @@ docs: setup-dev
 # The documentation's pictures, taken anew by the browser tests that have them before their eyes.
 screenshots: setup-dev
 	$(BIN)/pytest tests/browser/test_compress_tab.py tests/browser/test_serve_tab.py \
-	  tests/browser/test_reports.py::test_the_threshold_is_moved_by_keyboard
+	  tests/browser/test_maintain_tab.py tests/browser/test_reports.py::test_the_threshold_is_moved_by_keyboard
 	cp test-results/docs/*.png docs/pictures/
 
 # Resolve the pins anew. The index's address never goes into the files.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pytest
 from PIL import Image, ImageDraw
@@ -16,17 +17,19 @@ from tests.browser.lab import Lab, use_theme, workbench
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def draw_a_one(page: Page) -> None:
-    """Draw a stroke from the top of the pad to its foot."""
+def draw_a_zero(page: Page) -> None:
+    """Draw an upright ring on the pad."""
     pad = page.get_by_label("Drawing pad")
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
     assert box is not None
-    middle, top = box["x"] + box["width"] / 2, box["y"]
-    page.mouse.move(middle, top + 25)
+    across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    turns = [math.tau * step / 16 for step in range(18)]
+    places = [(across - 40 * math.sin(turn), down - 65 * math.cos(turn)) for turn in turns]
+    page.mouse.move(*places[0])
     page.mouse.down()
-    page.mouse.move(middle - 3, top + 90, steps=8)
-    page.mouse.move(middle - 5, top + 170, steps=8)
+    for place in places:
+        page.mouse.move(*place, steps=3)
     page.mouse.up()
 
 
@@ -49,9 +52,13 @@ def test_a_drawn_digit_is_answered(page: Page, lab: Lab, digits_cnn_run: TrainRe
             page.get_by_role("tab", name="Serve", exact=True).click()
             expect(page.get_by_label("Drawing pad")).to_be_visible(timeout=60_000)
             expect(page.get_by_role("spinbutton", name="Value of white")).to_have_value("16")
-            draw_a_one(page)
+            draw_a_zero(page)
             answer = page.get_by_role("status").filter(has_text="Answer:")
             expect(answer).to_be_visible(timeout=30_000)
+            page.get_by_role("button", name="Ask").evaluate(
+                "button => button.scrollIntoView({block: 'center'})"
+            )
+            picture_for_docs(page, "workbench-serve")
             with page.expect_file_chooser() as opened:
                 page.get_by_role("button", name="Upload an image").click()
             opened.value.set_files(
@@ -68,8 +75,6 @@ def test_a_drawn_digit_is_answered(page: Page, lab: Lab, digits_cnn_run: TrainRe
             expect(page.get_by_text("curl -d")).to_be_visible()
             PICTURES.mkdir(exist_ok=True)
             page.screenshot(path=PICTURES / "serve-light.png")
-            page.get_by_label("Drawing pad").scroll_into_view_if_needed()
-            picture_for_docs(page, "workbench-serve")
             use_theme(page, "Dark")
             page.screenshot(path=PICTURES / "serve-dark.png")
     finally:
