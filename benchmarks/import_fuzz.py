@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import random
 import resource
 import shutil
@@ -116,5 +117,6 @@ if __name__ == "__main__":
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--load", action="store_true")
     options = parser.parse_args()
+    os.environ["PYTHONPATH"] = sys.path[0]  # for the fresh process that writes the files
     for kind in options.kinds:
         print(fuzz(kind, options.count, options.seed, load=options.load), flush=True)

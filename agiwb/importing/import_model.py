@@ -131,13 +131,15 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
     )
     report = scan_besides(path, report)
     context.progress("inspect", 1, 2)
-    folders = _loadable(original, kind, contents, config, context)
+    with _called(config.path, path):
+        folders = _loadable(original, kind, contents, config, context)
     name = config.model_name or _name_of(config.path)
     classes = _classes(config)
     task = None if config.dataset is None else load_dataset(config.dataset).task
     signatures = {}
     for made, folder in folders.items():
-        signatures[made], quantized = _describe(folder, made, contents, config)
+        with _called(config.path, path):
+            signatures[made], quantized = _describe(folder, made, contents, config)
         write_atomic(folder / SCAN_FILE, report.model_dump_json(indent=2))
         manifest = Artifact(
             format=made,

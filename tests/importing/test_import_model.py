@@ -217,3 +217,11 @@ def test_a_refusal_names_the_users_file(workspace: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"^The file cut\.tflite is not imported"):
         import_model(ImportConfig(path=tmp_path / "cut.tflite"))
     assert open_store().registered_names() == []
+
+
+def test_a_refusal_while_loading_names_the_users_file_too(workspace: Path, tmp_path: Path) -> None:
+    model = onnx_model()
+    model.graph.initializer[0].dims[:] = [6, 2]  # as many values, and no matrix that fits
+    (tmp_path / "misfit.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=r"^The file misfit\.onnx is not imported: it cannot be l"):
+        import_model(ImportConfig(path=tmp_path / "misfit.onnx"))
