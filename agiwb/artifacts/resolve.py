@@ -14,9 +14,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from agiwb.artifacts.manifest import MODEL_FILES, Artifact, Format, read_artifact
+from agiwb.artifacts.manifest import MANIFEST_FILE, MODEL_FILES, Artifact, Format, read_artifact
 from agiwb.errors import ConfigError, NotFoundError
 from agiwb.runs.files import sha256_of_file
 from agiwb.settings import Settings
@@ -102,7 +102,8 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
     """Return the artifact in format ``wanted`` that ``reference`` names.
 
     ``reference`` is a model (see the module), whose newest conversion is taken, the id of a
-    convert run, or the path of an artifact's folder.
+    convert run, or the path of an artifact's folder, for which the one in format ``wanted`` that
+    the same run wrote beside it is taken too.
 
     Raises:
         NotFoundError: There is none, or the folder's is in another format.
@@ -110,7 +111,7 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
     """
     path = Path(reference)
     if path.is_dir():
-        return _artifact_folder(path, wanted)
+        return _artifact_folder(artifact_beside(path, wanted) or path, wanted)
     if (imported := _imported(reference, wanted, store)) is not None:
         return imported
     found: Iterable[Record]
@@ -135,6 +136,17 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
         f"There is no {wanted} artifact of {reference!r}.",
         f"Make one with `agiwb convert --model {model_name} --formats {wanted}`.",
     )
+
+
+def artifact_beside(folder: Path, wanted: Format) -> Path | None:
+    """Return the artifact in format ``wanted`` that the run which made ``folder`` made too.
+
+    A run writes each artifact into a folder of its format's name.
+    """
+    folder = folder.resolve()
+    beside = folder.with_name(wanted)
+    is_artifact = (beside / MANIFEST_FILE).is_file() or is_encrypted(beside)
+    return beside if is_artifact and folder.name in get_args(Format) else None
 
 
 def _imported_model(record: Record, reference: str) -> ModelSource:

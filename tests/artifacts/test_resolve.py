@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from agiwb.artifacts.manifest import Artifact, Format, check_served_name, write_artifact
-from agiwb.artifacts.resolve import dataset_for, resolve_artifact
+from agiwb.artifacts.resolve import artifact_beside, dataset_for, resolve_artifact
 from agiwb.artifacts.signature import Signature
 from agiwb.errors import ConfigError, InputError, NotFoundError
 from agiwb.runs.store import open_store
@@ -39,6 +39,17 @@ def test_a_folder_is_taken_only_in_its_own_format(
     why = rf"is a {made} artifact, and {other} is wanted\. Give `--format {made}`"
     with pytest.raises(NotFoundError, match=why):
         resolve_artifact(str(folder), other, store)
+
+
+def test_a_folder_stands_for_the_artifacts_that_its_run_wrote_beside_it(
+    tmp_path: Path, workspace: Path
+) -> None:
+    keras, onnx = make(tmp_path / "keras", "keras"), make(tmp_path / "onnx", "onnx")
+    found = resolve_artifact(str(keras), "onnx", open_store())
+    assert (found.folder, found.artifact.format) == (onnx.resolve(), "onnx")
+    assert artifact_beside(keras, "litert") is None
+    alone = make(tmp_path / "mine", "keras")
+    assert artifact_beside(alone, "onnx") is None
 
 
 def test_the_data_set_given_goes_before_the_one_known() -> None:

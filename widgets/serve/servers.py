@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import traitlets
 
-from agiwb.artifacts.manifest import MANIFEST_FILE, ServedFormat, format_of
+from agiwb.artifacts.manifest import ServedFormat, format_of
+from agiwb.artifacts.resolve import artifact_beside
 from agiwb.errors import AgiwbError, InputError, NotFoundError
 from agiwb.history.entries import read_history
 from agiwb.history.trail import formats_made
@@ -106,18 +107,13 @@ class ServersState(BusyState):
         if reference and (folder := Path(reference)).is_dir():
             with contextlib.suppress(NotFoundError):
                 made = format_of(folder)
-                siblings = [kind for kind in get_args(ServedFormat) if _sibling(folder, kind)]
-                return (made, *(kind for kind in siblings if kind != made))
+                others = [kind for kind in get_args(ServedFormat) if kind != made]
+                return (made, *(kind for kind in others if artifact_beside(folder, kind)))
         return formats_made(reference, get_args(ServedFormat), read_history())
 
     @guarded
     def start(self, model: str, artifact_format: str) -> None:
-        """Start a server on a free port of this machine only; it goes on without this kernel.
-
-        Where ``model`` is an artifact's folder, that of the format beside it is served.
-        """
-        if model and (beside := _sibling(Path(model), artifact_format)) is not None:
-            model = str(beside)
+        """Start a server on a free port of this machine only; it goes on without this kernel."""
         config = ServeConfig.from_mapping(
             {
                 "model": model or "latest", "format": artifact_format, "rest_api_port": 0,
@@ -154,9 +150,3 @@ class ServersState(BusyState):
             return
         if len(self._readings) > 1:
             self.figures = figures(self._readings[0], self._readings[-1])
-
-
-def _sibling(artifact: Path, kind: str) -> Path | None:
-    """Return the artifact in another format that the same run made; None if there is none."""
-    beside = artifact.with_name(kind)
-    return beside if artifact.is_dir() and (beside / MANIFEST_FILE).is_file() else None
