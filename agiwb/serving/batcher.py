@@ -9,9 +9,11 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -31,16 +33,26 @@ _LOOK_EVERY = 32
 _LOOKS = 2
 """Two requests in a row: at least one of them is not the last of its turn, if there are others."""
 
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+Settle = Callable[[Sequence[Answer | BaseException]], None]
+Conclude = Callable[[Sequence[Asked], Sequence[Outcome], Settle[Answer]], None]
 
-class TickBatcher:
+
+class TickBatcher(Generic[Asked, Answer]):
     """Merges the requests that one turn of the event loop has brought; nobody waits for a timer.
 
     Thread safety: for the loop's thread only.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, conclude: Conclude[Asked, Answer]) -> None:
+        """``conclude`` makes the answers of what the runs of those who asked came to.
+
+        It hands them to the function that it is given, on the loop's thread, at once or later.
+        """
         self._loop = loop
-        self._waiting: dict[Hashable, list[_Ask]] = {}
+        self._conclude = conclude
+        self._waiting: dict[Hashable, list[_Ask[Asked, Answer]]] = {}
         self._is_due = False
         self._lone_turns = 0
         self._asked = 0
@@ -59,18 +71,18 @@ class TickBatcher:
         return self._asked % _LOOK_EVERY < _LOOKS
 
     def submit(
-        self, key: Hashable, run: Run, inputs: Tensors, rows: int, most: int
-    ) -> asyncio.Future[Tensors]:
+        self, key: Hashable, run: Run, inputs: Tensors, rows: int, most: int, asked: Asked
+    ) -> asyncio.Future[Answer]:
         """Return what will be the answer.
 
         Requests of the same ``key`` may share a batch of at most ``most`` rows; a request of more
         runs alone.
         """
-        future: asyncio.Future[Tensors] = self._loop.create_future()
+        future: asyncio.Future[Answer] = self._loop.create_future()
         if not self._is_due:
             self._is_due = True
             self._loop.call_soon(self._flush)
-        self._waiting.setdefault(key, []).append(_Ask(run, inputs, rows, most, future))
+        self._waiting.setdefault(key, []).append(_Ask(run, inputs, rows, most, asked, future))
         return future
 
     def _flush(self) -> None:
@@ -100,24 +112,36 @@ class TickBatcher:
         else:
             self._is_due = False
 
-    @staticmethod
-    def _run(group: list[_Ask]) -> None:
+    def _run(self, group: list[_Ask[Asked, Answer]]) -> None:
         rows = [ask.rows for ask in group]
         outcomes = run_merged(group[0].run, [ask.inputs for ask in group], rows, sum(rows))
-        for ask, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                ask.future.set_exception(outcome)
-            else:
-                ask.future.set_result(outcome)
+        settle = partial(_settle, [ask.future for ask in group])
+        try:
+            self._conclude([ask.asked for ask in group], outcomes, settle)
+        except Exception as error:  # noqa: BLE001  nobody may wait for ever
+            settle([error] * len(group))
 
 
 @dataclass(slots=True)
-class _Ask:
+class _Ask(Generic[Asked, Answer]):
     run: Run
     inputs: Tensors
     rows: int
     most: int
-    future: asyncio.Future[Tensors]
+    asked: Asked
+    future: asyncio.Future[Answer]
+
+
+def _settle(
+    futures: Sequence[asyncio.Future[Answer]], answers: Sequence[Answer | BaseException]
+) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        if future.done():  # nobody waits any more
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
 
 
 class QueueBatcher:
@@ -283,7 +307,7 @@ class _Batch:
     rows: int = 0
 
 
-def _first_batch(asks: list[_Ask]) -> list[_Ask]:
+def _first_batch(asks: list[_Ask[Asked, Answer]]) -> list[_Ask[Asked, Answer]]:
     """Return the first requests, as many as have the rows that one batch may have."""
     rows = 0
     for place, ask in enumerate(asks):

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from functools import partial
+from typing import NamedTuple
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.runtime import Tensors
@@ -21,7 +22,7 @@ from agiwb.serving.batching import BatchingParameters
 from agiwb.serving.deadlines import check_deadline, in_time, wait_in_time
 from agiwb.serving.exchange import Answer, Caller, ModelSpec
 from agiwb.serving.exchanging import Exchanging
-from agiwb.serving.merging import Run, count_rows
+from agiwb.serving.merging import Outcome, Run, count_rows
 from agiwb.serving.metrics.metrics import Metrics
 from agiwb.serving.metrics.request_log import RequestLog
 from agiwb.serving.metrics.traces import Traces
@@ -44,6 +45,16 @@ def rows_together(rows: int, run_time: RunTime) -> int:
     """
     most = run_time.most_rows(_LONGEST_INLINE_S, max(rows, _MOST_MERGED_ROWS))
     return most if most >= rows else 0
+
+
+class Asked(NamedTuple):
+    """What a request asks of a leased version; ``start`` is ``time.perf_counter()`` then."""
+
+    version: LoadedVersion
+    signature_name: str
+    inputs: Tensors
+    caller: Caller
+    start: float
 
 
 class Engine:
@@ -75,7 +86,7 @@ class Engine:
         self._traces = traces
         self._queue = QueueBatcher(batching, metrics) if batching else None
         self._evens_out = batching is not None and batching.pad_variable_length_inputs
-        self._tick: TickBatcher | None = None
+        self._tick: TickBatcher[Asked, Answer] | None = None
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         # The disk takes milliseconds, and one prediction after another: one thread waits for it.
         waits = log is not None and log.policy.durability == "disk"
@@ -138,15 +149,25 @@ class Engine:
             ServingError: The model's process is gone, or the answer could not be logged.
         """
         name = signature_name or SIGNATURE_NAME
-        start = time.perf_counter()
+        asked = Asked(version, name, inputs, caller, time.perf_counter())
         check_deadline(caller)
-        result = await self._run(version, name, inputs, caller, outputs)
-        seconds = time.perf_counter() - start
+        servable, rows = version.servable, count_rows(inputs)
+        run = self._runner(version, name, outputs)
+        merged = may_merge(servable, name, inputs)
+        most = rows_together(rows, servable.run_time) if servable.inline else 0
+        if merged and self._queue is not None:
+            result = await in_time(self._enqueue(asked, run, outputs), caller)
+        elif not most:
+            result = await in_time(self._threads.submit(run, inputs), caller)
+        elif merged and self._ticks.expects_company(servable.run_time.seconds(rows)):
+            key = merge_key(servable, name, inputs, outputs)
+            return await self._ticks.submit(key, run, inputs, rows, most, asked)
+        else:
+            result = run(inputs)
         if self._log_thread is None:
-            return self._finish(version, name, inputs, result, caller, seconds)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._log_thread, self._finish, version, name, inputs, result, caller, seconds
-        )
+            return self._answer(asked, result)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._log_thread, self._answer, asked, result)
 
     def predict_now(
         self,
@@ -161,13 +182,14 @@ class Engine:
         Arguments and errors are those of ``predict``.
         """
         name = signature_name or SIGNATURE_NAME
-        start = time.perf_counter()
+        asked = Asked(version, name, inputs, caller, time.perf_counter())
         check_deadline(caller)
+        run = self._runner(version, name, outputs)
         if self._queue is not None and may_merge(version.servable, name, inputs):
-            result = wait_in_time(self._enqueue(version, name, inputs, caller, outputs), caller)
+            result = wait_in_time(self._enqueue(asked, run, outputs), caller)
         else:
-            result = self._run_one(version, name, outputs, inputs)
-        return self._finish(version, name, inputs, result, caller, time.perf_counter() - start)
+            result = run(inputs)
+        return self._answer(asked, result)
 
     def waiting_models(self) -> tuple[str, ...]:
         """Return the names of the models that have no version available."""
@@ -193,32 +215,6 @@ class Engine:
             self._log_thread.shutdown()
         if self._traces is not None:
             self._traces.close()
-
-    async def _run(
-        self,
-        version: LoadedVersion,
-        name: str,
-        inputs: Tensors,
-        caller: Caller,
-        outputs: Sequence[str],
-    ) -> Tensors:
-        merged = may_merge(version.servable, name, inputs)
-        if merged and self._queue is not None:
-            future = self._enqueue(version, name, inputs, caller, outputs)
-            return await in_time(future, caller)
-        servable = version.servable
-        rows = count_rows(inputs)
-        run = self._runner(version, name, outputs)
-        most = rows_together(rows, servable.run_time)
-        if not most or not servable.inline:
-            return await in_time(self._threads.submit(run, inputs), caller)
-        if self._tick is None:
-            self._tick = TickBatcher(asyncio.get_running_loop())
-        if not merged or not self._tick.expects_company(servable.run_time.seconds(rows)):
-            return run(inputs)
-        return await self._tick.submit(
-            merge_key(servable, name, inputs, outputs), run, inputs, rows, most
-        )
 
     @staticmethod
     def _request_span(
@@ -248,50 +244,94 @@ class Engine:
         self.metrics.observe_run(version.name, version.number, seconds, count_rows(inputs))
         return result
 
-    def _enqueue(
-        self,
-        version: LoadedVersion,
-        name: str,
-        inputs: Tensors,
-        caller: Caller,
-        outputs: Sequence[str],
-    ) -> Future[Tensors]:
+    def _enqueue(self, asked: Asked, run: Run, outputs: Sequence[str]) -> Future[Tensors]:
         assert self._queue is not None  # noqa: S101  only asked then
+        version, name, inputs = asked.version, asked.signature_name, asked.inputs
         return self._queue.submit(
             merge_key(version.servable, name, inputs, outputs, evens_out=self._evens_out),
-            self._runner(version, name, outputs),
+            run,
             inputs,
             count_rows(inputs),
-            caller.deadline,
+            asked.caller.deadline,
         )
 
-    def _finish(
+    @property
+    def _ticks(self) -> TickBatcher[Asked, Answer]:
+        """The batcher of the event loop, which must be running."""
+        if self._tick is None:
+            self._tick = TickBatcher(asyncio.get_running_loop(), self._conclude)
+        return self._tick
+
+    def _conclude(
         self,
-        version: LoadedVersion,
-        name: str,
-        inputs: Tensors,
-        result: Tensors,
-        caller: Caller,
-        seconds: float,
-    ) -> Answer:
-        variant: Variant = (
-            LOAD_TEST
-            if caller.is_load_test
-            else self.rollout.variant_of(version.name, version.number)
+        asked: Sequence[Asked],
+        outcomes: Sequence[Outcome],
+        settle: Callable[[Sequence[Answer | BaseException]], None],
+    ) -> None:
+        """Settle a batch of the event loop, once it is logged."""
+        if self._log_thread is None:
+            settle(self._answers(asked, outcomes))
+            return
+
+        def settle_when_logged(done: Future[list[Answer | BaseException]]) -> None:
+            error = done.exception()
+            loop.call_soon_threadsafe(settle, [error] * len(asked) if error else done.result())
+
+        loop = asyncio.get_running_loop()
+        self._log_thread.submit(self._answers, asked, outcomes).add_done_callback(
+            settle_when_logged
         )
+
+    def _answer(self, asked: Asked, result: Tensors) -> Answer:
+        (answer,) = self._answers([asked], [result])
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _answers(
+        self, asked: Sequence[Asked], outcomes: Sequence[Outcome]
+    ) -> list[Answer | BaseException]:
+        """Return the answers to requests of one model, logged together, or why there is none."""
+        answers = [
+            outcome if isinstance(outcome, BaseException) else self._answer_to(one, outcome)
+            for one, outcome in zip(asked, outcomes, strict=True)
+        ]
         if self._log is not None:
-            self._log.append(
-                Prediction(
-                    request_id=caller.request_id,
-                    time=time.time() - seconds,
-                    model=version.name,
-                    version=version.number,
-                    variant=variant,
-                    signature_name=name,
-                    inputs=inputs,
-                    outputs=result,
+            self._log_answers(self._log, asked, answers)
+        for one, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Answer):
+                self.rollout.offer(one.version, one.signature_name, one.inputs, answer.outputs)
+        return answers
+
+    def _answer_to(self, asked: Asked, outputs: Tensors) -> Answer:
+        model, version = asked.version.name, asked.version.number
+        is_load_test = asked.caller.is_load_test
+        variant: Variant = LOAD_TEST if is_load_test else self.rollout.variant_of(model, version)
+        return Answer(outputs, model, version, asked.signature_name, variant)
+
+    @staticmethod
+    def _log_answers(
+        log: PredictionLog, asked: Sequence[Asked], answers: list[Answer | BaseException]
+    ) -> None:
+        """Log the answers; who is refused one for that it was not logged gets the error instead."""
+        now, clock = time.time(), time.perf_counter()
+        places, entries = [], []
+        for place, (one, answer) in enumerate(zip(asked, answers, strict=True)):
+            if isinstance(answer, Answer):
+                seconds = clock - one.start
+                entry = Prediction(
+                    request_id=one.caller.request_id,
+                    time=now - seconds,
+                    model=answer.model,
+                    version=answer.version,
+                    variant=answer.variant,
+                    signature_name=answer.signature_name,
+                    inputs=one.inputs,
+                    outputs=answer.outputs,
                     latency_ms=round(seconds * 1000, 3),
                 )
-            )
-        self.rollout.offer(version, name, inputs, result)
-        return Answer(result, version.name, version.number, name, variant)
+                places.append(place)
+                entries.append(entry)
+        for place, refusal in zip(places, log.append_all(entries), strict=True):
+            if refusal is not None:
+                answers[place] = refusal

@@ -306,14 +306,18 @@ def test_many_threads_get_their_own_answers():
 # On the loop.
 
 
+def as_they_are(asked, outcomes, settle):
+    settle(outcomes)
+
+
 def tick(*requests, most=8):
     run = Doubling()
 
     async def ask_all():
-        batcher = TickBatcher(asyncio.get_running_loop())
+        batcher = TickBatcher(asyncio.get_running_loop(), as_they_are)
         return await asyncio.gather(
             *(
-                batcher.submit("k", run, rows(*values), len(values), most=most)
+                batcher.submit("k", run, rows(*values), len(values), most, values)
                 for values in requests
             ),
             return_exceptions=True,
@@ -339,9 +343,9 @@ def test_what_is_asked_while_a_turn_is_answered_comes_in_the_next():
     run = Doubling()
 
     async def ask_twice():
-        batcher = TickBatcher(asyncio.get_running_loop())
+        batcher = TickBatcher(asyncio.get_running_loop(), as_they_are)
         for value in (1, 2):
-            answered = await batcher.submit("k", run, rows(value), 1, most=8)
+            answered = await batcher.submit("k", run, rows(value), 1, 8, value)
             assert answered["y"].tolist() == [2 * value]
 
     asyncio.run(ask_twice())
@@ -351,10 +355,10 @@ def test_what_is_asked_while_a_turn_is_answered_comes_in_the_next():
 def test_who_comes_during_a_run_is_run_when_its_answers_were_sent():
     async def scenario():
         loop = asyncio.get_running_loop()
-        batcher, seen, second = TickBatcher(loop), [], []
+        batcher, seen, second = TickBatcher(loop, as_they_are), [], []
 
         def submit():
-            return batcher.submit("key", run, {"x": np.ones((1, 1), np.float32)}, 1, 8)
+            return batcher.submit("key", run, {"x": np.ones((1, 1), np.float32)}, 1, 8, None)
 
         def run(inputs):
             seen.append("run")
@@ -376,7 +380,7 @@ def test_who_comes_during_a_run_is_run_when_its_answers_were_sent():
 
 def test_what_one_batch_has_no_room_for_waits_while_the_first_are_answered():
     async def scenario():
-        batcher = TickBatcher(asyncio.get_running_loop())
+        batcher = TickBatcher(asyncio.get_running_loop(), as_they_are)
         seen = []
 
         def run(inputs):
@@ -384,7 +388,7 @@ def test_what_one_batch_has_no_room_for_waits_while_the_first_are_answered():
             return {"y": inputs["x"]}
 
         async def ask(number):
-            await batcher.submit("key", run, {"x": np.ones((1, 1), np.float32)}, 1, 2)
+            await batcher.submit("key", run, {"x": np.ones((1, 1), np.float32)}, 1, 2, None)
             seen.append(("answered", number))
 
         async def ask_later():
@@ -401,3 +405,37 @@ def test_what_one_batch_has_no_room_for_waits_while_the_first_are_answered():
     assert seen.index(("answered", 0)) < max(
         place for place, (what, _) in enumerate(seen) if what == "run"
     )
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_the_answers_of_a_batch_are_concluded_together_at_once_or_later(is_late):
+    async def scenario():
+        loop, groups = asyncio.get_running_loop(), []
+
+        def conclude(asked, outcomes, settle):
+            groups.append(asked)
+            doubled = [outcome["y"].tolist() for outcome in outcomes]
+            answers = list(zip(asked, doubled, strict=True))
+            answers[1] = InputError("It was not logged.")
+            if is_late:
+                loop.call_later(0.01, settle, answers)
+            else:
+                settle(answers)
+
+        batcher, run = TickBatcher(loop, conclude), Doubling()
+        asks = [batcher.submit("k", run, rows(place), 1, 8, f"ask {place}") for place in range(3)]
+        return await asyncio.gather(*asks, return_exceptions=True), groups
+
+    answers, groups = asyncio.run(scenario())
+    assert groups == [["ask 0", "ask 1", "ask 2"]]
+    assert [answers[0], answers[2]] == [("ask 0", [0]), ("ask 2", [4])]
+    assert isinstance(answers[1], InputError)
+
+
+def test_nobody_waits_for_ever_if_answers_cannot_be_concluded():
+    async def scenario():
+        batcher = TickBatcher(asyncio.get_running_loop(), lambda *_: 1 / 0)
+        asks = [batcher.submit("k", Doubling(), rows(1), 1, 8, None) for _ in range(2)]
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    assert [type(answer) for answer in asyncio.run(scenario())] == [ZeroDivisionError] * 2

@@ -14,7 +14,9 @@ class Asker:
 
     def __init__(self, run_s=0.0):
         self.run_s = run_s
-        self.batcher = TickBatcher(asyncio.get_running_loop())
+        self.batcher = TickBatcher(
+            asyncio.get_running_loop(), lambda _, outcomes, settle: settle(outcomes)
+        )
         self.waited = 0
         self.rows = []
 
@@ -23,7 +25,7 @@ class Asker:
         if not self.batcher.expects_company(self.run_s):
             return self.run(inputs)
         self.waited += 1
-        return await self.batcher.submit("key", self.run, inputs, 1, 256)
+        return await self.batcher.submit("key", self.run, inputs, 1, 256, None)
 
     def run(self, inputs):
         self.rows.append(len(inputs["x"]))

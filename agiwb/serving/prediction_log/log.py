@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agiwb.errors import ServingError
@@ -82,11 +82,35 @@ class PredictionLog:
         Raises:
             ServingError: It could not be logged, and the policy is to refuse then.
         """
-        if self._samples and not self._is_sampled(prediction.request_id):
-            return
-        frame = self._encode(prediction)
-        if frame:
-            self._write(prediction.model, frame, 1)
+        if refusal := self.append_all((prediction,))[0]:
+            raise refusal
+
+    def append_all(self, predictions: Sequence[Prediction]) -> list[ServingError | None]:
+        """Log predictions of one model by one write, those inside the sampled share.
+
+        Returns:
+            For each why it is to be refused, as it could not be logged; None for all others.
+        """
+        refusals: list[ServingError | None] = [None] * len(predictions)
+        places, frames = [], []
+        for place, prediction in enumerate(predictions):
+            if self._samples and not self._is_sampled(prediction.request_id):
+                continue
+            try:
+                frame = self._encode(prediction)
+            except ServingError as refusal:
+                refusals[place] = refusal
+                continue
+            if frame:
+                places.append(place)
+                frames.append(frame)
+        if frames:
+            try:
+                self._write(predictions[0].model, b"".join(frames), len(frames))
+            except ServingError as refusal:
+                for place in places:
+                    refusals[place] = refusal
+        return refusals
 
     def seal(self) -> None:
         """End all segments, so that they can be compacted; the next prediction begins a new one.
