@@ -56,7 +56,9 @@ def write_binary(array: NDArray[Any]) -> bytes:
     if array.dtype.kind in "OSU":
         values = [as_bytes(value) for value in array.ravel().tolist()]
         return b"".join(_LENGTH.pack(len(value)) + value for value in values)
-    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).tobytes()
+    if array.dtype.isnative and sys.byteorder == "little":
+        return array.tobytes()
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
 def _read_strings(raw: memoryview, tensor: str) -> list[bytes]:
