@@ -17,6 +17,7 @@ from agiwb.maintenance.ledger import ledger_of
 from agiwb.maintenance.promotion import (
     current_user,
     find_version,
+    is_champion,
     last_promotion,
     mirror,
     promote,
@@ -162,6 +163,8 @@ def _asked(config: PromoteConfig, served: int | None) -> _Asked:
         version = find_version(config.model, config.version, store)
     if served is not None:
         version = version.model_copy(update={"served": served})
+    if is_champion(standing, version):
+        mirror(config.model, standing, store)  # the registry may have been away when it became so
     refuse_champion(config.model, standing, version)
     evidence = None
     if config.ungated:

@@ -44,6 +44,12 @@ def ledger_of(model: str) -> Ledger:
     return Ledger(here if database is None else DatabaseLines(database, model, here), model)
 
 
+def is_shared() -> bool:
+    """Return whether decisions lie in a database, which may take long to answer."""
+    settings = Settings()
+    return tracking_address(settings.tracking_uri, settings.workspace_path).database is not None
+
+
 def decided_models() -> list[str]:
     """Return the models that somebody has decided about, sorted.
 

@@ -10,7 +10,7 @@ import getpass
 import platform
 from typing import TYPE_CHECKING, Any
 
-from agiwb.errors import InputError, NotFoundError
+from agiwb.errors import InputError, NotFoundError, UnreachableError
 from agiwb.maintenance.decision import ModelVersion, Standing
 from agiwb.maintenance.ledger import Ledger, ledger_of
 
@@ -195,9 +195,27 @@ def reject(
 
 
 def mirror(model: str, standing: Standing, store: RunStore) -> None:
-    """Have the registry's aliases say what stands; whoever finds them behind may repeat it."""
-    for alias, version in {CHAMPION: standing.champion, CHALLENGER: standing.challenger}.items():
-        store.set_alias(model, alias, version.version if version else None)
+    """Have the registry's aliases say what stands; whoever finds them behind may repeat it.
+
+    Raises:
+        UnreachableError: The registry is away. What stands, stands.
+    """
+    roles = {CHAMPION: standing.champion, CHALLENGER: standing.challenger}
+    try:
+        for alias, version in roles.items():
+            store.set_alias(model, alias, version.version if version else None)
+    except UnreachableError as error:
+        champion = standing.champion
+        raise UnreachableError(
+            f"The decision on {model} stands in its ledger, as revision {standing.revision}; but "
+            f"{model}@champion may still name another version. {error.problem}",
+            "Once it can be reached, "
+            + (
+                f"`agiwb promote {model} --version {champion.version}` has the name follow."
+                if champion is not None
+                else "the next decision has the name follow."
+            ),
+        ) from None
 
 
 def champion_of(model: str, ledger: Ledger) -> ModelVersion:
@@ -229,14 +247,19 @@ def last_promotion(model: str, standing: Standing) -> tuple[ModelVersion, ModelV
     return standing.champion, standing.previous
 
 
-def refuse_champion(model: str, standing: Standing, version: ModelVersion) -> None:
-    """Raise InputError if ``version`` is the champion, in the form that is asked for."""
+def is_champion(standing: Standing, version: ModelVersion) -> bool:
+    """Return whether ``version`` is the champion, in the form that is asked for."""
     champion = standing.champion
-    if (
+    return (
         champion is not None
         and champion.version == version.version
         and version.served in {None, champion.served}
-    ):
+    )
+
+
+def refuse_champion(model: str, standing: Standing, version: ModelVersion) -> None:
+    """Raise InputError if ``version`` is the champion."""
+    if is_champion(standing, version):
         raise InputError(
             f"Version {version.version} of {model} is the champion already.",
             f"`agiwb history {model}` shows since when.",

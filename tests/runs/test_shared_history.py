@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +19,12 @@ from pydantic import SecretStr
 from agiwb.batch.mlflow_pages import mlflow_address, stop_mlflow
 from agiwb.config import Config
 from agiwb.doctor import examine
-from agiwb.errors import ConfigError, UnreachableError, WorkspaceError
+from agiwb.errors import ConfigError, InputError, NotFoundError, UnreachableError, WorkspaceError
+from agiwb.history.entries import read_history
+from agiwb.history.tidying import delete, restore
+from agiwb.maintenance.deciding import PromoteConfig, promote_model
+from agiwb.maintenance.ledger import ledger_of
+from agiwb.maintenance.promotion import find_version, promote
 from agiwb.runs import registry
 from agiwb.runs.context import Context
 from agiwb.runs.database_url import parsed_url
@@ -235,6 +241,53 @@ def test_a_run_whose_database_goes_away_finishes_and_its_record_arrives(
     assert survive(SurviveConfig(), listener=quiet).reused
     assert list(store.registered_versions(_MODEL).values()).count(record.run.id) == 1
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_what_cannot_be_deleted_or_restored_now_is_left_as_it_is(
+    team: Path, database: PostgresServer
+) -> None:
+    run_id = count(CountConfig(upto=6), reuse=False, listener=quiet).run.id
+    database.stop()
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        delete(run_id)
+    assert [entry.id for entry in read_history()] == [run_id]
+    assert not list(team.glob("deleted/*/*"))
+    database.start()
+    delete(run_id)
+    database.stop()
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        restore(run_id)
+    assert [entry.id for entry in read_history(deleted=True)] == [run_id]
+    assert not list(team.glob(f"artifacts/*/{run_id}"))
+    database.start()
+    restore(run_id)
+    assert run_id in [run.id for run in open_store().summaries("count")]
+    assert open_store().get(run_id).run.id == run_id
+
+
+def test_a_promotion_whose_registry_goes_away_stands_and_its_alias_follows(
+    team: Path, database: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, name = open_store(), "promoted"
+    store.register_model(name, survive(SurviveConfig(upto=2), listener=quiet))
+    set_alias = store.set_alias
+
+    def fall_over(*words: Any) -> None:
+        database.stop()
+        set_alias(*words)
+
+    monkeypatch.setattr(store, "set_alias", fall_over)
+    with pytest.raises(UnreachableError, match=r"stands in its ledger.*cannot be reached") as told:
+        promote(name, find_version(name, 1, store), store, who="ann")
+    assert told.value.fix.endswith(f"`agiwb promote {name} --version 1` has the name follow.")
+    database.start()
+    assert [one.who for one in ledger_of(name).decisions()] == ["ann"]
+    with pytest.raises(NotFoundError):
+        open_store().aliased_version(name, "champion")
+    with pytest.raises(InputError, match="is the champion already"):
+        promote_model(PromoteConfig(model=name, version=1))
+    assert open_store().aliased_version(name, "champion") == "1"
+    assert len(ledger_of(name).decisions()) == 1
 
 
 @pytest.mark.parametrize(("fail", "error"), [(True, ZeroDivisionError), (False, UnreachableError)])

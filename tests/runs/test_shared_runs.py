@@ -223,10 +223,24 @@ def test_an_upload_that_is_stopped_is_for_the_next_command(
     assert shared.waiting() == []
 
 
-def test_a_deleted_run_is_gone_for_all_and_comes_back(bucket: Bucket, move) -> None:
+def test_a_deleted_run_is_gone_for_all_and_comes_back(
+    bucket: Bucket, move, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = count(CountConfig(), listener=quiet)
     open_store().register_model("numbers", made)
+    with monkeypatch.context() as away:
+        away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        with pytest.raises(WorkspaceError, match="cannot be used"):
+            open_store().delete(made.run.id)
+    assert [run.id for run in open_store().summaries()] == [made.run.id]
+    assert made.run.folder.is_dir()
     open_store().delete(made.run.id)
+    with monkeypatch.context() as away:
+        away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        with pytest.raises(WorkspaceError, match="cannot be used"):
+            open_store().restore(made.run.id)
+    assert not open_store().summaries()
+    assert not made.run.folder.exists()
     with pytest.raises(NotFoundError):
         open_store().get(made.run.id)
     move()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -192,6 +193,25 @@ def test_who_confirms_too_late_is_told(
     panel.state.settle()
     assert "Somebody else decided about linear meanwhile" in panel.state.error
     assert "bob" in panel.state.error
+
+
+def test_a_ledger_that_does_not_answer_keeps_nobody_waiting(
+    served: DetachedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/db?connect_timeout=2"
+        monkeypatch.setenv("AGIWB_TRACKING_URI", address)
+        panel = MaintainPanel(Selection(model=MODEL))
+        assert panel.state.reading.busy == "reading the ledger"
+        assert "Reading where it stands." in panel.static_html()
+        panel.state.reading.settle()
+    assert "cannot be reached: connection timeout expired" in panel.static_html()
+    assert "Reading" not in panel.static_html()
+    assert panel.decision.promote.disabled
+    monkeypatch.delenv("AGIWB_TRACKING_URI")
+    panel.state.refresh()
+    assert panel.state.unread == ""
+    assert "challenger" in panel.standing.value
 
 
 def test_a_workspace_without_models_says_so(workspace: Path) -> None:

@@ -37,6 +37,7 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.stop = ipw.Button(description="Stop watching", button_style="danger", layout=_AUTO)
         self.standing, self.labels, self.watched, self.timeline = (ipw.HTML() for _ in range(4))
         self.standing.add_class("agiwb-scroll")
+        self.unread = problem_line(self.state, "unread")
         self.decision = DecisionView(self.state)
         self.panels = {
             "Gate": StepPanel("gate", self._own, verb="Run the gate", basic=_GATE),
@@ -51,13 +52,13 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.stop.on_click(lambda _: self.state.stop_watching())
         self.state.observe(self._show_models, ["models", "model"])
         self.state.observe(self._show_server, "server")
-        self.state.observe(self._show_overview, "overview")
+        self.state.observe(self._show_overview, ["overview", "unread", "model"])
         self.state.observe(self._show_labels, ["labels", "overview"])
         for panel in self.panels.values():
             panel.state.observe(self._take_record, "record")
         self.steps = ipw.Tab(list(self.panels.values()), titles=tuple(self.panels))
         self.person = ipw.VBox(
-            [ipw.HTML("<h2>Who answers</h2>"), self.model, self.standing,
+            [ipw.HTML("<h2>Who answers</h2>"), self.model, self.unread, self.standing,
              row(self.labels, self.count), problem_line(self.state.counting),
              row(self.watched, self.stop), ipw.HTML("<h2>Decide</h2>"), self.decision]
         )  # fmt: skip
@@ -69,8 +70,9 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.add_class("agiwb")
         self._show_models()
         self._show_overview()
-        self.state.count_labels()
+        self._show_labels()
         if is_batch():
+            self.state.reading.settle()
             self.state.counting.settle()
         else:
             self.state.follow()
@@ -78,7 +80,8 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
     def static_html(self) -> str:
         """Return the standing, the newest gate and the decisions, for a page without a kernel."""
         gate = self.panels["Gate"].static_html()
-        return f"{self.standing.value}{self.labels.value}{gate}{self.timeline.value}"
+        stands = f"{self.unread.value}{self.standing.value}{self.labels.value}"
+        return f"{stands}{gate}{self.timeline.value}"
 
     def _take_record(self, _: Any) -> None:
         self.state.refresh()
@@ -88,7 +91,6 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         if change["new"] and change["new"] != self.state.model:
             self.state.model = change["new"]
             self.state.selection.model = change["new"]
-            self.state.count_labels()
 
     def _show_models(self, _: Any = None) -> None:
         options = [(name, name) for name in self.state.models] or [("none yet", "")]
@@ -105,9 +107,7 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
     def _show_overview(self, _: Any = None) -> None:
         seen = self.state.overview
         if seen is None:
-            self.standing.value = (
-                '<p class="agiwb-soft">No model is registered yet: train one, or import one.</p>'
-            )
+            self.standing.value = f'<p class="agiwb-soft">{self._nothing_seen()}</p>'
             self.watched.value = self.timeline.value = ""
             self.stop.layout.display = "none"
             return
@@ -118,6 +118,11 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.watched.value = f'<p role="status">{escape(watched)}</p>'
         self.stop.layout.display = "" if seen.watching is not None else "none"
         self.timeline.value = timeline_html(seen.events)
+
+    def _nothing_seen(self) -> str:
+        if self.state.model is None:
+            return "No model is registered yet: train one, or import one."
+        return "" if self.state.unread else "Reading where it stands."
 
     def _show_labels(self, _: Any = None) -> None:
         count, seen = self.state.labels, self.state.overview

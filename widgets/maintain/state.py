@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import traitlets
 
-from agiwb.errors import InputError, NotFoundError
-from agiwb.history.entries import read_history
+from agiwb.errors import AgiwbError, InputError, NotFoundError
+from agiwb.history.entries import HistoryEntry, read_history
 from agiwb.jobs.job import open_job
 from agiwb.maintenance.deciding import (
     PromoteConfig,
@@ -18,6 +19,7 @@ from agiwb.maintenance.deciding import (
     roll_back_model,
     told,
 )
+from agiwb.maintenance.ledger import is_shared
 from agiwb.maintenance.overview import count_new_labels, maintained_models, overview
 from agiwb.serving.detached import list_servers
 from widgets.background import BusyState
@@ -36,7 +38,8 @@ class MaintainState(PolledState):
     model = traitlets.Unicode(None, allow_none=True, help="The one that is looked at")
     servers = traitlets.Tuple(help="(id, served model, address) of each that runs")
     server = traitlets.Unicode("", help="Id of the one that follows a decision; empty for none")
-    overview = traitlets.Any(None, allow_none=True, help="Where the model stands")
+    overview = traitlets.Any(None, allow_none=True, help="Where the model stands, as last read")
+    unread = traitlets.Unicode("", help="Why that cannot be read now")
     labels = traitlets.Int(None, allow_none=True, help="Labelled rows since the champion's making")
     asked = traitlets.Unicode("", help="What waits to be confirmed, in a sentence")
     told = traitlets.Unicode("", help="What the last decision did")
@@ -45,6 +48,7 @@ class MaintainState(PolledState):
         super().__init__()
         self.selection = selection or Selection()
         self.counting = BusyState()
+        self.reading = BusyState()
         self._pending: PromoteConfig | RollBackConfig | None = None
         self.refresh()
         self.selection.observe(self._take_selected, "model")
@@ -59,9 +63,7 @@ class MaintainState(PolledState):
         self.servers = tuple(_running())
         if self.server not in {one for one, _, _ in self.servers}:
             self.server = self._usual_server()
-        found = None if self.model is None else overview(self.model, entries)
-        if found != self.overview:
-            self.overview = found
+        self._look_up(entries)
 
     def count_labels(self) -> None:
         """Count the labels that have arrived since the champion was made: that reads the log."""
@@ -166,12 +168,35 @@ class MaintainState(PolledState):
         elif self.model not in self.models:
             self.model = self.models[0] if self.models else None
 
+    def _look_up(self, entries: Sequence[HistoryEntry] | None = None) -> None:
+        """Read where the model stands; nobody waits for a database that many share."""
+        if not is_shared():
+            self._read(entries)
+        elif not self.reading.busy:
+            self.reading.begin("reading the ledger", lambda: self._read(entries))
+
+    def _read(self, entries: Sequence[HistoryEntry] | None) -> None:
+        model = self.model
+        try:
+            found = None if model is None else overview(model, entries)
+        except AgiwbError as error:
+            self.unread = str(error)
+            return
+        if model != self.model:  # another was chosen meanwhile
+            self._read(None)
+            return
+        known, self.unread = self.overview, ""
+        if found != known:
+            self.overview = found
+        if known is None:
+            self.count_labels()
+
     @traitlets.observe("model")
     def _forget(self, _: Any) -> None:
         self._pending, self.asked, self.told, self.labels = None, "", "", None
+        self.overview = None
         self.server = self._usual_server()
-        if self.model is not None:
-            self.overview = overview(self.model)
+        self._look_up()
 
 
 def _running() -> list[tuple[str, str, str]]:
