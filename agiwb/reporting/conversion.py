@@ -29,7 +29,7 @@ def plot_parity(record: ConvertRecord) -> Picture:
     rows = [_cells(artifact, record) for artifact in artifacts]
     columns = list(rows[0]) if rows else []
     picture = Picture(
-        1.7 + 1.15 * max(1, len(columns)), 0.42 * len(rows) + 1.3,
+        1.5 + 0.8 * max(1, len(columns)), 0.42 * len(rows) + 1.2,
         f"Parity of {record.model_name} in {len(artifacts)} formats: "
         + "; ".join(f"{a.format} {_verdict(a)}, with errors up to {a.max_abs_error:.1e}"
                     for a in artifacts),
@@ -46,18 +46,18 @@ def plot_parity(record: ConvertRecord) -> Picture:
                 hatch="////" if failed else None, linewidth=1.5,
             )  # fmt: skip
             axes.text(
-                x, y, cell.text, ha="center", va="center", fontsize=8,
+                x, y, cell.text, ha="center", va="center", fontsize=9,
                 fontweight="bold" if failed else "normal",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5} if failed else None,
                 color=VERMILION if failed else "black",
             )  # fmt: skip
-    axes.set_xticks(range(len(columns)), columns, fontsize=8)
+    axes.set_xticks(range(len(columns)), columns, fontsize=9)
     axes.set_yticks(range(len(rows)), [artifact.format for artifact in artifacts], fontsize=9)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     axes.set_xlabel(
         f"errors on a logarithmic scale of grey, from {_LEAST:.0e} (white) to 1 (darkest)",
-        fontsize=8,
+        fontsize=9,
     )
     return picture
 
