@@ -10,6 +10,10 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 # Bytecode is compiled once at install: importing TensorFlow without it takes three times as long.
 INSTALL := $(UV) --compile-bytecode
 
+# Some images of containers switch bytecode off. Here hundreds of processes import the same modules,
+# and each would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # One more than there are cores: many tests wait for a server, a browser or a kernel.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
