@@ -9,7 +9,7 @@ import sys
 import pytest
 
 CODE = """
-import json, sys
+import gc, json, sys
 from agiwb.tensorflow_quietly import import_tensorflow, leave_out_extras_of_keras
 leave_out_extras_of_keras()
 leave_out_extras_of_keras()
@@ -19,7 +19,8 @@ left_out = sorted({"IPython", "matplotlib", "sklearn"} - set(sys.modules))
 import IPython, matplotlib.pyplot, sklearn.linear_model
 model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 finders = [type(finder).__name__ for finder in sys.meta_path].count("_WithoutExtras")
-print(json.dumps([left_out, finders, model.predict(keras.ops.ones((1, 2)), verbose=0).shape]))
+shape = model.predict(keras.ops.ones((1, 2)), verbose=0).shape
+print(json.dumps([left_out, finders, shape, gc.isenabled()]))
 """
 
 
@@ -27,4 +28,4 @@ print(json.dumps([left_out, finders, model.predict(keras.ops.ones((1, 2)), verbo
 def test_keras_starts_without_its_extras_and_everyone_else_finds_them() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [["IPython", "matplotlib", "sklearn"], 1, [1, 1]]
+    assert json.loads(done.stdout) == [["IPython", "matplotlib", "sklearn"], 1, [1, 1], True]

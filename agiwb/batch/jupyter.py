@@ -98,7 +98,7 @@ def own_folder(name: str) -> Path:
 
 
 def become(words: list[str], **environment: str) -> NoReturn:
-    """Replace this process by a Python module's, which then hears Ctrl-C itself.
+    """Replace this process by a program of Jupyter's, which then hears Ctrl-C itself.
 
     In its terminals and notebooks ``agiwb`` is the one that has been started.
     """
@@ -109,4 +109,5 @@ def become(words: list[str], **environment: str) -> NoReturn:
         "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
         **environment,
     }
-    os.execve(sys.executable, [sys.executable, "-m", *words], named)  # noqa: S606
+    program = [sys.executable, "-m", "agiwb.batch.jupyter_program", *words]
+    os.execve(sys.executable, program, named)  # noqa: S606

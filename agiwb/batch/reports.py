@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agiwb.batch.jupyter import become, folder_of, jupyter_path
+from agiwb.batch.nbformat_quickly import import_nbformat
 from agiwb.errors import InputError, NotebookError
 from agiwb.settings import Settings
 
@@ -69,7 +70,7 @@ def write_reports(folder: Path) -> list[Path]:
     """
     import tempfile
 
-    import nbformat
+    nbformat = import_nbformat()
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 

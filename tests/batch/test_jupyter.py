@@ -47,14 +47,20 @@ def test_the_start_page_leads_to_every_notebook() -> None:
 
 
 def test_in_its_terminals_agiwb_is_the_one_that_was_started(tmp_path: Path) -> None:
-    (tmp_path / "told.py").write_text("import os; print(os.environ['PATH'])")
+    (tmp_path / "told.py").write_text(
+        "import jsonschema, json, os, sys\n"
+        "grammar = 'rfc3987_syntax' in sys.modules\n"
+        "print(json.dumps([os.environ['PATH'], __name__, sys.argv, grammar]))\n"
+    )
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-c", "from agiwb.batch.jupyter import become; become(['told'])"],
+        [sys.executable, "-c", "from agiwb.batch.jupyter import become; become(['told', '--all'])"],
         env={**os.environ, "PATH": "/usr/bin", "PYTHONPATH": path},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.strip() == f"{Path(sys.executable).parent}{os.pathsep}/usr/bin"
+    programs = f"{Path(sys.executable).parent}{os.pathsep}/usr/bin"
+    words = [str(tmp_path / "told.py"), "--all"]
+    assert json.loads(done.stdout) == [programs, "__main__", words, False]
 
 
 @pytest.mark.slow
