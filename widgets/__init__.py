@@ -15,6 +15,7 @@ _HOMES = {
     "ConvertPanel": "widgets.convert",
     "DataPanel": "widgets.data",
     "EvaluationReport": "widgets.reports.evaluation",
+    "InspectionPanel": "widgets.inspection",
     "JobList": "widgets.job",
     "JobView": "widgets.job",
     "MaintainPanel": "widgets.maintain",

@@ -12,6 +12,7 @@ from agiwb.compression.artifact_format import artifact_format
 from agiwb.compression.recipe import parse_recipe
 from agiwb.errors import ConfigError
 from agiwb.runs.events import Event
+from widgets.inspection import InspectionPanel
 from widgets.job import JobState
 from widgets.live import LiveEvents
 from widgets.selection import Selection
@@ -32,6 +33,7 @@ class ConvertPanel(StepPanel):
     """The form of ``agiwb convert``, a line for each format as it is checked, and the matrix.
 
     A candidate of a sweep that is selected, ``<run>:<recipe>``, brings its own format with it.
+    Below is the panel that looks inside a model.
     """
 
     children: tuple[ipw.Widget, ...]
@@ -42,10 +44,10 @@ class ConvertPanel(StepPanel):
         self.lines.add_class("agiwb-scroll")
         self._formats: Sequence[str] = ()
         super().__init__("convert", selection, verb="Convert", basic=_BASIC, presets=PRESETS)
-        self.children = tuple(
-            each for child in self.children
-            for each in ((self.lines, child) if child is self.result else (child,))
-        )  # fmt: skip
+        self.inspection = InspectionPanel(self.selection)
+        shown = list(self.children)
+        shown.insert(shown.index(self.result), self.lines)
+        self.children = (*shown, ipw.HTML("<h2>Look inside a model</h2>"), self.inspection)
         self.live.observe(self._show_lines, "events")
         self.selection.observe(self._suggest_format, "model")
         self._suggest_format()

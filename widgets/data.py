@@ -69,7 +69,8 @@ class DataState(GuardedState):
 
     @guarded
     def _show(self, reference: str) -> None:
-        from agiwb.reporting.result import dataset_sections, framed
+        from agiwb.reporting.page import framed
+        from agiwb.reporting.result import dataset_sections
 
         data, notes = load_with_notes(reference)
         self.page = framed(dataset_sections(data, notes=notes))

@@ -155,8 +155,8 @@ def _imported_model(record: Record, reference: str) -> ModelSource:
         kind = getattr(record, "format", "")
         raise NotFoundError(
             f"The model {reference!r} was imported as {kind}, which no Keras model can be made of.",
-            f"It can be inspected, served and evaluated as it is, with `--format {kind}`, and "
-            "`agiwb convert` takes it; to compress a model, import its Keras file.",
+            f"It can be served and evaluated as it is, with `--format {kind}`, and `agiwb convert` "
+            "and `agiwb inspect` take it; to compress a model, import its Keras file.",
         )
     return _source(record, path, str(getattr(record, "model_name", reference)))
 
@@ -201,7 +201,8 @@ def _artifact_folder(path: Path, wanted: Format) -> ArtifactSource:
     if artifact.format != wanted:
         raise NotFoundError(
             f"{path} is a {artifact.format} artifact, and {wanted} is wanted.",
-            f"Give `--format {artifact.format}`.",
+            f"Give `--format {artifact.format}` if that is taken; `agiwb convert --model {path} "
+            f"--formats {wanted}` makes the other.",
         )
     return ArtifactSource(folder, artifact, encrypted=encrypted)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from agiwb.artifacts.manifest import FORMATS
 from agiwb.errors import InputError
 from agiwb.flags import Parser
 from agiwb.inspection.difference import Difference, compare_models
 from agiwb.inspection.inspect_model import inspect_model
 from agiwb.inspection.inspection import Inspection, LayerSummary
+from agiwb.inspection.named import path_of
 from agiwb.runs.listing import aligned
 
 _MOST_NAMED = 20
@@ -21,14 +23,20 @@ def run(words: list[str], summary: str) -> int:
     parser = Parser(prog="agiwb inspect", description=summary)
     parser.add_argument("model", help="a model's file, an artifact's folder, or a model's name")
     parser.add_argument("other", nargs="?", help="the model to compare it with")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="which of a named model's artifacts; by default its Keras file, or what was imported",
+    )
     parser.add_argument("--html", type=Path, help="write a page with pictures to this file")
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
     options = parser.parse_args(words)
     found: Inspection | Difference
     if options.other is None:
-        found = inspect_model(_path(options.model))
+        found = inspect_model(path_of(options.model, options.format))
     else:
-        found = compare_models(_path(options.model), _path(options.other))
+        other = path_of(options.other, options.format)
+        found = compare_models(path_of(options.model, options.format), other)
     if options.html is not None:
         _write_page(found, options.html)
     if options.json:
@@ -38,17 +46,6 @@ def run(words: list[str], summary: str) -> int:
     else:
         print("\n\n".join(_differences(found)))
     return 0
-
-
-def _path(reference: str) -> Path:
-    """Return a path as it is given, else the Keras file of the model that is called so."""
-    path = Path(reference)
-    if path.exists() or path.suffix:
-        return path
-    from agiwb.artifacts.resolve import resolve_model
-    from agiwb.runs.store import open_store
-
-    return resolve_model(reference, open_store()).path
 
 
 def _write_page(found: Inspection | Difference, path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from agiwb.artifacts.any_format import find_source
 from agiwb.artifacts.manifest import Format, Lineage
 from agiwb.artifacts.resolve import ArtifactSource, ModelSource, dataset_for
 from agiwb.conversion.config import ConvertConfig
 from agiwb.conversion.drafts import Work, exported_once
-from agiwb.conversion.found import find_source, known_dataset, open_source, read_source
+from agiwb.conversion.found import known_dataset, open_source, read_source
 from agiwb.conversion.parity.questions import draw_questions
 from agiwb.conversion.parity.reference import ask_reference, chance_problem
 from agiwb.conversion.reachable import require_reachable

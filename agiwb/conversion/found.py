@@ -1,41 +1,19 @@
-"""Finding what is to be converted: a Keras model, or an artifact from which there is a way on."""
+"""What was found to be converted, as the converters take it: a Keras model, or an artifact."""
 
 from __future__ import annotations
 
 from typing import cast
 
-from agiwb.artifacts.manifest import FORMATS
-from agiwb.artifacts.resolve import ArtifactSource, ModelSource, resolve_artifact, resolve_model
+from agiwb.artifacts.any_format import Found
+from agiwb.artifacts.resolve import ModelSource
 from agiwb.conversion.config import ConvertConfig
 from agiwb.conversion.parity.questions import by_input
 from agiwb.conversion.registry import CALIBRATED
 from agiwb.conversion.source import ConversionSource, artifact_source, source_for
 from agiwb.datasets.dataset import Dataset
-from agiwb.errors import NotFoundError
 from agiwb.models.loading import load_model_for
-from agiwb.runs.store import RunStore
 from agiwb.runtimes.keras import KerasRuntime
 from agiwb.runtimes.runtime import Runtime, open_runtime
-
-Found = ModelSource | ArtifactSource
-
-
-def find_source(reference: str, store: RunStore) -> Found:
-    """Return the Keras model that ``reference`` names, else the artifact that it names.
-
-    Raises:
-        NotFoundError: There is neither.
-    """
-    try:
-        return resolve_model(reference, store)
-    except NotFoundError as error:
-        missing = error
-    for kind in FORMATS:
-        try:
-            return resolve_artifact(reference, kind, store)
-        except NotFoundError:
-            continue
-    raise missing
 
 
 def known_dataset(found: Found) -> tuple[str | None, str]:

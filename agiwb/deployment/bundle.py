@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from agiwb.artifacts.any_format import format_of_folder
 from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat, check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
@@ -129,13 +130,14 @@ def _sources(config: BundleConfig, store: RunStore) -> list[ArtifactSource]:
         if reference not in folders
         for wanted in config.formats
     ]
-    # An artifact's folder is in the one format it is in.
     return found + [_artifact_folder(reference, config, store) for reference in folders]
 
 
 def _artifact_folder(reference: str, config: BundleConfig, store: RunStore) -> ArtifactSource:
+    own = format_of_folder(reference)
+    is_open = "formats" not in config.model_fields_set and own in get_args(BundledFormat)
     problems = []
-    for wanted in config.formats:
+    for wanted in [own] if own is not None and is_open else config.formats:
         try:
             return resolve_artifact(reference, wanted, store)
         except NotFoundError as error:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agiwb.artifacts.any_format import OneArtifactConfig
 from agiwb.artifacts.manifest import Format
-from agiwb.config import Config
 from agiwb.datasets.dataset import SplitName
 from agiwb.datasets.registry import DatasetName
 from agiwb.evaluation.beam_pipeline import BeamPlace
@@ -26,7 +26,7 @@ LABEL_COLUMN = "label"
 Verdict = Literal["passed", "failed", "too small"]
 
 
-class EvaluateConfig(Config):
+class EvaluateConfig(OneArtifactConfig):
     """What is evaluated, on which examples, and what is good enough."""
 
     model: str = Field(

@@ -113,6 +113,8 @@ def _signature(one: Inspection, other: Inspection) -> tuple[str, ...]:
     for side in ("inputs", "outputs"):
         ours = [f"{side[:-1]} {spec}" for spec in getattr(one.signature, side)]
         theirs = [f"{side[:-1]} {spec}" for spec in getattr(other.signature, side)]
+        if not ours or not theirs:  # not known, as the outputs of a Keras file
+            continue
         lines += [f"- {line}" for line in ours if line not in theirs]
         lines += [f"+ {line}" for line in theirs if line not in ours]
     return tuple(lines)

@@ -9,8 +9,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agiwb.artifacts.any_format import OneArtifactConfig
 from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat
-from agiwb.config import Config
 from agiwb.datasets.registry import DatasetName
 
 
@@ -37,7 +37,7 @@ def _moment(text: str | None) -> str | None:
 Moment = Annotated[str | None, AfterValidator(_moment)]
 
 
-class MonitorConfig(Config):
+class MonitorConfig(OneArtifactConfig):
     """Which served traffic is compared with what."""
 
     model: str = Field(

@@ -6,9 +6,9 @@ import platform
 
 from pydantic import Field
 
+from agiwb.artifacts.any_format import OneArtifactConfig
 from agiwb.artifacts.manifest import StandaloneFormat
 from agiwb.artifacts.resolve import resolve_artifact
-from agiwb.config import Config
 from agiwb.errors import InputError
 from agiwb.planning.measuring import Measurement, measure
 from agiwb.planning.payload import Encoding
@@ -25,7 +25,7 @@ _DISTURBED = 0.1
 """Share of the processors that others may use before it is said."""
 
 
-class PlanConfig(Config):
+class PlanConfig(OneArtifactConfig):
     """The load, what it may take, and who answers it."""
 
     model: str = Field(

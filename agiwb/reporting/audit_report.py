@@ -11,7 +11,7 @@ from agiwb.history.entries import HistoryEntry
 from agiwb.history.trail import ORIGINS, TrailEntry, model_names
 from agiwb.maintenance.history import Event
 from agiwb.maintenance.ledger import decided_models
-from agiwb.reporting.lifecycle import Section
+from agiwb.reporting.page import Section
 from agiwb.reporting.tables import Table
 
 _DIGITS = 12

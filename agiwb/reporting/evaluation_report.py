@@ -31,7 +31,7 @@ from agiwb.reporting.fairness import (
     group_table,
     plot_groups,
 )
-from agiwb.reporting.lifecycle import Section
+from agiwb.reporting.page import Section
 from agiwb.reporting.tables import Table
 
 _MOST_GAPS = 12

@@ -1,14 +1,13 @@
-"""An inspected model as pictures and tables, and as one page."""
+"""An inspected model as pictures and tables, for a panel and as a page of its own."""
 
 from __future__ import annotations
-
-import html
 
 import numpy as np
 
 from agiwb.inspection.difference import Difference
-from agiwb.inspection.inspection import GraphNode, Inspection, TensorSummary
+from agiwb.inspection.inspection import GraphNode, Inspection, LayerSummary, TensorSummary
 from agiwb.reporting.graph_layout import layered
+from agiwb.reporting.page import Section, render
 from agiwb.reporting.picture import BLUE, GREY, ORANGE, Picture
 from agiwb.reporting.tables import Table
 
@@ -17,45 +16,50 @@ MOST_DRAWN = 60
 
 _MOST_HISTOGRAMS = 12
 _COLUMNS = 4
+_MOST_ROWS = 40
+_MOST_NAMED = 20
+_LONGEST_NAME = 48
 
 
 def layer_table(found: Inspection) -> Table:
-    """Return a row for each layer with weights."""
+    """Return a row for each layer with weights; of very many, the largest."""
     return Table.of(
         [
             {
-                "layer": layer.name,
+                "layer": _short(layer.name, _LONGEST_NAME),
                 "operator": layer.operator,
                 "numbers": f"{layer.parameters:,}",
                 "bytes": f"{layer.size_bytes:,}",
                 "zero": "" if layer.sparsity is None else f"{layer.sparsity:.1%}",
                 "stored as": ", ".join(layer.dtypes),
             }
-            for layer in found.layers
+            for layer in _largest_layers(found)
         ]
     )
 
 
-def operator_table(found: Inspection) -> Table:
-    """Return a row for each operator with how often it occurs."""
-    return Table.of(
-        [{"operator": name, "count": f"{count:,}"} for name, count in found.operators.items()]
-    )
+def _largest_layers(found: Inspection) -> list[LayerSummary]:
+    """Return the layers that are shown, in the file's order."""
+    by_size = sorted(found.layers, key=lambda layer: -layer.size_bytes)
+    shown = {layer.name for layer in by_size[:_MOST_ROWS]}
+    return [layer for layer in found.layers if layer.name in shown]
 
 
 def difference_table(found: Difference) -> Table:
-    """Return a row for each tensor that is in both models and changed."""
+    """Return a row for each tensor that is in both models and changed; of very many, the first."""
     return Table.of(
         [
             {
-                "tensor": one.name,
-                "in the second": "" if one.other_name == one.name else one.other_name,
+                "tensor": _short(one.name, _LONGEST_NAME),
+                "in the second": ""
+                if one.other_name == one.name
+                else _short(one.other_name, _LONGEST_NAME),
                 "stored as": " -> ".join(dict.fromkeys(one.dtypes)),
                 "values changed": f"{one.changed:,}",
                 "largest change": f"{one.largest:.3g}",
                 "relative change": "" if one.relative is None else f"{one.relative:.3g}",
             }
-            for one in found.tensors
+            for one in found.tensors[:_MOST_ROWS]
         ]
     )
 
@@ -82,6 +86,7 @@ def plot_weights(found: Inspection) -> Picture:
         axes.set_title(_short(tensor.name, 28), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.set_yticks([])
+        axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel(f"{tensor.dtype}, {spread.zeros / tensor.parameters:.0%} zero", fontsize=7)
     return picture
 
@@ -93,7 +98,7 @@ def plot_graph(found: Inspection) -> Picture:
     """
     nodes = found.nodes
     if not nodes or len(nodes) > MOST_DRAWN:
-        said = f"{len(nodes)} operators: only graphs of 1 to {MOST_DRAWN} are drawn"
+        said = _undrawn(nodes)
         picture = Picture(6, 0.6, said)
         picture.text(0.5, 0.5, said, ha="center", va="center", color=GREY)
         return picture
@@ -121,49 +126,139 @@ def plot_graph(found: Inspection) -> Picture:
     return picture
 
 
+def inspection_sections(found: Inspection) -> list[Section]:
+    """Return the parts of what there is to see of one model."""
+    sparsity = "" if found.sparsity is None else f", {found.sparsity:.1%} of them zero"
+    left = len(found.layers) - _MOST_ROWS
+    parts = [
+        Section(
+            "Model",
+            f"{found.format}, {found.size_bytes:,} bytes: {found.parameters:,} numbers{sparsity}.",
+            table=_facts(found).html(),
+        ),
+        Section(
+            "Operators",
+            f"{', '.join(f'{name} {count:,}' for name, count in found.operators.items())}.",
+            details=tuple(f"Not standard: `{name}`." for name in found.custom_operators),
+        ),
+    ]
+    if found.layers:
+        parts += [
+            Section(
+                "Layers",
+                f"The {_MOST_ROWS} largest with weights; {left} smaller ones are left out."
+                if left > 0
+                else "Those with weights.",
+                table=layer_table(found).html(),
+            ),
+            _weights("Weights", found),
+        ]
+    return [*parts, _graph(found)]
+
+
+def difference_sections(found: Difference) -> list[Section]:
+    """Return the parts of what is different between two models."""
+    one, other = found.one, found.other
+    if found.is_empty:
+        verdict = "Signature, operators and weights are the same."
+    else:
+        verdict = (
+            f"Tensors that are the same: {found.unchanged}; changed: {len(found.tensors)}; only in "
+            f"the first: {len(found.only_one)}; only in the second: {len(found.only_other)}."
+        )
+    paths = (f"First: `{one.path}`", f"Second: `{other.path}`")
+    parts = [Section("Difference", verdict, table=_side_by_side(one, other).html(), details=paths)]
+    if found.signature:
+        parts.append(
+            Section(
+                "Signature",
+                "What only the first (-) or only the second (+) has.",
+                details=tuple(f"`{line}`" for line in found.signature),
+            )
+        )
+    if found.operators:
+        counts = (f"{name} {a:,} → {b:,}" for name, (a, b) in found.operators.items())
+        parts.append(Section("Operators", f"First → second: {', '.join(counts)}."))
+    if found.tensors:
+        left = len(found.tensors) - _MOST_ROWS
+        parts.append(
+            Section(
+                "Changed weights",
+                f"The first {_MOST_ROWS}; {left} more changed."
+                if left > 0
+                else "By name, or by a shape that each model has once.",
+                table=difference_table(found).html(),
+            )
+        )
+    lone = (("first", found.only_one), ("second", found.only_other))
+    parts += [
+        Section(f"Only in the {which}", _named(names)) for which, names in lone if names
+    ]  # fmt: skip
+    return parts + [
+        _weights(f"Weights of the {which}", model)
+        for which, model in (("first", one), ("second", other))
+        if model.layers and not found.is_empty
+    ]
+
+
 def inspection_page(found: Inspection) -> str:
     """Return one HTML page with all of it, which needs no other file."""
-    parts = [
-        ("Signature", _signature_table(found).html()),
-        ("Operators", operator_table(found).html()),
-        ("Layers", layer_table(found).html()),
-        ("Weights", plot_weights(found).html()),
-        ("Graph", plot_graph(found).html()),
-    ]
-    return _page(found.path, parts)
+    return render("inspection.html", title=found.path, sections=inspection_sections(found))
 
 
 def difference_page(found: Difference) -> str:
-    """Return one HTML page with what is different, and both models' weights."""
-    lines = "".join(f"<li>{html.escape(line)}</li>" for line in found.signature)
-    operators = Table.of(
-        [{"operator": name, "first": str(a), "second": str(b)}
-         for name, (a, b) in found.operators.items()]
-    )  # fmt: skip
-    parts = [
-        ("Signature", f"<ul>{lines}</ul>" if lines else "<p>The same.</p>"),
-        ("Operators", operators.html() if found.operators else "<p>The same.</p>"),
-        ("Weights", difference_table(found).html() if found.tensors else "<p>The same.</p>"),
-        (f"Weights of {found.one.path}", plot_weights(found.one).html()),
-        (f"Weights of {found.other.path}", plot_weights(found.other).html()),
+    """Return one HTML page with what is different, which needs no other file."""
+    title = f"{found.one.path} and {found.other.path}"
+    return render("inspection.html", title=title, sections=difference_sections(found))
+
+
+def _facts(found: Inspection) -> Table:
+    """Return what the file says of itself, a row each."""
+    sides = (("input", found.signature.inputs), ("output", found.signature.outputs))
+    rows = [
+        *((side, str(spec)) for side, specs in sides for spec in specs),
+        *(
+            (f"stored as {dtype}", f"{size:,} bytes")
+            for dtype, size in found.bytes_by_dtype.items()
+        ),
+        *found.details.items(),
+        ("SHA-256", found.sha256),
     ]
-    return _page(f"{found.one.path} and {found.other.path}", parts)
+    return Table.of([{"": name, "as the file says": text} for name, text in rows])
 
 
-def _page(title: str, parts: list[tuple[str, str]]) -> str:
-    body = "".join(f"<h2>{html.escape(name)}</h2>{content}" for name, content in parts)
-    shown = html.escape(title)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{shown}</title>'
-        "<style>body{font-family:sans-serif;max-width:70em;margin:auto}"
-        "td,th{text-align:left;padding:.1em .8em}img{max-width:100%}</style></head>"
-        f"<body><h1>{shown}</h1>{body}</body></html>"
+def _side_by_side(one: Inspection, other: Inspection) -> Table:
+    rows = {
+        "format": (one.format, other.format),
+        "bytes": (f"{one.size_bytes:,}", f"{other.size_bytes:,}"),
+        "numbers": (f"{one.parameters:,}", f"{other.parameters:,}"),
+    }
+    return Table.of([{"": name, "first": a, "second": b} for name, (a, b) in rows.items()])
+
+
+def _weights(title: str, found: Inspection) -> Section:
+    return Section(
+        title,
+        f"How the values of the largest tensors spread, at most {_MOST_HISTOGRAMS}; integers as "
+        "what they stand for.",
+        plot_weights(found).html(),
     )
 
 
-def _signature_table(found: Inspection) -> Table:
-    sides = (("input", found.signature.inputs), ("output", found.signature.outputs))
-    return Table.of([{"": side, "tensor": str(spec)} for side, specs in sides for spec in specs])
+def _graph(found: Inspection) -> Section:
+    if not 0 < len(found.nodes) <= MOST_DRAWN:
+        return Section("Graph", _undrawn(found.nodes))
+    return Section("Graph", "Orange operators have weights.", plot_graph(found).html())
+
+
+def _undrawn(nodes: tuple[GraphNode, ...]) -> str:
+    return f"{len(nodes)} operators: only graphs of 1 to {MOST_DRAWN} are drawn."
+
+
+def _named(names: tuple[str, ...]) -> str:
+    shown = ", ".join(_short(name, _LONGEST_NAME) for name in names[:_MOST_NAMED])
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{shown}{more}."
 
 
 def _short(name: str, most: int) -> str:

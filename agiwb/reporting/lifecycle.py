@@ -18,7 +18,7 @@ from agiwb.reporting.conversion import parity_table, plot_parity
 from agiwb.reporting.evaluation import plot_slices, slice_table
 from agiwb.reporting.examples import plot_examples
 from agiwb.reporting.monitoring import plot_drift
-from agiwb.reporting.page import render
+from agiwb.reporting.page import Section, render
 from agiwb.reporting.tables import metrics_table
 from agiwb.reporting.training import plot_training, score_words
 from agiwb.runs.files import write_atomic
@@ -46,21 +46,6 @@ class LifeCycle:
         by_step: dict[str, Any] = {record.run.step: record for record in records}
         known = {part.name for part in fields(cls)} & by_step.keys()
         return cls(**{name: by_step[name] for name in known}, served=served)
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of the page: a sentence first, then a picture, then figures."""
-
-    title: str
-    sentence: str
-    picture: str = ""
-    """HTML, put into the page as it is."""
-    table: str = ""
-    """HTML, put into the page as it is."""
-    passed: bool = True
-    details: tuple[str, ...] = ()
-    """Further sentences, one a line."""
 
 
 def newest_life_cycle(

@@ -9,7 +9,7 @@ from agiwb.maintenance.maintain import MaintainRecord
 from agiwb.maintenance.retrain import RetrainRecord
 from agiwb.maintenance.verdict import Compared, Finding
 from agiwb.reporting.decisions import verdict_words
-from agiwb.reporting.lifecycle import Section
+from agiwb.reporting.page import Section
 from agiwb.reporting.picture import BLUE, GREY, ORANGE, VERMILION, Picture
 from agiwb.reporting.tables import Table, metrics_table
 

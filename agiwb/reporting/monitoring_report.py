@@ -11,8 +11,8 @@ import numpy as np
 from agiwb.monitoring.dashboard import FEWEST_ROWS, Dashboard
 from agiwb.monitoring.monitor import MonitorRecord
 from agiwb.monitoring.slices import describe_slices, small_slices
-from agiwb.reporting.lifecycle import Section
 from agiwb.reporting.monitoring import plot_drift, slice_drift_table
+from agiwb.reporting.page import Section
 from agiwb.reporting.picture import BLUE, GREY, ORANGE, VERMILION, Picture
 from agiwb.reporting.tables import Table
 

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from agiwb.reporting.lifecycle import Section
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page: a sentence first, then a picture, then figures."""
+
+    title: str
+    sentence: str
+    picture: str = ""
+    """HTML, put into the page as it is."""
+    table: str = ""
+    """HTML, put into the page as it is."""
+    passed: bool = True
+    details: tuple[str, ...] = ()
+    """Further sentences, one a line."""
 
 
 @functools.cache
@@ -46,3 +60,8 @@ def sections_html(sections: list[Section]) -> str:
 def page_style() -> str:
     """Return the style sheet, which touches only what is inside the class ``agiwb-page``."""
     return render("page.css")
+
+
+def framed(sections: list[Section]) -> str:
+    """Return sections with their style sheet, which touches nothing else on the page."""
+    return f'<div class="agiwb-page"><style>{page_style()}</style>{sections_html(sections)}</div>'

@@ -15,9 +15,9 @@ from agiwb.maintenance.retrain import RetrainRecord
 from agiwb.reporting.datasets import class_table, plot_dataset, quality_table
 from agiwb.reporting.diagnosis import findings_table, plot_range_test
 from agiwb.reporting.explanation import plot_explanation
-from agiwb.reporting.lifecycle import SHOWN, Section, section
+from agiwb.reporting.lifecycle import SHOWN, section
 from agiwb.reporting.maintenance import gate_sections, maintain_section, retrain_section
-from agiwb.reporting.page import page_style, sections_html
+from agiwb.reporting.page import Section, framed
 from agiwb.reporting.search import plot_search, trial_table
 from agiwb.reporting.tables import Table, metrics_table
 from agiwb.reporting.training import score_words
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 def result_html(record: Record) -> str:
     """Return the record as pictures, tables and sentences."""
     return framed(result_sections(record))
-
-
-def framed(sections: list[Section]) -> str:
-    """Return sections with their style sheet, which touches nothing else on the page."""
-    return f'<div class="agiwb-page"><style>{page_style()}</style>{sections_html(sections)}</div>'
 
 
 def result_sections(record: Record) -> list[Section]:

@@ -13,6 +13,7 @@ from typing import Self, get_args
 
 from pydantic import Field, model_validator
 
+from agiwb.artifacts.any_format import OneArtifactConfig
 from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat, check_served_name
 from agiwb.errors import ConfigError, InputError, ServingError, did_you_mean
 from agiwb.runs.files import write_atomic
@@ -45,7 +46,7 @@ _AMONG_OURSELVES = {
 """Settings of servers that are only tried: the load comes from here, and so can all others."""
 
 
-class ServeConfig(ListenSettings, RunSettings, VersionSettings):
+class ServeConfig(OneArtifactConfig, ListenSettings, RunSettings, VersionSettings):
     """What is served, and where."""
 
     model: str = Field(

@@ -40,7 +40,9 @@ from tests.importing.import_files import (
 EXAMPLES = np.random.default_rng(0).random((3, 4), np.float32)
 
 
-def test_an_onnx_file_with_its_weights_beside_it(workspace: Path, tmp_path: Path) -> None:
+def test_an_onnx_file_with_its_weights_beside_it(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "Mine (2).onnx"
     path.write_bytes(with_external_data("weights.bin"))
     weights = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -57,6 +59,8 @@ def test_an_onnx_file_with_its_weights_beside_it(workspace: Path, tmp_path: Path
     np.testing.assert_allclose(answer, EXAMPLES @ weights, rtol=1e-6)
     with pytest.raises(NotFoundError, match=r"as onnx.*--format onnx.*import its Keras file"):
         resolve_model("Mine-2", open_store())
+    assert main(["inspect", "Mine-2"]) == 0
+    assert "scores" in capsys.readouterr().out
     assert import_model(ImportConfig(path=path, classes=("a", "b", "c"))).reused
 
 

@@ -13,8 +13,7 @@ import traitlets
 from agiwb.errors import NotFoundError
 from agiwb.history.entries import HistoryEntry, read_history
 from agiwb.history.records import find_record, finished, record_of
-from agiwb.reporting.lifecycle import Section
-from agiwb.reporting.page import page_style, sections_html
+from agiwb.reporting.page import Section, page_style, sections_html
 from agiwb.runs.record import Record
 from widgets.guard import GuardedState, guarded
 from widgets.static import StaticFallback

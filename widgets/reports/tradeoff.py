@@ -7,7 +7,7 @@ from typing import cast
 import traitlets
 
 from agiwb.compression.sweep import SweepRecord
-from agiwb.reporting.lifecycle import Section
+from agiwb.reporting.page import Section
 from widgets.reports.frame import Report, ReportState, about_run, page_html
 from widgets.tradeoff import TradeoffView
 

@@ -40,10 +40,11 @@ def read_saved_model(path: Path) -> Contents:
     every = [node for body in (bodies or [list(meta.graph_def.node)]) for node in body]
     body = max(bodies, key=len, default=list(meta.graph_def.node))
     info = meta.meta_info_def
+    weights, state = _variables(path.parent / "variables" / "variables")
     return Contents(
         signature=_signature(signature),
         nodes=linked(_operations(body)),
-        weights=list(_variables(path.parent / "variables" / "variables")),
+        weights=weights,
         operators=counted(node.op for node in every if node.op not in _CALLS),
         custom_operators=(),
         details={
@@ -51,6 +52,7 @@ def read_saved_model(path: Path) -> Contents:
             "tags": ", ".join(info.tags),
             "signatures": ", ".join(sorted(meta.signature_def)),
             "functions": str(len(functions)),
+            "optimizer's state": f"{state} bytes" if state else "",
         },
     )
 
@@ -203,34 +205,46 @@ def _constant(tensor: Any) -> NDArray[Any] | None:
     return np.array([*given, *[given[-1]] * (count - len(given))], dtype).reshape(shape)
 
 
-def _variables(prefix: Path) -> Iterator[Weight]:
-    """Yield the variables by the names they had; one that two keys name only once."""
+def _variables(prefix: Path) -> tuple[list[Weight], int]:
+    """Return the variables by the names they had, and the bytes of an optimizer's own.
+
+    One that two keys name is there only once.
+    """
     if not prefix.with_name(f"{prefix.name}.index").is_file():
-        return
+        return [], 0
     checkpoint = Checkpoint(prefix)
-    seen: set[tuple[str, bytes]] = set()
-    for key, full_name in _variable_names(checkpoint).items():
-        entry = checkpoint.entries[key]
+    names, slots = _variable_names(checkpoint)
+    found: dict[tuple[str, bytes], Weight] = {}
+    for key, full_name in names.items():
         content = checkpoint.content(key)
-        if (full_name, content) in seen:
+        if (full_name, content) in found or key in slots:
             continue
-        seen.add((full_name, content))
+        entry = checkpoint.entries[key]
         dtype = _dtype(entry.dtype)
         known = _numpy_dtype(dtype)
-        values = None if known is None else checkpoint.values(key, known)
+        values = None if known is None else np.frombuffer(content, known).reshape(entry.shape)
         layer = full_name.rpartition("/")[0] or full_name
-        yield Weight(full_name, layer, "", dtype, entry.shape, entry.size_bytes, values)
+        found[full_name, content] = Weight(
+            full_name, layer, "", dtype, entry.shape, entry.size_bytes, values
+        )
+    return list(found.values()), sum(checkpoint.entries[key].size_bytes for key in slots)
 
 
-def _variable_names(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return the variables' full names by their keys in the checkpoint."""
+def _variable_names(checkpoint: Checkpoint) -> tuple[dict[str, str], set[str]]:
+    """Return the variables' full names by their keys, and the keys of an optimizer's slots."""
     from tensorboard.compat.proto.trackable_object_graph_pb2 import TrackableObjectGraph
 
     keys = [key for key in checkpoint.entries if key != _OBJECT_GRAPH]
     names: dict[str, str] = {}
+    slots: set[str] = set()
     if _OBJECT_GRAPH in checkpoint.entries:
         graph = TrackableObjectGraph.FromString(checkpoint.text(_OBJECT_GRAPH))
-        for node in graph.nodes:
+        of_optimizers = {
+            slot.slot_variable_node_id for node in graph.nodes for slot in node.slot_variables
+        }
+        for number, node in enumerate(graph.nodes):
             for attribute in node.attributes:
                 names[attribute.checkpoint_key] = attribute.full_name
-    return {key: names.get(key) or key for key in keys}
+                if number in of_optimizers:
+                    slots.add(attribute.checkpoint_key)
+    return {key: names.get(key) or key for key in keys}, slots & set(keys)
