@@ -155,8 +155,9 @@ def _imported_model(record: Record, reference: str) -> ModelSource:
         kind = getattr(record, "format", "")
         raise NotFoundError(
             f"The model {reference!r} was imported as {kind}, which no Keras model can be made of.",
-            f"It can be served and evaluated as it is, with `--format {kind}`, and `agiwb convert` "
-            "and `agiwb inspect` take it; to compress a model, import its Keras file.",
+            f"Name its format, `--format {kind}` (of a bundle `--formats`), to serve or "
+            "evaluate it; `agiwb convert` and `agiwb inspect` take it as it is; to compress a "
+            "model, import its Keras file.",
         )
     return _source(record, path, str(getattr(record, "model_name", reference)))
 

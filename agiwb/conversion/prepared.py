@@ -1,4 +1,4 @@
-"""A data set's examples as an artifact takes them, and its answers as the data set has classes."""
+"""A data set's examples as an artifact takes them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from agiwb.artifacts.resolve import ArtifactSource, resolve_model
 from agiwb.artifacts.signature import Signature
 from agiwb.conversion.parity.questions import by_input
-from agiwb.datasets.dataset import Dataset
-from agiwb.errors import ConfigError, InputError, NotFoundError
+from agiwb.errors import InputError, NotFoundError
 from agiwb.runs.store import open_store
 from agiwb.runtimes.runtime import Tensors
 
@@ -53,20 +52,3 @@ def prepared_inputs(
         model, found.artifact.classes, found.fingerprint, contract=False, preprocessing=False
     )
     return source.prepared(by_input(features, model_signature(model, model_file), whose))
-
-
-def require_classes(answers: NDArray[Any], found: ArtifactSource, data: Dataset) -> None:
-    """Raise ConfigError unless each answer has a value for every class; no classes ask for none.
-
-    Args:
-        answers: The artifact's first output, ``(rows, ...)``.
-        found: The artifact.
-        data: What it was asked about.
-    """
-    shape = answers.shape[1:]
-    if data.classes and shape != (len(data.classes),):
-        raise ConfigError(
-            f"`dataset`: {data.name} has {len(data.classes)} classes, but "
-            f"{found.artifact.name!r} answers with shape {shape}.",
-            "Give the data set that the model was trained on.",
-        )

@@ -12,7 +12,7 @@ from agiwb.artifacts.any_format import format_of_folder
 from agiwb.artifacts.manifest import SERVED_NAME, StandaloneFormat, check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.config import Config
-from agiwb.datasets.registry import load_arrays_of_classes
+from agiwb.datasets.registry import DatasetName, load_arrays_of_classes
 from agiwb.deployment.capacity import capacity_of, find_plan
 from agiwb.deployment.files import Plan, object_name, write_files
 from agiwb.deployment.golden import golden_requests
@@ -52,6 +52,9 @@ class BundleConfig(Config):
     replicas: int = Field(2, ge=1, le=1000, description="Fewest servers behind the service.")
     plan: str | None = Field(
         None, description="Run of `agiwb plan` that says how many servers, of what size, instead."
+    )
+    dataset: DatasetName | None = Field(
+        None, description="Data set of the smoke test; by default the one the model was trained on."
     )
     samples: int = Field(8, ge=1, le=1000, description="Validation examples of the smoke test.")
     tolerance: float = Field(
@@ -167,7 +170,7 @@ def _inputs(config: BundleConfig, store: RunStore) -> dict[str, Input]:
     if config.plan is not None:
         planned = find_plan(config.plan, _fingerprints(sources), store)
         inputs["plan"] = Input(sha256(planned.run.id.encode()).hexdigest(), planned.run.id)
-    dataset = dataset_for(None, sources[0].artifact.dataset, config.model)
+    dataset = dataset_for(config.dataset, sources[0].artifact.dataset, config.model)
     data = load_arrays_of_classes(dataset, "The smoke test of a bundle")
     return {**inputs, "dataset": Input(data.fingerprint)}
 
@@ -209,7 +212,7 @@ def bundle(config: BundleConfig, context: Context) -> BundleRecord:
         context.confirm(f"version {number}", source.fingerprint)
     artifact = sources[0].artifact
     name = config.model_name or check_served_name(artifact.name)
-    dataset = dataset_for(None, artifact.dataset, config.model)
+    dataset = dataset_for(config.dataset, artifact.dataset, config.model)
     image = config.image or f"agiwb-{object_name(name)}:{context.run.id[:8]}"
     versions = add_versions(sources, name, context.files)
     plan = Plan(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.deployment.versions import BundledVersion
+from agiwb.runtimes.asking import batches_for
 from agiwb.runtimes.runtime import Tensors, open_runtime
 
 
@@ -33,15 +34,15 @@ def golden_requests(
     for version in versions:
         runtime = open_runtime(version.path)
         (taken,) = runtime.signature.inputs
-        batch = samples.astype(taken.dtype, copy=False)
-        answers = runtime.run({taken.name: batch})
-        requests.append(
-            {
-                "version": version.number,
-                "instances": batch.tolist(),
-                "predictions": _rows(answers),
-            }
-        )
+        typed = samples.astype(taken.dtype, copy=False)
+        for batch, _ in batches_for(runtime.signature, {taken.name: typed}):
+            requests.append(
+                {
+                    "version": version.number,
+                    "instances": batch[taken.name].tolist(),
+                    "predictions": _rows(runtime.run(batch)),
+                }
+            )
     return {"model": model, "tolerance": tolerance, "requests": requests}
 
 

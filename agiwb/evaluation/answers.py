@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.resolve import ArtifactSource
-from agiwb.conversion.parity.asked import answer_batches
-from agiwb.conversion.prepared import prepared_inputs, require_classes
+from agiwb.conversion.parity.questions import require_width
+from agiwb.conversion.prepared import prepared_inputs
 from agiwb.datasets.dataset import Dataset, Split, SplitName
 from agiwb.errors import WorkError
+from agiwb.runtimes.asking import answer_batches
 from agiwb.runtimes.runtime import Tensors, open_runtime
 
 
@@ -83,7 +84,8 @@ def ask_artifact(found: ArtifactSource, data: Dataset, split: Split) -> Tensors:
         output: values[:, None] if values.ndim == 1 else values
         for output, values in answer_batches(runtime, asked).items()
     }
-    require_classes(first_of(outputs), found, data)
+    whose = repr(found.artifact.name)
+    require_width(first_of(outputs), len(data.classes) or 1, data.name, whose)
     return outputs
 
 

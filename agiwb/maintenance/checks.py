@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from agiwb.artifacts.manifest import MODEL_FILES
 from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.compression.timing import LatencyProtocol, TimingError, measure_latency
-from agiwb.conversion.parity.asked import answer_batches
 from agiwb.conversion.prepared import prepared_inputs
 from agiwb.datasets.dataset import Dataset
+from agiwb.runtimes.asking import answer_batches
 from agiwb.runtimes.runtime import Tensors, open_runtime
 
 _GOLDEN_ROWS = 32

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.artifacts.resolve import ArtifactSource
-from agiwb.conversion.parity.asked import answer_batches
-from agiwb.conversion.parity.questions import by_input
-from agiwb.conversion.prepared import require_classes
+from agiwb.conversion.parity.questions import by_input, require_width
 from agiwb.datasets.dataset import Dataset
 from agiwb.errors import InputError, WorkError
+from agiwb.runtimes.asking import answer_batches
 from agiwb.runtimes.runtime import open_runtime
 
 Ask = Callable[[NDArray[Any]], NDArray[np.float32]]
@@ -50,7 +49,7 @@ def answer_validation(ask: Ask, found: ArtifactSource, data: Dataset) -> NDArray
         WorkError: It answers with NaN or infinity.
     """
     name, probabilities = found.artifact.name, ask(data.validation.features)
-    require_classes(probabilities, found, data)
+    require_width(probabilities, len(data.classes) or 1, data.name, repr(name))
     broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
     if broken:
         raise WorkError(

@@ -27,9 +27,9 @@ def trained(**fields):
 def asked(record, split):
     """Return what the evaluated model answers for a split."""
     from agiwb.artifacts.resolve import resolve_artifact
-    from agiwb.conversion.parity.asked import answer_batches
     from agiwb.conversion.parity.questions import by_input
     from agiwb.runs.store import open_store
+    from agiwb.runtimes.asking import answer_batches
     from agiwb.runtimes.runtime import open_runtime
 
     config = record.config

@@ -45,6 +45,18 @@ def test_every_example_is_answered_in_order(examples: int, batches: list[int]) -
     assert runtime.batches == batches
 
 
+@pytest.mark.parametrize("examples", [1, 4, 9])
+def test_a_model_built_for_so_many_examples_at_a_time_gets_as_many(examples: int) -> None:
+    runtime = _Sums()
+    (spec,) = runtime.signature.inputs
+    built = spec.model_copy(update={"shape": (4, 3)})
+    runtime.signature = runtime.signature.model_copy(update={"inputs": (built,)})
+    features = np.arange(3 * examples, dtype=np.float32).reshape(examples, 3)
+    answers = answer_all(runtime, features)
+    np.testing.assert_array_equal(answers, features.sum(axis=1, keepdims=True), strict=True)
+    assert set(runtime.batches) == {4}
+
+
 def test_a_usual_batch_has_256_examples() -> None:
     runtime = _Sums()
     answer_all(runtime, np.zeros((600, 3), np.float32))

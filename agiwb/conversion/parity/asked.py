@@ -7,16 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agiwb.artifacts.signature import Signature
 from agiwb.conversion.parity.tensor_file import Cases, read_cases, write_cases
 from agiwb.errors import WorkError
 from agiwb.native_memory import given_back_at_once
+from agiwb.runtimes.asking import answer_batches
 from agiwb.runtimes.fresh_process_child import told
 from agiwb.runtimes.runtime import Runtime, Tensors, open_runtime
-
-LARGEST_BATCH = 256
 
 
 def answer_files(requests: list[dict[str, str]]) -> list[dict[str, Any]]:
@@ -55,28 +52,11 @@ def answer_file(folder: str, questions: str, answers: str) -> dict[str, Any]:
 
 
 def answer_cases(runtime: Runtime, cases: Cases) -> Cases:
-    """Return the answers to each case by output; more than 256 examples go in several batches."""
+    """Return the answers to each case by output; see ``answer_batches``."""
     signature = runtime.signature
     return {
         name: answer_batches(runtime, named_as_taken(case, signature))
         for name, case in cases.items()
-    }
-
-
-def answer_batches(runtime: Runtime, inputs: Tensors) -> Tensors:
-    """Return every output for all examples; real numbers of 16 bits come as float32."""
-    count = len(next(iter(inputs.values())))
-    batches = [
-        runtime.run({name: array[start : start + LARGEST_BATCH] for name, array in inputs.items()})
-        for start in range(0, max(count, 1), LARGEST_BATCH)
-    ]
-    first, *rest = batches
-    joined = first
-    if rest:
-        joined = {name: np.concatenate([batch[name] for batch in batches]) for name in first}
-    return {
-        name: array.astype(np.float32) if array.dtype == np.float16 else array
-        for name, array in joined.items()
     }
 
 

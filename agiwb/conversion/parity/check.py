@@ -19,6 +19,7 @@ from agiwb.conversion.parity.reference import Reference
 from agiwb.conversion.parity.report import ParityReport, compare
 from agiwb.conversion.parity.tensor_file import Cases, read_cases
 from agiwb.errors import AgiwbError, WorkError
+from agiwb.runtimes.asking import fixed_batch
 from agiwb.runtimes.fresh_process import Limits, call_in_fresh_process, error_of
 
 NEED_TENSORFLOW: frozenset[Format] = frozenset({"keras", "h5", "saved_model", "frozen_pb"})
@@ -109,8 +110,12 @@ def judge(wanted: Format, asked: Asked, reference: Reference) -> ParityReport:
     """Return how near an artifact's answers are to its model's.
 
     Raises:
-        WorkError: It answers NaN or infinity; or its outputs are not the model's.
+        WorkError: It answers NaN or infinity; its outputs are not the model's; or it takes only so
+            many examples at a time, and the model any number.
     """
+    batch = fixed_batch(asked.signature)
+    if batch is not None and reference.batch is None:
+        raise WorkError(f"It takes only {batch} at a time, and the model any number of examples.")
     answers = {case: asked.answers[case] for case in reference.answers}
     refuse_nonfinite(answers, "the artifact's")
     report = compare(wanted, answers, reference)

@@ -34,6 +34,8 @@ class Questions:
         labels: Of ``real``, ``validation`` and ``test``, under these cases' names.
         metric: The task's main metric: ``accuracy``, ``auc`` or ``rmse``.
         is_classifier: Whether the first output has a probability for each class.
+        dataset: Name of the data set that they come from.
+        width: Values of the first output that its task asks for: one a class, else one.
     """
 
     real: Tensors
@@ -43,6 +45,8 @@ class Questions:
     labels: dict[str, NDArray[Any]]
     metric: str
     is_classifier: bool
+    dataset: str
+    width: int
 
     @property
     def asked(self) -> Cases:
@@ -97,7 +101,29 @@ def draw_questions(data: Dataset, signature: Signature, samples: int, seed: int)
         labels={REAL: real.labels, VALIDATION: data.validation.labels, TEST: data.test.labels},
         metric=main_metric(data),
         is_classifier=bool(data.classes) and data.task != "multilabel",
+        dataset=data.name,
+        width=len(data.classes) or 1,
     )
+
+
+def require_width(
+    answers: NDArray[Any], width: int, dataset: str, model: str = "the model"
+) -> None:
+    """Raise ConfigError unless each answer has a value for every class, or is one number.
+
+    Args:
+        answers: The model's first output, ``(rows, ...)``.
+        width: How many classes there are; 1 asks for a number.
+        dataset: What it was asked about.
+        model: What it is called.
+    """
+    shape = answers.shape[1:] or (1,)
+    if shape != (width,):
+        asked = f"has {width} classes" if width > 1 else "asks for one number an example"
+        raise ConfigError(
+            f"`dataset`: {dataset} {asked}, but {model} answers with shape {shape}.",
+            "Give the data set that the model was trained on.",
+        )
 
 
 def by_input(features: NDArray[Any], signature: Signature, whose: str) -> Tensors:

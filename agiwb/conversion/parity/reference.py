@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.conversion.parity.asked import answer_batches, answer_cases
+from agiwb.conversion.parity.asked import answer_cases
 from agiwb.conversion.parity.errors import SUM_TOLERANCE, meaning_of, refuse_nonfinite
-from agiwb.conversion.parity.questions import REAL, TEST, VALIDATION, Questions
+from agiwb.conversion.parity.questions import REAL, TEST, VALIDATION, Questions, require_width
 from agiwb.conversion.parity.tensor_file import Cases
 from agiwb.errors import InputError
 from agiwb.metrics.task_score import score
+from agiwb.runtimes.asking import answer_batches, fixed_batch
 from agiwb.runtimes.runtime import Runtime
 from agiwb.statistics import Interval, bootstrap_interval, wilson_interval
 
@@ -35,6 +36,7 @@ class Reference:
             ``chance`` on the same examples, added to that.
         chance: Validation score of knowing nothing: of always naming the largest class, of
             predicting the mean, or an area of one half.
+        batch: How many examples the model takes at a time; None if that is free.
     """
 
     answers: Cases
@@ -43,6 +45,7 @@ class Reference:
     metric: str
     interval: Interval
     chance: float
+    batch: int | None = None
 
     @property
     def output(self) -> str:
@@ -66,6 +69,7 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
     """Return the answers of the Keras model itself.
 
     Raises:
+        ConfigError: Its first output is not what the data set's task asks for.
         InputError: The model should give a probability for each class, and does not.
         WorkError: Its answers to real examples are NaN or infinite.
     """
@@ -80,6 +84,7 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
         if not all(np.isfinite(array).all() for array in outputs.values())
     )
     output = next(iter(validation))
+    require_width(validation[output], questions.width, questions.dataset)
     if questions.is_classifier:
         _require_probabilities(answers[REAL][output])
     interval, chance = _against_chance(
@@ -92,6 +97,7 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
         questions.metric,
         interval,
         chance,
+        fixed_batch(runtime.signature),
     )
 
 

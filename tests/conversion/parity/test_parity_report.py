@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.conversion.parity.check import Asked, judge
 from agiwb.conversion.parity.errors import kl_divergence, meaning_of, refuse_nonfinite
 from agiwb.conversion.parity.paired import change_of_score
 from agiwb.conversion.parity.questions import REAL, TEST, draw_questions
@@ -18,7 +19,7 @@ from agiwb.conversion.parity.reference import Reference, ask_reference, chance_p
 from agiwb.conversion.parity.report import ParityReport, compare, told
 from agiwb.conversion.parity.tensor_file import Cases
 from agiwb.datasets.registry import load_dataset
-from agiwb.errors import InputError, WorkError
+from agiwb.errors import ConfigError, InputError, WorkError
 from agiwb.runtimes.runtime import Tensors
 from agiwb.statistics import Interval
 
@@ -319,3 +320,20 @@ def test_outputs_that_are_no_probabilities_are_refused() -> None:
         ask_reference(always(*[2.0] * 10), questions)
     with pytest.raises(WorkError, match="NaN"):
         ask_reference(always(np.nan, *[0.1] * 9), questions)
+
+
+def test_outputs_of_another_shape_than_the_task_s_are_refused() -> None:
+    digits = load_dataset("digits")
+    questions = draw_questions(digits, PIXELS, 5, 0)
+    with pytest.raises(ConfigError, match=r"digits has 10 classes, but .* with shape \(3,\)"):
+        ask_reference(always(0.2, 0.3, 0.5), questions)
+    with pytest.raises(ConfigError, match=r"one number an example, but .* with shape \(3,\)"):
+        ask_reference(always(0.2, 0.3, 0.5), replace(questions, metric="rmse", width=1))
+
+
+def test_a_file_for_so_many_examples_is_not_the_model_s_that_takes_any_number() -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=(1, 2))
+    asked = Asked(Signature(inputs=(spec,), outputs=()), EXPECTED, 0.1)
+    assert judge("litert", asked, replace(REFERENCE, batch=1)).passed
+    with pytest.raises(WorkError, match="only 1 at a time"):
+        judge("litert", asked, REFERENCE)
