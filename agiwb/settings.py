@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     model_scanner: Path | None = Field(
         None, description="ModelAudit's program, to be asked about models that are imported."
     )
+
+    @field_validator("artifacts")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is not None and value.get_secret_value().strip() else None
 
     @property
     def workspace_path(self) -> Path:

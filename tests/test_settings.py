@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agiwb.runs.object_store import open_object_store
 from agiwb.settings import Settings
 
 
@@ -22,3 +23,8 @@ def test_the_environment_names_the_workspace(
 ) -> None:
     monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path / "elsewhere"))
     assert Settings().workspace_path == tmp_path / "elsewhere"
+
+
+def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGIWB_ARTIFACTS", " ")
+    assert open_object_store() is None

@@ -23,6 +23,12 @@ from agiwb.settings import Settings
 _VARIABLE = "AGIWB_ARTIFACTS"
 _PACKAGES = {"file": "", "gs": "gcsfs", "s3": "s3fs"}
 """The package behind each kind of address."""
+_WHO_WE_ARE = {
+    "file": "",
+    "gs": " Credentials come from the environment, as GOOGLE_APPLICATION_CREDENTIALS names their "
+    "file, or from `gcloud auth application-default login`.",
+    "s3": " Credentials come from the environment or from a profile, as AWS_PROFILE names one.",
+}
 
 _S3: Mapping[str, Any] = {
     "config_kwargs": {
@@ -193,8 +199,7 @@ class ObjectStore:
         except Exception as error:  # noqa: BLE001  each filesystem raises its own
             raise WorkspaceError(
                 f"The object store {self.url} cannot be used: {_said(error)}",
-                "Is it there, and may this user read and write it? Credentials come from the "
-                "environment or from a profile, as AWS_PROFILE names one.",
+                f"Is it there, and may this user read and write it?{_WHO_WE_ARE[self._kind]}",
             ) from None
 
 
@@ -263,7 +268,9 @@ def _require_package(kind: str) -> None:
 
 
 def _said(error: Exception) -> str:
-    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    text = str(error).strip().partition("\n")[0]
+    if " " not in text:  # a name, or nothing
+        text = f"{type(error).__name__} {text}".rstrip()
     return _CREDENTIALS_IN_URL.sub("//***@", text)
 
 
