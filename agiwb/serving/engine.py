@@ -13,21 +13,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from functools import partial
-from typing import NamedTuple
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.runtime import Tensors
+from agiwb.serving.answers import Answers, Asked
 from agiwb.serving.batcher import QueueBatcher, TickBatcher
 from agiwb.serving.batching import BatchingParameters
 from agiwb.serving.deadlines import check_deadline, in_time, wait_in_time
 from agiwb.serving.exchange import Answer, Caller, ModelSpec
 from agiwb.serving.exchanging import Exchanging
-from agiwb.serving.merging import Outcome, Run, count_rows
+from agiwb.serving.merging import Run, count_rows
 from agiwb.serving.metrics.metrics import Metrics
 from agiwb.serving.metrics.request_log import RequestLog
 from agiwb.serving.metrics.traces import Traces
-from agiwb.serving.prediction_log import Prediction, PredictionLog
-from agiwb.serving.prediction_log.prediction import LOAD_TEST, Variant
+from agiwb.serving.prediction_log import PredictionLog
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.row_wise import may_merge, merge_key
 from agiwb.serving.servables.catalogue import Catalogue, LoadedVersion
@@ -45,16 +44,6 @@ def rows_together(rows: int, run_time: RunTime) -> int:
     """
     most = run_time.most_rows(_LONGEST_INLINE_S, max(rows, _MOST_MERGED_ROWS))
     return most if most >= rows else 0
-
-
-class Asked(NamedTuple):
-    """What a request asks of a leased version; ``start`` is ``time.perf_counter()`` then."""
-
-    version: LoadedVersion
-    signature_name: str
-    inputs: Tensors
-    caller: Caller
-    start: float
 
 
 class Engine:
@@ -81,16 +70,13 @@ class Engine:
         self.catalogue = catalogue
         self.metrics = metrics
         self.rollout = rollout
-        self._log = log
+        self._answers = Answers(rollout, log)
         self._request_log = request_log
         self._traces = traces
         self._queue = QueueBatcher(batching, metrics) if batching else None
         self._evens_out = batching is not None and batching.pad_variable_length_inputs
         self._tick: TickBatcher[Asked, Answer] | None = None
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        # The disk takes milliseconds, and one prediction after another: one thread waits for it.
-        waits = log is not None and log.policy.durability == "disk"
-        self._log_thread = ThreadPoolExecutor(1, "log-append") if waits else None
         self.hindrance = hindrance
         """Returns why this server is to be sent no requests, though it answers them; "" if none."""
 
@@ -164,10 +150,7 @@ class Engine:
             return await self._ticks.submit(key, run, inputs, rows, most, asked)
         else:
             result = run(inputs)
-        if self._log_thread is None:
-            return self._answer(asked, result)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._log_thread, self._answer, asked, result)
+        return await self._answers.make_on_loop(asked, result)
 
     def predict_now(
         self,
@@ -189,7 +172,7 @@ class Engine:
             result = wait_in_time(self._enqueue(asked, run, outputs), caller)
         else:
             result = run(inputs)
-        return self._answer(asked, result)
+        return self._answers.make(asked, result)
 
     def waiting_models(self) -> tuple[str, ...]:
         """Return the names of the models that have no version available."""
@@ -211,8 +194,7 @@ class Engine:
         if self._queue is not None:
             self._queue.stop()
         self._threads.shutdown()
-        if self._log_thread is not None:
-            self._log_thread.shutdown()
+        self._answers.close()
         if self._traces is not None:
             self._traces.close()
 
@@ -259,79 +241,6 @@ class Engine:
     def _ticks(self) -> TickBatcher[Asked, Answer]:
         """The batcher of the event loop, which must be running."""
         if self._tick is None:
-            self._tick = TickBatcher(asyncio.get_running_loop(), self._conclude)
+            loop = asyncio.get_running_loop()
+            self._tick = TickBatcher(loop, self._answers.settle_on_loop)
         return self._tick
-
-    def _conclude(
-        self,
-        asked: Sequence[Asked],
-        outcomes: Sequence[Outcome],
-        settle: Callable[[Sequence[Answer | BaseException]], None],
-    ) -> None:
-        """Settle a batch of the event loop, once it is logged."""
-        if self._log_thread is None:
-            settle(self._answers(asked, outcomes))
-            return
-
-        def settle_when_logged(done: Future[list[Answer | BaseException]]) -> None:
-            error = done.exception()
-            loop.call_soon_threadsafe(settle, [error] * len(asked) if error else done.result())
-
-        loop = asyncio.get_running_loop()
-        self._log_thread.submit(self._answers, asked, outcomes).add_done_callback(
-            settle_when_logged
-        )
-
-    def _answer(self, asked: Asked, result: Tensors) -> Answer:
-        (answer,) = self._answers([asked], [result])
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def _answers(
-        self, asked: Sequence[Asked], outcomes: Sequence[Outcome]
-    ) -> list[Answer | BaseException]:
-        """Return the answers to requests of one model, logged together, or why there is none."""
-        answers = [
-            outcome if isinstance(outcome, BaseException) else self._answer_to(one, outcome)
-            for one, outcome in zip(asked, outcomes, strict=True)
-        ]
-        if self._log is not None:
-            self._log_answers(self._log, asked, answers)
-        for one, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Answer):
-                self.rollout.offer(one.version, one.signature_name, one.inputs, answer.outputs)
-        return answers
-
-    def _answer_to(self, asked: Asked, outputs: Tensors) -> Answer:
-        model, version = asked.version.name, asked.version.number
-        is_load_test = asked.caller.is_load_test
-        variant: Variant = LOAD_TEST if is_load_test else self.rollout.variant_of(model, version)
-        return Answer(outputs, model, version, asked.signature_name, variant)
-
-    @staticmethod
-    def _log_answers(
-        log: PredictionLog, asked: Sequence[Asked], answers: list[Answer | BaseException]
-    ) -> None:
-        """Log the answers; who is refused one for that it was not logged gets the error instead."""
-        now, clock = time.time(), time.perf_counter()
-        places, entries = [], []
-        for place, (one, answer) in enumerate(zip(asked, answers, strict=True)):
-            if isinstance(answer, Answer):
-                seconds = clock - one.start
-                entry = Prediction(
-                    request_id=one.caller.request_id,
-                    time=now - seconds,
-                    model=answer.model,
-                    version=answer.version,
-                    variant=answer.variant,
-                    signature_name=answer.signature_name,
-                    inputs=one.inputs,
-                    outputs=answer.outputs,
-                    latency_ms=round(seconds * 1000, 3),
-                )
-                places.append(place)
-                entries.append(entry)
-        for place, refusal in zip(places, log.append_all(entries), strict=True):
-            if refusal is not None:
-                answers[place] = refusal

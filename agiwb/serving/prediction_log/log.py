@@ -82,8 +82,8 @@ class PredictionLog:
         Raises:
             ServingError: It could not be logged, and the policy is to refuse then.
         """
-        if refusal := self.append_all((prediction,))[0]:
-            raise refusal
+        if frame := self._frame(prediction):
+            self._write(prediction.model, frame, 1)
 
     def append_all(self, predictions: Sequence[Prediction]) -> list[ServingError | None]:
         """Log predictions of one model by one write, those inside the sampled share.
@@ -94,10 +94,8 @@ class PredictionLog:
         refusals: list[ServingError | None] = [None] * len(predictions)
         places, frames = [], []
         for place, prediction in enumerate(predictions):
-            if self._samples and not self._is_sampled(prediction.request_id):
-                continue
             try:
-                frame = self._encode(prediction)
+                frame = self._frame(prediction)
             except ServingError as refusal:
                 refusals[place] = refusal
                 continue
@@ -146,8 +144,10 @@ class PredictionLog:
         digest = hashlib.blake2b(request_id.encode(), digest_size=8, key=self._sampling_key)
         return int.from_bytes(digest.digest(), "little") < self.policy.share * 2.0**64
 
-    def _encode(self, prediction: Prediction) -> bytes:
-        """Return the frame, or b"" if it cannot be made and the policy is to serve then."""
+    def _frame(self, prediction: Prediction) -> bytes:
+        """Return the frame; b"" if it is outside the share, or cannot be made and may be lost."""
+        if self._samples and not self._is_sampled(prediction.request_id):
+            return b""
         try:
             if self._redactor is not None:
                 prediction = self._redactor.redact(prediction)
