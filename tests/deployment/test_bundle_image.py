@@ -1,7 +1,7 @@
 """The Dockerfile, really built, and its server, really started and asked.
 
-The base image is made with mmdebstrap, the build runs in a chroot, and the packages come out of the
-bundle itself: no registry of images is asked.
+The base image is made with mmdebstrap, of no more than Python needs; the build runs in a chroot,
+and the packages come out of the bundle itself: no registry of images is asked.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def image(wheeled: BundleRecord, tmp_path_factory: pytest.TempPathFactory) -> It
     place = tmp_path_factory.mktemp("images")
     base = place / "base.tar"
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,python3-venv",
-         "bookworm", str(base)],
+        ["mmdebstrap", "--quiet", "--variant=extract",
+         "--include=dash,coreutils,libstdc++6,python3,python3-venv", "bookworm", str(base)],
         check=True, timeout=300,
     )  # fmt: skip
     buildah = Buildah(place)
