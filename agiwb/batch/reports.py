@@ -82,33 +82,36 @@ def write_reports(folder: Path) -> list[Path]:
         raise InputError(
             f"The folder {folder} cannot be made: {error.strerror}.", "Give another one."
         ) from None
-    written = []
     environment = {
         **os.environ,
         "AGIWB_WORKSPACE": str(Settings().workspace_path),
         "AGIWB_BATCH": "1",
     }
-    for path in sorted(folder_of("reports").glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        client = NotebookClient(
-            notebook,
-            timeout=_LONGEST_CELL_S,
-            kernel_name=_KERNEL,
-            resources={"metadata": {"path": str(path.parent)}},
-        )
-        try:
-            client.execute(env=environment)
-        except CellExecutionError as error:
-            raise NotebookError(
-                f"The report {path.name} failed: {error.ename}: {error.evalue}",
-                "Open it with `agiwb lab` to see where.",
-            ) from None
-        with tempfile.TemporaryDirectory() as scratch:
-            executed = Path(scratch) / path.name
-            nbformat.write(notebook, executed)
-            destination = folder / f"{path.stem}.html"
-            write_html(executed, destination, with_code=False)
-            written.append(destination)
+    source = folder_of("reports")
+    emptied = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%reset -f")])
+    kernel = NotebookClient(
+        emptied, kernel_name=_KERNEL, resources={"metadata": {"path": str(source)}}
+    )
+    written = []
+    # One kernel, emptied each time: to start one and import everything takes longer than a report.
+    with kernel.setup_kernel(env=environment):
+        shared = {"km": kernel.km, "kc": kernel.kc, "timeout": _LONGEST_CELL_S}
+        for path in sorted(source.glob("*.ipynb")):
+            notebook = nbformat.read(path, as_version=4)
+            NotebookClient(emptied, **shared).execute()
+            try:
+                NotebookClient(notebook, **shared).execute()
+            except CellExecutionError as error:
+                raise NotebookError(
+                    f"The report {path.name} failed: {error.ename}: {error.evalue}",
+                    "Open it with `agiwb lab` to see where.",
+                ) from None
+            with tempfile.TemporaryDirectory() as scratch:
+                executed = Path(scratch) / path.name
+                nbformat.write(notebook, executed)
+                destination = folder / f"{path.stem}.html"
+                write_html(executed, destination, with_code=False)
+                written.append(destination)
     return written
 
 

@@ -6,9 +6,10 @@ import json
 import pickle
 from pathlib import Path
 
-import nbformat
-
 from agiwb.batch.failed_cell import FailedCellError, digest, run_command
+from agiwb.batch.nbformat_quickly import import_nbformat
+
+nbformat = import_nbformat()
 
 
 def stopped(folder: Path, status: str, *said: str) -> tuple[Path, Path]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import nbformat
 import psutil
 import pytest
 import yaml
@@ -21,10 +20,13 @@ import yaml
 from agiwb import MatrixConfig, MatrixRecord, run_matrix
 from agiwb.batch.matrix_cache import NotebookCache
 from agiwb.batch.matrix_config import Entry
+from agiwb.batch.nbformat_quickly import import_nbformat
 from agiwb.batch.notebook import RunConfig, run_notebook
 from agiwb.cli import main
 from agiwb.errors import ConfigError
 from agiwb.runs.store import open_store
+
+nbformat = import_nbformat()
 
 pytestmark = pytest.mark.slow
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from agiwb.batch.matrix_entry import Attempt, Order, carry_out
 from agiwb.batch.matrix_luggage import NotebookLuggage
+from agiwb.batch.nbformat_quickly import import_nbformat
 from agiwb.batch.notebook import RunConfig, run_notebook
 from agiwb.crews.crew import Returned
 from agiwb.runs.execute import cache_key, origin
 from agiwb.runs.store import open_store
+
+nbformat = import_nbformat()
 
 pytestmark = pytest.mark.slow
 
