@@ -72,9 +72,14 @@ def run_as_written(script: str, folder: Path, **environment: str) -> str:
     return said
 
 
-def test_the_commands_for_dask_and_beam_run_as_written(workspace: Path, tmp_path: Path) -> None:
+def test_the_commands_for_dask_and_beam_run_as_written(
+    workspace: Path, tmp_path: Path, empty_history: Path
+) -> None:
     """But for the scheduler's port, which another one of this machine may have."""
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    for worker in ("one", "two"):  # to make the tables takes seconds
+        (tmp_path / worker).mkdir()
+        shutil.copy(empty_history, tmp_path / worker)
     port = str(free_port())
     blocks = blocks_of(section("Workers: Dask") + section("Evaluation: TFMA on Beam"))
     for block in blocks:
@@ -106,7 +111,8 @@ def test_the_commands_for_a_shared_history_run_as_written(
     assert re.search(r"promote +1 .*champion 1", decided)
 
 
-def test_the_commands_for_shared_files_run_as_written(tmp_path: Path) -> None:
+def test_the_commands_for_shared_files_run_as_written(tmp_path: Path, empty_history: Path) -> None:
+    shutil.copy(empty_history, tmp_path / "history.db")
     said = run_as_written(bash_of("Files: the object store"), tmp_path)
     listed = said.partition("agiwb runs list")[2]
     assert "train" in listed
