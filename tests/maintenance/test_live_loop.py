@@ -95,11 +95,11 @@ def champion() -> int:
 
 @contextlib.contextmanager
 def telling(clients: Clients, folder: Path) -> Iterator[None]:
-    """Tell each second what was right, until the block ends."""
+    """Tell every two seconds what was right, until the block ends."""
     ended = threading.Event()
 
     def tell() -> None:
-        while not ended.wait(1.0):
+        while not ended.wait(2.0):
             clients.tell_labels(folder)
 
     teller = threading.Thread(target=tell)
@@ -189,7 +189,7 @@ def test_drift_is_told_learnt_and_promoted_and_a_sabotage_is_rolled_back(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    clients = Clients(server.endpoint().url, MODEL)
+    clients = Clients(server.endpoint().url, MODEL, pause_s=0.03)
     with clients.asking():
         calm, drifted, recovered = learn_the_change(server, clients, tmp_path)
         check_the_alert(server, seen)
