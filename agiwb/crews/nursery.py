@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,12 +22,15 @@ from typing import Any, Self
 from agiwb.crews.crew import Asked, Died, Ending, Raised, Report, Returned, Said, Told, Work
 from agiwb.crews.nursery_process import Upbringing, end_family
 from agiwb.errors import WorkError
-from agiwb.jobs.warm import QUIET_POOLS
+from agiwb.jobs.code_on_disk import code_on_disk
+from agiwb.jobs.warm import QUIET_POOLS, warm_key
 from agiwb.runs.provenance import PACKAGE_FOLDER
 
 _PROMPT_S = 5.0
 _LOOK_S = 0.1
 _LONGEST_WORDS = 200
+_KEPT_S = 120.0
+"""How long a process that is ready waits for the next nursery: who sweeps often sweeps again."""
 
 
 @dataclass
@@ -45,13 +50,22 @@ class Child:
         return self.timeout_s is not None and time.monotonic() > self.began + self.timeout_s
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Hired:
-    """The nursery's process, and the lines to and from it."""
+    """The nursery's process, and the lines to and from it.
 
+    Attributes:
+        key: Of all that decides what it has imported.
+        ending: What ends it, while it waits for a nursery.
+        is_new: Whether no nursery has had it yet.
+    """
+
+    key: tuple[str, str, str]
     process: subprocess.Popen[bytes]
     requests: socket.socket
     reports: Connection
+    ending: threading.Timer | None = None
+    is_new: bool = True
 
     @classmethod
     def now(cls, ready: str) -> Self:
@@ -69,7 +83,7 @@ class _Hired:
                 pass_fds=passed,
                 start_new_session=True,
             )
-        return cls(process, requests, reports)
+        return cls(_key(ready), process, requests, reports)
 
     def dismiss(self) -> None:
         self.requests.close()
@@ -78,39 +92,89 @@ class _Hired:
         self.process.wait()
 
 
-_ahead: dict[str, list[_Hired]] = {}
-"""Processes that no nursery has yet, by what they get ready."""
+_waiting: list[_Hired] = []
+"""Processes that no nursery has at present."""
+_in_turn = threading.Lock()
 
 
 @contextlib.contextmanager
 def hired_ahead(ready: Callable[[], None]) -> Iterator[None]:
-    """Start the process of a ``Nursery(ready)`` that is made in this context: it takes seconds.
+    """Have the process of a ``Nursery(ready)`` that is made in this context: it takes seconds.
 
-    If none is made, it ends with the context.
+    It is started, unless one waits already. If no nursery is made, it ends with the context.
     """
-    name = _name(ready)
-    hired = _Hired.now(name)
-    _ahead.setdefault(name, []).append(hired)
+    kept = _taken(_name(ready))
+    if kept is not None:
+        _keep(kept)
+        yield
+        return
+    hired = _Hired.now(_name(ready))
+    with _in_turn:
+        _waiting.append(hired)
     try:
         yield
     finally:
-        try:
-            _ahead[name].remove(hired)
-        except ValueError:
-            pass  # a nursery has it, and lets go of it
-        else:
+        if hired.is_new and _withdrawn(hired):
             hired.dismiss()
+
+
+def dismiss_kept() -> None:
+    """End all processes that wait for a nursery."""
+    for hired in tuple(_waiting):
+        _dismiss_if_waiting(hired)
+
+
+def _keep(hired: _Hired) -> None:
+    """Leave the process to the next nursery, if one is made soon."""
+    hired.ending = threading.Timer(_KEPT_S, _dismiss_if_waiting, [hired])
+    hired.ending.daemon = True
+    hired.ending.start()
+    with _in_turn:
+        _waiting.append(hired)
+
+
+def _taken(ready: str) -> _Hired | None:
+    """Return a process that waits, for whoever asks now; None if none does."""
+    key = _key(ready)
+    hired = next((one for one in tuple(_waiting) if one.key == key), None)
+    return hired if hired is not None and _withdrawn(hired) else None
+
+
+def _dismiss_if_waiting(hired: _Hired) -> None:
+    if _withdrawn(hired):
+        hired.dismiss()
+
+
+def _withdrawn(hired: _Hired) -> bool:
+    """Return whether the process has waited until now, and let it wait no more."""
+    with _in_turn:
+        if hired not in _waiting:
+            return False
+        _waiting.remove(hired)
+    if hired.ending is not None:
+        hired.ending.cancel()
+        hired.ending = None
+    return True
 
 
 def _name(ready: Callable[[], None]) -> str:
     return f"{ready.__module__}:{ready.__qualname__}"
 
 
+def _key(ready: str) -> tuple[str, str, str]:
+    return ready, warm_key(os.environ), code_on_disk()
+
+
+atexit.register(dismiss_kept)
+
+
 class Nursery:
     """Forks a process for each piece of work, and kills it if it takes too long.
 
     Thread safety: one thread uses it. Ownership: whoever makes a nursery closes it; that kills
-    all that still runs, with all that it has started. So does the end of this very process.
+    all that still runs, with all that it has started. So does the end of this very process. The
+    process that forks is kept for two minutes, for the next nursery if environment and code are
+    the same.
     """
 
     def __init__(
@@ -136,8 +200,9 @@ class Nursery:
         self._children: dict[int, Child] = {}
         self._exit_codes: dict[int, int] = {}
         logs.mkdir(parents=True, exist_ok=True)
-        waiting = _ahead.get(self._ready)
-        self._hired = waiting.pop() if waiting else _Hired.now(self._ready)
+        self._hired = _taken(self._ready) or _Hired.now(self._ready)
+        self._hired.is_new = False
+        self._is_amid = False  # between a request and its answer, or within one
 
     def start(self, number: int, work: Work, argument: Any) -> None:
         """Begin ``work(argument, line)`` in a process of its own, known by ``number``.
@@ -149,6 +214,7 @@ class Nursery:
             self._hired.dismiss()
             self._hired = _Hired.now(self._ready)
         ours, theirs = multiprocessing.Pipe()
+        self._is_amid = True
         try:
             socket.send_fds(self._hired.requests, [b"f"], [theirs.fileno()])
             pid = self._begun()
@@ -156,6 +222,7 @@ class Nursery:
             raise WorkError(f"The process that forks others has ended: {error}.") from None
         finally:
             theirs.close()
+        self._is_amid = False
         log = self._logs / f"{number}.log"
         self._children[number] = Child(number, pid, ours, log, self.timeout_s, time.monotonic())
         with contextlib.suppress(OSError):  # if it has died already, the next look tells
@@ -180,9 +247,12 @@ class Nursery:
         return reports
 
     def close(self) -> None:
-        """Kill all that runs, and the nursery."""
+        """Kill all that runs, and leave the process that forks to the next nursery."""
         self.kill()
-        self._hired.dismiss()
+        if self._is_amid or self._hired.process.poll() is not None:
+            self._hired.dismiss()
+        else:
+            _keep(self._hired)
 
     def kill(self) -> None:
         """End all that runs: those at once that do not end by themselves in time."""
@@ -235,15 +305,18 @@ class Nursery:
         while True:
             kind, what, *_ = self._receive()
             if kind == "begun":
+                self._exit_codes.pop(what, None)  # of an earlier process of this number
                 return int(what)
             if kind == "refused":
                 raise WorkError(f"No process could be forked: {what}.")
 
     def _receive(self) -> tuple[Any, ...]:
+        was_amid, self._is_amid = self._is_amid, True
         try:
             report: tuple[Any, ...] = self._hired.reports.recv()
         except EOFError:
             raise OSError("its pipe was closed") from None
+        self._is_amid = was_amid
         if report[0] == "ended":
             self._exit_codes[report[1]] = report[2]
         return report

@@ -14,9 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from agiwb.crews import nursery as nurseries
 from agiwb.crews.crew import Died, Line, Raised, Report, Returned, Said
-from agiwb.crews.nursery import LocalProcesses, Nursery, hired_ahead
-from agiwb.errors import ConfigError
+from agiwb.crews.nursery import LocalProcesses, Nursery, dismiss_kept, hired_ahead
+from agiwb.errors import ConfigError, WorkError
 
 pytestmark = pytest.mark.slow
 
@@ -163,12 +164,48 @@ def test_what_takes_too_long_is_ended_with_all_it_started(nursery: Nursery):
     assert all(map(is_gone, pids))
 
 
-def test_closing_leaves_no_process(tmp_path: Path):
+def test_closing_leaves_the_process_that_forks_to_the_next_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     nursery = Nursery(nothing_to_import, tmp_path)
     nursery.start(1, begin_and_hang, 0)
-    pids = (*first_said(nursery), nursery._hired.process.pid)
+    pids = first_said(nursery)
     nursery.close()
     assert all(map(is_gone, pids))
+    following = Nursery(nothing_to_import, tmp_path)
+    assert following._hired is nursery._hired
+    following.start(2, double, 4)
+    assert first_said(following) == ("doubling", 4)
+    assert isinstance(last(following), Returned)
+    monkeypatch.setattr(nurseries, "_KEPT_S", 0.1)
+    following.close()
+    assert is_gone(following._hired.process.pid)
+
+
+def test_another_environment_or_changed_code_meets_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    nursery = Nursery(nothing_to_import, tmp_path)
+    nursery.close()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    elsewhere = Nursery(nothing_to_import, tmp_path)
+    elsewhere.close()
+    monkeypatch.setattr(nurseries, "code_on_disk", lambda: "changed")
+    later = Nursery(nothing_to_import, tmp_path)
+    later.close()
+    pids = {each._hired.process.pid for each in (nursery, elsewhere, later)}
+    assert len(pids) == 3
+    dismiss_kept()
+    assert all(map(is_gone, pids))
+
+
+def test_a_process_in_the_middle_of_an_answer_is_not_left_to_the_next(tmp_path: Path):
+    nursery = Nursery(nothing_to_import, tmp_path)
+    nursery._hired.requests.close()
+    with pytest.raises(WorkError, match="has ended"):
+        nursery.start(1, double, 4)
+    nursery.close()
+    assert is_gone(nursery._hired.process.pid)
 
 
 def test_a_killed_owner_leaves_no_process(tmp_path: Path):
@@ -229,6 +266,7 @@ def test_work_that_is_given_time_to_end_takes_it(tmp_path: Path, monkeypatch: py
 
 
 def test_a_nursery_hired_ahead_is_the_one_that_is_used(tmp_path: Path):
+    dismiss_kept()
     others = children()
     with hired_ahead(nothing_to_import):
         ahead = children() - others
@@ -243,10 +281,16 @@ def test_a_nursery_hired_ahead_is_the_one_that_is_used(tmp_path: Path):
             assert returned[0].value["result"] == 8
         finally:
             nursery.close()
+    assert children() == ahead | others
+    with hired_ahead(nothing_to_import):
+        assert children() == ahead | others
+    assert children() == ahead | others
+    dismiss_kept()
     assert children() == others
 
 
 def test_a_nursery_hired_ahead_that_nobody_takes_ends():
+    dismiss_kept()
     others = children()
     with hired_ahead(nothing_to_import):
         assert len(children() - others) == 1

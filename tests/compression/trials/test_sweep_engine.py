@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -47,12 +48,14 @@ def conversions(events: Sequence[Event]) -> Counter[str]:
     return Counter(phase for phase in ended if phase.startswith("convert"))
 
 
-def children() -> set[int]:
-    """Return this process's descendants that carry out candidates."""
+def at_work() -> set[int]:
+    """Return the processes that carry out candidates: forks of the one that is kept for that."""
     found = set()
     for process in psutil.Process().children(recursive=True):
         try:
-            if any("nursery_process" in word for word in process.cmdline()):
+            parent = process.parent()
+            words = process.cmdline()
+            if any("nursery_process" in word for word in words) and parent.cmdline() == words:
                 found.add(process.pid)
         except psutil.Error:
             continue
@@ -150,10 +153,9 @@ def test_a_process_that_is_killed_is_a_row_and_the_rest_goes_on(digits_run: Reco
 
     def kill(event: Event) -> None:
         if event.phase == "fine-tune prune_70" and not killed:
-            (nursery,) = children() - {p for p in children() if _is_forked(p)}
-            (child,) = psutil.Process(nursery).children()
-            child.kill()
-            killed.append(child.pid)
+            (child,) = at_work()
+            os.kill(child, signal.SIGKILL)
+            killed.append(child)
 
     config = SweepConfig(
         model=digits_run.run.id,
@@ -166,7 +168,7 @@ def test_a_process_that_is_killed_is_a_row_and_the_rest_goes_on(digits_run: Reco
     assert record.candidate("prune_70").reason == reason
     assert record.candidate("prune_70+int8").reason == reason
     assert record.candidate("dynamic").usable
-    assert not children()
+    assert not at_work()
 
 
 def test_a_candidate_that_takes_too_long_is_a_row(first: Any):
@@ -192,7 +194,7 @@ def test_cancelling_leaves_no_process(digits_run: Record):
             listener=heard.append,
             cancelled=lambda: any(event.phase == "fine-tune prune_55" for event in heard),
         )
-    assert not children()
+    assert not at_work()
 
 
 def test_a_search_draws_recipes_and_goes_on_where_it_was(digits_run: Record):
@@ -270,9 +272,3 @@ def test_a_baseline_that_fails_ends_the_sweep(digits_run: Record):
 
 def _file(record: SweepRecord, name: str) -> Path:
     return record.file(f"{name}/model.tflite")
-
-
-def _is_forked(pid: int) -> bool:
-    """Return whether a process is the child of another that has its command line."""
-    parent = psutil.Process(pid).parent()
-    return parent is not None and parent.cmdline() == psutil.Process(pid).cmdline()
