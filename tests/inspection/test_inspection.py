@@ -21,6 +21,7 @@ from agiwb.reporting.graph_layout import layered
 from agiwb.reporting.inspection import difference_page, inspection_page, plot_graph, plot_weights
 from agiwb.trust.encryption import encrypt_folder
 from agiwb.trust.key_files import make_encryption_key
+from tests.importing.import_files import tiny_tflite
 from tests.inspection.inspected_models import write_all
 from tests.serving.onnx_models import make_artifact, write_mlp, write_two_by_two
 
@@ -196,6 +197,31 @@ def test_weights_inside_of_branches_are_told(tmp_path: Path) -> None:
     assert [tensor.spread.zeros for tensor in found.tensors if tensor.spread] == [6, 0]
     assert [spec.name for spec in found.signature.inputs] == ["which"]
     assert found.operators["Relu"] == 2
+
+
+def test_weights_of_a_litert_file_s_other_graphs_are_told(tmp_path: Path) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(tiny_tflite(), 0)
+    values = np.array([0, 1, 2, 3], np.float32)
+    for _ in range(2):  # the second one's is stored anew
+        branch = schema.ModelT.InitFromPackedBuf(tiny_tflite(), 0).subgraphs[0]
+        weights = schema.BufferT()
+        weights.data = np.frombuffer(values.tobytes(), np.uint8)
+        branch.tensors[0].buffer, branch.name = len(model.buffers), b"branch"
+        model.buffers.append(weights)
+        model.subgraphs.append(branch)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    (tmp_path / "m.tflite").write_bytes(bytes(builder.Output()))
+    found = inspect_model(tmp_path / "m.tflite")
+    assert [(tensor.name, tensor.size_bytes) for tensor in found.tensors] == [
+        ("branch_1/features", 16),
+        ("branch_2/features", 16),
+    ]
+    assert [layer.name for layer in found.layers] == ["branch_1/ADD_0", "branch_2/ADD_0"]
+    assert (found.operators, len(found.nodes)) == ({"ADD": 3}, 1)
 
 
 def test_a_model_without_weights_has_a_signature_and_a_picture(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ _HALF_BYTE = {"int4": np.int8, "uint4": np.uint8}
 
 
 def read(path: Path) -> Contents:
-    """Return what is in the file: of its main graph, the operators of all of them."""
+    """Return what is in the file: the nodes of its main graph, and all else of its branches too."""
     from ai_edge_litert import schema_py_generated as schema
 
     data = path.read_bytes()
@@ -29,21 +29,11 @@ def read(path: Path) -> Contents:
     names = [_operator_name(code) for code in model.operatorCodes or []]
     graphs = model.subgraphs or []
     main = graphs[0]
-    readers: dict[int, tuple[str, str]] = {}
-    operations = []
-    for index, operator in enumerate(main.operators or []):
-        kind = names[operator.opcodeIndex].removeprefix("custom:")
-        name = f"{kind}_{index}"
-        inputs = [int(tensor) for tensor in _listed(operator.inputs) if tensor >= 0]
-        outputs = [int(tensor) for tensor in _listed(operator.outputs)]
-        operations.append(Operation(name, kind, _words(inputs), _words(outputs)))
-        for tensor in inputs:
-            readers.setdefault(tensor, (name, kind))
     used = [names[one.opcodeIndex] for graph in graphs for one in graph.operators or []]
     return Contents(
         signature=_signature(model, main),
-        nodes=linked(operations),
-        weights=_weights(model, main, data, readers),
+        nodes=linked(_operations(main, names)),
+        weights=_weights(model, names, data),
         operators=counted(name.removeprefix("custom:") for name in used),
         custom_operators=tuple(
             sorted({name.removeprefix("custom:") for name in used if name.startswith("custom:")})
@@ -56,13 +46,23 @@ def read(path: Path) -> Contents:
     )
 
 
+def _operations(graph: Any, names: list[str]) -> list[Operation]:
+    """Return a graph's operators, whose tensors are called by their numbers."""
+    found = []
+    for index, operator in enumerate(graph.operators or []):
+        kind = names[operator.opcodeIndex].removeprefix("custom:")
+        inputs = _words([tensor for tensor in _listed(operator.inputs) if tensor >= 0])
+        found.append(Operation(f"{kind}_{index}", kind, inputs, _words(_listed(operator.outputs))))
+    return found
+
+
 def _listed(values: Any) -> list[Any]:
     """Return a vector as a list; the schema gives None for one that is not there."""
     return [] if values is None else list(values)
 
 
-def _words(tensors: list[int]) -> tuple[str, ...]:
-    return tuple(str(tensor) for tensor in tensors)
+def _words(tensors: list[Any]) -> tuple[str, ...]:
+    return tuple(str(int(tensor)) for tensor in tensors)
 
 
 def _text(value: Any) -> str:
@@ -113,28 +113,33 @@ def _spec(tensor: Any, name: str | None) -> TensorSpec:
     return TensorSpec(name=name or _text(tensor.name), dtype=_dtype(tensor), shape=shape)
 
 
-def _weights(
-    model: Any, main: Any, data: bytes, readers: dict[int, tuple[str, str]]
-) -> list[Weight]:
+def _weights(model: Any, names: list[str], data: bytes) -> list[Weight]:
+    """Return the constants of every graph; a buffer that several tensors share is stored once."""
     weights, seen = [], set()
-    for index, tensor in enumerate(main.tensors or []):
-        content = _content(model.buffers[tensor.buffer], data)
-        if not content or tensor.buffer in seen:
-            continue
-        seen.add(tensor.buffer)  # a buffer that several tensors share is stored once
-        name = _text(tensor.name)
-        shape = tuple(int(size) for size in _listed(tensor.shape))
-        weights.append(
-            Weight(
-                name,
-                *readers.get(index, (name, "")),
-                _dtype(tensor),
-                shape,
-                len(content),
-                _values(content, tensor, shape),
-                _quantization(name, tensor),
+    for place, graph in enumerate(model.subgraphs):
+        inside = f"{_text(graph.name) or 'subgraph'}_{place}/" if place else ""
+        readers: dict[str, tuple[str, str]] = {}
+        for one in _operations(graph, names):
+            for taken in one.inputs:
+                readers.setdefault(taken, (inside + one.name, one.operator))
+        for index, tensor in enumerate(graph.tensors or []):
+            content = _content(model.buffers[tensor.buffer], data)
+            if not content or tensor.buffer in seen:
+                continue
+            seen.add(tensor.buffer)
+            name = inside + _text(tensor.name)
+            shape = tuple(int(size) for size in _listed(tensor.shape))
+            weights.append(
+                Weight(
+                    name,
+                    *readers.get(str(index), (name, "")),
+                    _dtype(tensor),
+                    shape,
+                    len(content),
+                    _values(content, tensor, shape),
+                    _quantization(name, tensor),
+                )
             )
-        )
     return weights
 
 
