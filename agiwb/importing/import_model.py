@@ -119,34 +119,31 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
     path = _copy(config.path, kind, original)
     context.progress("inspect", 0, 2)
     with _called(config.path, path):
-        try:
-            contents = inspect_file(path, kind, config.custom_objects)
-        except RecursionError:
-            raise refused(path, "it is nested too deeply") from None
-    report = ScanReport(
-        format=kind,
-        sha256=sha256_of_tree(path),
-        size_bytes=sum(file.size_bytes for file in list_model_files(original)),
-        contents=contents,
-    )
-    report = scan_besides(path, report)
-    context.progress("inspect", 1, 2)
-    with _called(config.path, path):
+        contents = _inspected(path, kind, config)
+        report = ScanReport(
+            format=kind,
+            sha256=sha256_of_tree(path),
+            size_bytes=sum(file.size_bytes for file in list_model_files(original)),
+            contents=contents,
+        )
+        report = scan_besides(path, report)
+        context.progress("inspect", 1, 2)
         folders = _loadable(original, kind, contents, config, context)
+        described = {
+            made: _describe(folder, made, contents, config) for made, folder in folders.items()
+        }
     name = config.model_name or _name_of(config.path)
     classes = _classes(config)
     task = None if config.dataset is None else load_dataset(config.dataset).task
-    signatures = {}
     for made, folder in folders.items():
-        with _called(config.path, path):
-            signatures[made], quantized = _describe(folder, made, contents, config)
+        signature, quantized = described[made]
         write_atomic(folder / SCAN_FILE, report.model_dump_json(indent=2))
         manifest = Artifact(
             format=made,
             name=name,
             dataset=config.dataset,
             classes=classes,
-            signature=signatures[made],
+            signature=signature,
             source_sha256=report.sha256,
             files=list_model_files(folder),
             task=task,
@@ -170,7 +167,7 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
         dataset=config.dataset,
         format=kind,
         formats=tuple(folders),
-        signature=signatures[next(iter(folders))],
+        signature=described[next(iter(folders))][0],
         scan=report,
         size_bytes=report.size_bytes,
     )
@@ -184,6 +181,13 @@ def _called(source: Path, copy: Path) -> Iterator[None]:
     except InputError as error:
         problem = error.problem.replace(f"The file {copy.name} ", f"The file {source.name} ", 1)
         raise InputError(problem, error.fix) from error
+
+
+def _inspected(path: Path, kind: Format, config: ImportConfig) -> Contents:
+    try:
+        return inspect_file(path, kind, config.custom_objects)
+    except RecursionError:
+        raise refused(path, "it is nested too deeply") from None
 
 
 def _copy(source: Path, kind: Format, folder: Path) -> Path:

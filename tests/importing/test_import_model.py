@@ -90,7 +90,7 @@ def test_what_only_the_engine_refuses_is_refused_too(workspace: Path, tmp_path: 
 def test_a_scanner_is_asked_besides(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "m.onnx"
+    path = tmp_path / "theirs.onnx"
     path.write_bytes(onnx_model().SerializeToString())
     program = tmp_path / "scanner"
 
@@ -103,7 +103,7 @@ def test_a_scanner_is_asked_besides(
 
     monkeypatch.setenv("AGIWB_MODEL_SCANNER", str(program))
     answer("critical")
-    with pytest.raises(InputError, match=r"scan 1 finds: 'It is odd\.'"):
+    with pytest.raises(InputError, match=r"theirs\.onnx is not .* scan 1 finds: 'It is odd\.'"):
         import_model(ImportConfig(path=path))
     answer("warning")
     scan = import_model(ImportConfig(path=path)).scan

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,24 @@ def test_weights_inside_of_branches_are_told(tmp_path: Path) -> None:
     assert [tensor.spread.zeros for tensor in found.tensors if tensor.spread] == [6, 0]
     assert [spec.name for spec in found.signature.inputs] == ["which"]
     assert found.operators["Relu"] == 2
+
+
+def test_what_unpacks_to_far_more_than_it_has_is_refused(tmp_path: Path) -> None:
+    import h5py
+
+    many = 2**40
+    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+        file.create_dataset("layers/dense/vars/0", (many,), "float32")  # nothing of it is stored
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", '{"class_name": "Sequential", "config": {"layers": []}}')
+        archive.writestr("metadata.json", "{}")
+        archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
+    with pytest.raises(InputError, match=f"has 0 bytes, and would unpack to {4 * many:,}"):
+        inspect_model(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", bytes(101 * 2**20))
+    with pytest.raises(InputError, match=r"The part config\.json has .* would unpack to 105,"):
+        inspect_model(tmp_path / "m.keras")
 
 
 def test_weights_of_a_litert_file_s_other_graphs_are_told(tmp_path: Path) -> None:

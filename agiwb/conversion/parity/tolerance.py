@@ -36,7 +36,9 @@ class Tolerance(BaseModel):
 
 # Keras' files hold the same graph; the others may order float32 sums differently or fold constants.
 _SAME_GRAPH = Tolerance(max_abs_error=1e-6, max_scaled_error=1e-5)
-_FLOAT32 = Tolerance(max_abs_error=1e-5, max_scaled_error=1e-4)
+# Through a ResNet's 50 layers answers in float32 come to lie up to 1.2e-4 from those in float64,
+# Keras' own as LiteRT's and ONNX Runtime's: two of them may be twice as far apart.
+_FLOAT32 = Tolerance(max_abs_error=1e-5, max_scaled_error=3e-4)
 # 11 bits of precision, 5e-4 of each number, in every layer.
 _FLOAT16 = Tolerance(
     max_abs_error=1e-2,

@@ -17,6 +17,9 @@ from agiwb.inspection.contents import Contents, Weight, counted
 from agiwb.inspection.inspection import GraphNode
 
 _OPTIMIZER = "optimizer"
+_FREE_BYTES = 100 * 2**20
+_HIGHEST_RATIO = 100
+"""Of what unpacks to more than these bytes; weights seldom pack better than 10 to 1."""
 
 
 def read_keras(path: Path) -> Contents:
@@ -24,9 +27,9 @@ def read_keras(path: Path) -> Contents:
     import h5py
 
     with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
-        metadata = json.loads(archive.read("metadata.json"))
-        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as weights:
+        config = json.loads(_part(archive, "config.json"))
+        metadata = json.loads(_part(archive, "metadata.json"))
+        with h5py.File(io.BytesIO(_part(archive, "model.weights.h5")), "r") as weights:
             tensors = list(_numbered_weights(weights, _kinds(config)))
             state = sum(size for name, size in _sizes(weights) if name.startswith(_OPTIMIZER))
     details = {"keras version": str(metadata.get("keras_version", ""))}
@@ -50,6 +53,21 @@ def read_h5(path: Path) -> Contents:
         ]
         details = {"keras version": str(file.attrs.get("keras_version", ""))}
     return _contents(config, tensors, details)
+
+
+def _part(archive: zipfile.ZipFile, name: str) -> bytes:
+    part = archive.getinfo(name)
+    _refuse_bomb(name, part.compress_size, part.file_size)
+    return archive.read(part)
+
+
+def _refuse_bomb(name: str, packed: int, unpacked: int) -> None:
+    """Raise InputError where so few bytes unpack to so many that they would fill the memory."""
+    if unpacked > _FREE_BYTES and unpacked > _HIGHEST_RATIO * packed:
+        raise InputError(
+            f"The part {name} has {packed:,} bytes, and would unpack to {unpacked:,}.",
+            "Get the model again from a source that you trust.",
+        )
 
 
 def _contents(config: Any, weights: list[Weight], details: dict[str, str]) -> Contents:
@@ -184,6 +202,7 @@ def _weight(name: str, layer: str, kinds: dict[str, str], dataset: Any) -> Weigh
     parts = name.split("/")
     if len(parts) > 2 and parts[0] == parts[1]:  # Keras writes the layer's name twice
         name = "/".join(parts[1:])
+    _refuse_bomb(name, int(dataset.id.get_storage_size()), int(dataset.nbytes))
     values = np.asarray(dataset[()])
     dtype = "object" if values.dtype.kind in "OS" else str(values.dtype)
     kind = kinds.get(layer, "")
