@@ -143,6 +143,7 @@ def convert(wanted: Any, place: Path) -> dict[str, Any]:
     source = source_of(load_keras_model(place / "model.keras"), (), "0" * 64, contract=False)
     loaded = held_bytes("VmHWM")
     seconds = write_format(wanted, source, place / wanted)
+    source.let_go()
     gc.collect()
     return {"seconds": seconds, "loaded": loaded, "left": held_bytes("VmRSS")}
 

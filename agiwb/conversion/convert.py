@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 
@@ -110,6 +111,9 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
             reference,
             context,
             config.allow_divergence,
+            functools.cache(
+                lambda: read_source(found, data, config, open_source(found, data)).model
+            ),
         )
         kept, problems = convert_all(config.formats, work)
     return ConvertRecord(

@@ -7,9 +7,10 @@ import logging
 import shutil
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agiwb.artifacts.manifest import MANIFEST_FILE, Format, Lineage
 from agiwb.artifacts.resolve import REJECTED
@@ -23,6 +24,9 @@ from agiwb.errors import AgiwbError, CancelledError
 from agiwb.native_chatter import held_back
 from agiwb.native_memory import given_back_at_once
 from agiwb.runs.context import Context
+
+if TYPE_CHECKING:
+    import keras
 
 _LONGEST_MESSAGE = 400
 
@@ -41,6 +45,8 @@ class Work:
     reference: Reference
     context: Context
     allow_divergence: bool
+    reload: Callable[[], keras.Model | None]
+    """Returns the source's Keras model again, which is let go of once all formats are written."""
 
     @property
     def files(self) -> Path:

@@ -20,6 +20,7 @@ from agiwb.conversion.without_preprocessing import cut_preprocessing, output_nam
 from agiwb.datasets.dataset import CLASSIFYING, Dataset
 from agiwb.errors import InputError
 from agiwb.models.loading import load_keras_model
+from agiwb.models.release import release_weights
 from agiwb.runtimes.keras import model_signature
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class ConversionSource:
         return {
             self.renamed.get(name, name): np.asarray(answer) for name, answer in answers.items()
         }
+
+    def let_go(self) -> None:
+        """Give the memory of the weights back; the models can be looked at, and not asked."""
+        if self.model is not None:
+            release_weights(self.model)
 
     def _of_keras(self, model: keras.Model | None) -> keras.Model:
         if model is None:

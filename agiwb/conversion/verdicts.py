@@ -39,6 +39,7 @@ def convert_all(formats: Sequence[Format], work: Work) -> tuple[list[Kept], list
     """
     context = work.context
     written, problems = write_drafts(formats, work)
+    work.source.let_go()  # the other process needs the memory
     context.progress("check", 0, len(formats))
     said = ask_artifacts(
         [each.draft for each in written.values()], while_waiting=context.stop_if_cancelled
@@ -85,11 +86,9 @@ def _judged(wanted: Format, written: Written, said: Asked | AgiwbError, work: Wo
     try:
         report = judge(wanted, said, work.reference)
     except WorkError as error:
-        if work.source.model is None:
-            raise
-        found = divergence_if_told(work.source.model, draft, wanted, asked, given)
+        found = divergence_if_told(work.reload, draft, wanted, asked, given)
         raise (WorkError(f"{error.problem} {found}") if found else error) from None
-    report = with_first_divergence(report, work.source.model, draft, asked, given)
+    report = with_first_divergence(report, work.reload, draft, asked, given)
     write_atomic(draft / PARITY_FILE, report.model_dump_json(indent=2))
     diverges = bool(report.problems) and work.allow_divergence and work.reference.beats_chance
     if diverges:

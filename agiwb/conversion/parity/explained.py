@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def with_first_divergence(
     report: ParityReport,
-    model: keras.Model | None,
+    model: Callable[[], keras.Model | None],
     folder: Path,
     asked: Tensors,
     given: Tensors,
@@ -30,12 +31,12 @@ def with_first_divergence(
 
     Args:
         report: Of the artifact in ``folder``.
-        model: The Keras model; None if the source was no Keras file.
+        model: Returns the Keras model; None if the source was no Keras file.
         folder: Of the artifact.
         asked: Real examples by the names of the model's inputs.
         given: The same as the artifact takes them.
     """
-    if not report.problems or model is None:
+    if not report.problems:
         return report
     found = divergence_if_told(model, folder, report.format, asked, given)
     if found is None:
@@ -47,11 +48,16 @@ def with_first_divergence(
 
 
 def divergence_if_told(
-    model: keras.Model, folder: Path, wanted: Format, asked: Tensors, given: Tensors
+    model: Callable[[], keras.Model | None],
+    folder: Path,
+    wanted: Format,
+    asked: Tensors,
+    given: Tensors,
 ) -> LayerDivergence | None:
     """Return the first layer that differs; None also if the artifact cannot be looked into."""
     try:
-        return first_divergence(model, folder, wanted, asked, given)
+        loaded = model()
+        return None if loaded is None else first_divergence(loaded, folder, wanted, asked, given)
     except (AgiwbError, AttributeError, ValueError, KeyError):
         # A model whose layers are not connected has no answers in between; the verdict stands.
         logging.getLogger("agiwb").info("No layer of %s can be named.", folder, exc_info=True)

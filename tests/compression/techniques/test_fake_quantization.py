@@ -31,6 +31,17 @@ def bench(epochs: int = 1, learning_rate: float = 0.001) -> Bench:
     return Bench(digits().train, FineTuning(epochs, 64, learning_rate, seed=0), lambda *_: None)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Have the weights that a test begins with not depend on the tests before it."""
+    from agiwb.tensorflow_quietly import import_tensorflow
+
+    import_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="module")
 def mlp(digits_run: Record) -> Any:
     return _load(digits_run)
@@ -167,7 +178,8 @@ def test_residual_additions_and_their_normalisations(mlp: Any):
     from agiwb.models.registry import build_model
     from agiwb.models.specification import ModelSpec, Size
 
-    model = trained(build_model("resnet", ModelSpec.of(digits(), Size(units=16, layers=2))))
+    size = Size(units=16, layers=2)
+    model = trained(build_model("resnet", ModelSpec.of(digits(), size)), epochs=6)
     quantized = QuantizationAware().apply(model, bench())
     assert accuracy(require_same_answers(quantized)) > accuracy(classes(model)) - 0.03
 

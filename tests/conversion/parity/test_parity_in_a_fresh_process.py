@@ -127,7 +127,7 @@ def test_the_layer_with_damaged_weights_is_named(
     folder = perturbed(trained, layer, tmp_path / "bad")
     report = check_parity(folder, trained.questions_file, trained.reference, "onnx")
     real = trained.questions.real
-    explained = with_first_divergence(report, trained.model, folder, real, real)
+    explained = with_first_divergence(report, lambda: trained.model, folder, real, real)
     found = explained.first_divergence
     assert not explained.passed
     assert found is not None
@@ -204,7 +204,7 @@ def test_a_report_without_problems_is_left_as_it_is(trained: Trained) -> None:
     folder = trained.folders["onnx"]
     report = check_parity(folder, trained.questions_file, trained.reference, "onnx")
     real = trained.questions.real
-    assert with_first_divergence(report, trained.model, folder, real, real) is report
+    assert with_first_divergence(report, lambda: trained.model, folder, real, real) is report
 
 
 @slow
