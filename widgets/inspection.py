@@ -60,7 +60,7 @@ class InspectionPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywid
     def __init__(self, selection: Selection | None = None) -> None:
         self.selection = selection or Selection()
         self.state = InspectionState()
-        self.model = ipw.Text(description="Model", style=_STYLE, layout=_WIDE)
+        self.model = ipw.Text(description="File or model", style=_STYLE, layout=_WIDE)
         self.other = ipw.Text(
             description="Compare with", placeholder="nothing", style=_STYLE, layout=_WIDE
         )

@@ -59,6 +59,14 @@ class Cluster:
         given = ["worker", self.address, "--name", name, *more, *words]
         self._workers[name] = self._start(name, [*given, "--local-directory", "scratch"])
 
+    def wait_for_worker(self, name: str) -> None:
+        """Return once the scheduler gives a worker tasks."""
+        until = time.monotonic() + _START_S
+        while "Registered to:" not in self.log(name):
+            assert self.runs(name), self.log(name)
+            assert time.monotonic() < until, "The worker does not register."
+            time.sleep(0.05)
+
     def workspace(self, worker: str) -> Path:
         """Return the workspace of a worker."""
         return self.folder / worker / "workspace"

@@ -85,6 +85,7 @@ def test_the_trial_of_a_killed_worker_runs_again_once(
     cluster: Cluster, workspace: Path, counting: Path
 ):
     cluster.add_worker("doomed")
+    cluster.wait_for_worker("doomed")  # else the others may carry out all trials
     config = SearchConfig(
         **{**TINY, "architecture": f"{counting}:build"},
         epochs=1,
