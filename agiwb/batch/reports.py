@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from agiwb.batch.jupyter import become, folder_of, jupyter_path
 from agiwb.batch.nbformat_quickly import import_nbformat
 from agiwb.errors import InputError, NotebookError
 from agiwb.settings import Settings
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
+    from nbformat import NotebookNode
 
 _IDLE_KERNEL_S = 120
 """How long a kernel outlives the last page that used it; a page that is open keeps its own."""
@@ -95,12 +99,11 @@ def write_reports(folder: Path) -> list[Path]:
     written = []
     # One kernel, emptied each time: to start one and import everything takes longer than a report.
     with kernel.setup_kernel(env=environment):
-        shared = {"km": kernel.km, "kc": kernel.kc, "timeout": _LONGEST_CELL_S}
         for path in sorted(source.glob("*.ipynb")):
             notebook = nbformat.read(path, as_version=4)
-            NotebookClient(emptied, **shared).execute()
+            _execute(emptied, kernel)
             try:
-                NotebookClient(notebook, **shared).execute()
+                _execute(notebook, kernel)
             except CellExecutionError as error:
                 raise NotebookError(
                     f"The report {path.name} failed: {error.ename}: {error.evalue}",
@@ -113,6 +116,15 @@ def write_reports(folder: Path) -> list[Path]:
                 write_html(executed, destination, with_code=False)
                 written.append(destination)
     return written
+
+
+def _execute(notebook: NotebookNode, kernel: NotebookClient) -> None:
+    """Run a notebook in a kernel that runs already, by its connections."""
+    from nbclient import NotebookClient
+
+    client = NotebookClient(notebook, kernel.km, timeout=_LONGEST_CELL_S)
+    client.kc = kernel.kc
+    client.execute()
 
 
 def _name(option: str) -> str:
