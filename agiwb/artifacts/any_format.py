@@ -26,7 +26,8 @@ def find_source(reference: str, store: RunStore) -> Found:
         return resolve_model(reference, store)
     except NotFoundError as error:
         missing = error
-    for kind in FORMATS:
+    # A folder's own format before those that its run wrote beside it.
+    for kind in sorted(FORMATS, key=lambda kind: kind != Path(reference).resolve().name):
         try:
             return resolve_artifact(reference, kind, store)
         except NotFoundError:

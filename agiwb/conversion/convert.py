@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +24,9 @@ from agiwb.runs.context import Context
 from agiwb.runs.record import Record
 from agiwb.runs.step import Input, step
 from agiwb.runs.store import RunStore
+
+if TYPE_CHECKING:
+    import keras
 
 
 class ConvertedArtifact(BaseModel):
@@ -99,6 +103,12 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     name = found.artifact.name if isinstance(found, ArtifactSource) else found.name
     questions = draw_questions(data, runtime.signature, config.samples, config.seed)
     reference = ask_reference(runtime, questions)
+
+    def reload() -> keras.Model | None:
+        if source.model is None:
+            return None
+        return read_source(found, data, config, open_source(found, data)).model
+
     with tempfile.TemporaryDirectory(prefix="agiwb-convert-") as scratch:
         work = Work(
             name,
@@ -111,9 +121,7 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
             reference,
             context,
             config.allow_divergence,
-            functools.cache(
-                lambda: read_source(found, data, config, open_source(found, data)).model
-            ),
+            functools.cache(reload),
         )
         kept, problems = convert_all(config.formats, work)
     return ConvertRecord(

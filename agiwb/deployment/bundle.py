@@ -138,9 +138,10 @@ def _sources(config: BundleConfig, store: RunStore) -> list[ArtifactSource]:
 
 def _artifact_folder(reference: str, config: BundleConfig, store: RunStore) -> ArtifactSource:
     own = format_of_folder(reference)
-    is_open = "formats" not in config.model_fields_set and own in get_args(BundledFormat)
+    is_given = "formats" in config.model_fields_set
+    formats = config.formats if is_given else get_args(BundledFormat)
     problems = []
-    for wanted in [own] if own is not None and is_open else config.formats:
+    for wanted in [own] if own is not None and own in formats else config.formats:
         try:
             return resolve_artifact(reference, wanted, store)
         except NotFoundError as error:

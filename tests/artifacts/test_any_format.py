@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agiwb.artifacts.any_format import OneArtifactConfig
+from agiwb.artifacts.any_format import OneArtifactConfig, find_source
+from agiwb.artifacts.resolve import ArtifactSource
 from agiwb.evaluation.record import EvaluateConfig
 from agiwb.monitoring.config import MonitorConfig
 from agiwb.planning.plan import PlanConfig
+from agiwb.runs.store import open_store
 from agiwb.serving.serve import ServeConfig
+from tests.artifacts.test_resolve import make
 
 CONFIGS: dict[type[OneArtifactConfig], dict[str, float]] = {
     EvaluateConfig: {},
@@ -32,6 +35,15 @@ def test_a_folder_brings_its_format_unless_one_is_given(
     assert taken(model=str(tmp_path)) == "litert"
     assert taken(model=str(tmp_path), format="litert_int8") == "litert_int8"
     assert taken(model="digits-cnn") == "onnx"
+
+
+def test_a_folder_is_taken_before_those_beside_it(tmp_path: Path, workspace: Path) -> None:
+    onnx = make(tmp_path / "onnx", "onnx")
+    make(tmp_path / "h5", "h5")
+    make(tmp_path / "litert", "litert")
+    found = find_source(str(onnx), open_store())
+    assert isinstance(found, ArtifactSource)
+    assert found.artifact.format == "onnx"
 
 
 def test_a_format_that_a_step_does_not_take_is_not_its_own(tmp_path: Path) -> None:
