@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,9 +48,10 @@ class PostgresServer:
         return f"postgresql://{USER}:{quote(secret, safe='')}@127.0.0.1:{self.port}/{database}"
 
     def new_database(self, name: str) -> str:
-        """Return the URL of a new, empty database."""
+        """Return the URL of a new, empty database, whose name begins with the given one."""
         import psycopg
 
+        name = f"{name}_{uuid.uuid4().hex}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)

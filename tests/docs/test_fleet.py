@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agiwb import ConvertConfig, SweepRecord, TrainRecord, convert
+from agiwb import ConvertConfig, SweepRecord, TrainConfig, convert, train
 from agiwb.runs.store import open_store
 from tests.crews.dask_cluster import free_port
 from tests.docs.fences import blocks_of, commands_in
@@ -122,10 +122,11 @@ def test_the_commands_for_shared_files_run_as_written(tmp_path: Path, empty_hist
 
 
 def test_the_commands_for_servers_and_the_plan_run_as_written(
-    digits_cnn_run: TrainRecord, tmp_path: Path
+    workspace: Path, tmp_path: Path
 ) -> None:
     """But for the ports, and for the bar, which a busy machine may not keep to."""
-    made = convert(ConvertConfig(model=digits_cnn_run.run.id, formats=("onnx",)))
+    trained = train(TrainConfig(architecture="mlp", units=32, epochs=6))
+    made = convert(ConvertConfig(model=trained.run.id, formats=("onnx",)))
     shutil.copytree(made.file("onnx"), tmp_path / "models" / "digits" / "1")
     script = bash_of("Servers behind a load balancer")
     ports = {port: str(free_port()) for port in ("8601", "8602", "8701", "8702")}

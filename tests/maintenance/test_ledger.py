@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
     if request.param == "file":
         return Kept(here, lambda lines: _rewrite_file(here.file, lines), environment, False)
     postgres: PostgresServer = request.getfixturevalue("postgres")
-    address = postgres.new_database(f"ledger_{uuid.uuid4().hex}")
+    address = postgres.new_database("ledger")
     lines = DatabaseLines(parsed_url(address), "m", here)
     environment["AGIWB_TRACKING_URI"] = address
     return Kept(lines, lambda lines: _rewrite_table(address, lines), environment, True)

@@ -41,7 +41,7 @@ from tests.maintenance.clients import Clients
 from tests.maintenance.versions import sabotage
 from tests.monitoring.alerting import Alerting, alerting, exporter, require_programs, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 MODEL = "digits-served"
 POLICY: dict[str, Any] = {
@@ -80,11 +80,12 @@ def seen(server: DetachedServer, tmp_path: Path) -> Iterator[Alerting]:
 
 
 def maintained(server: DetachedServer, is_over: Callable[[], bool], **more: Any) -> None:
-    """Look after the model until it is over, three minutes at most."""
-    end = time.monotonic() + 180
+    """Look after the model until it is over, ten minutes at most."""
+    end = time.monotonic() + 600  # a gate that is unsure waits for ever more labels
     config = MaintainConfig(model=MODEL, server=server.id, watch=True, **{**POLICY, **more})
     with pytest.raises(CancelledError):
         maintain(config, cancelled=lambda: is_over() or time.monotonic() > end)
+    assert is_over(), "\n".join(f"{one.action}: {one.why}" for one in ledger_of(MODEL).decisions())
 
 
 def champion() -> int:

@@ -390,7 +390,7 @@ def test_what_the_history_refuses_is_put_aside_and_holds_up_nothing(
     ("change", "error", "message"),
     [
         ((SPELT, "wrong"), WorkspaceError, "refuses: .*password authentication failed"),
-        (("/history", "/nowhere"), WorkspaceError, 'database "nowhere" does not exist'),
+        (("/history_", "/nowhere_"), WorkspaceError, 'database "nowhere_[0-9a-f]+" does not exist'),
         (("127.0.0.1:", "127.0.0.1:x"), ConfigError, "`AGIWB_TRACKING_URI`: it is not the URL"),
         (("postgresql://", "postgres://"), None, ""),
     ],
