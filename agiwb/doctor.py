@@ -97,7 +97,7 @@ def _tracking() -> Iterator[Finding]:
         yield Finding("run history", "AGIWB_TRACKING_URI", str(error))
         return
     try:
-        answers = "; it answers" if look_for(address) else ""
+        answers = "; it answers" if look_for(address, anew=True) else ""
         yield Finding("run history", f"{address.shown}{answers}")
     except AgiwbError as error:
         yield Finding("run history", address.shown, str(error))

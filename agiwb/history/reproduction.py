@@ -11,6 +11,8 @@ from agiwb.history.entries import find_entry, read_history
 from agiwb.jobs.job import Job, submit
 from agiwb.runs.registry import load_step
 from agiwb.runs.store import open_store
+from agiwb.runs.tracking_address import look_for, tracking_address
+from agiwb.settings import Settings
 
 if TYPE_CHECKING:
     from agiwb.runs.store import RunStore
@@ -29,6 +31,7 @@ def run_again(run_id: str) -> Job:
     Raises:
         NotFoundError: There is no such run, or it has no record.
         InputError: Its step acts on the world, and must not be repeated for a look.
+        WorkspaceError: The history is away, or refuses: no run could start.
     """
     record = open_store().get(find_entry(run_id, read_history()).id)
     if record.run.step != _NOTEBOOK and not load_step(record.run.step).reusable:
@@ -36,6 +39,8 @@ def run_again(run_id: str) -> Job:
             f"`{record.run.step}` acts on the world: it is not repeated only to be compared.",
             f"Run it by itself: `agiwb {record.run.step}`.",
         )
+    settings = Settings()
+    look_for(tracking_address(settings.tracking_uri, settings.workspace_path))  # jobs start slowly
     return submit(record.run.step, record.config, reuse=False)
 
 

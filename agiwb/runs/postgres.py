@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, LiteralString
 
 from agiwb.errors import UnreachableError, WorkspaceError
 from agiwb.runs.database_url import shown, without_secrets
+from agiwb.runs.silence import REMEMBERED_S, Silence
+from agiwb.settings import Settings
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -25,6 +27,7 @@ _OPTIONS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",  # milliseconds
 }
+_ASKED_AGAIN = f" It is asked again after {REMEMBERED_S:.0f} s; `agiwb doctor` asks at once."
 _LOCK_TIMEOUT: LiteralString = "60s"
 _PAUSES_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 
@@ -63,8 +66,14 @@ def pauses() -> Iterator[float]:
         yield pause * random.uniform(0.5, 1.5)  # noqa: S311  not all at the same moment
 
 
-def connect(url: URL) -> Connection:
+def connect(url: URL, *, anew: bool = False) -> Connection:
     """Return a connection on which each statement is its own transaction.
+
+    A server that said nothing is left alone for a minute, by all processes of the workspace.
+
+    Args:
+        url: Of the database.
+        anew: Ask the server even then.
 
     Raises:
         UnreachableError: The server does not answer, or takes no more connections.
@@ -73,15 +82,24 @@ def connect(url: URL) -> Connection:
     import psycopg
 
     conninfo = patient(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    silence = Silence(Settings().workspace_path, place(url))
+    if not anew and (age_s := silence.age_s()) is not None:
+        raise unreachable(url, f"it did not answer {age_s:.0f} s ago.", _ASKED_AGAIN)
     waits = pauses()
     while True:
         try:
-            return psycopg.connect(conninfo, autocommit=True)
+            connection = psycopg.connect(conninfo, autocommit=True)
+        except psycopg.errors.ConnectionTimeout as error:
+            silence.note()
+            raise unreachable(url, f"{error}.", _ASKED_AGAIN) from None
         except psycopg.Error as error:
             problem = str(error)
             wait = next(waits, None) if comes_in_a_moment(problem) else None
             if wait is None:
                 raise _refusal(url, problem) from None
+        else:
+            silence.forget()
+            return connection
         time.sleep(wait)
 
 
@@ -113,13 +131,13 @@ def exclusive(url: URL, what: str, *, shared: bool = False) -> Iterator[Connecti
             raise unreachable(url, str(error)) from None
 
 
-def unreachable(url: URL, problem: str) -> UnreachableError:
-    """Return the error that says so, without a password in it."""
+def unreachable(url: URL, problem: str, more: str = "") -> UnreachableError:
+    """Return the error that says so, without a password in it, and ``more`` of what to do."""
     lines = [line.strip() for line in problem.splitlines()]
     said = " ".join(line for line in lines if line and not line.startswith(_HINT))
     return UnreachableError(
         f"The database {place(url)} cannot be reached: {without_secrets(url, said)}",
-        "Is the server running, and does the network lead there?",
+        f"Is the server running, and does the network lead there?{more}",
     )
 
 

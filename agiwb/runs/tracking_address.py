@@ -73,15 +73,19 @@ def tracking_address(secret: SecretStr | None, workspace: Path) -> TrackingAddre
     return TrackingAddress(uri, _without_user(uri) if kind == "server" else uri, kind)
 
 
-def look_for(address: TrackingAddress) -> bool:
+def look_for(address: TrackingAddress, *, anew: bool = False) -> bool:
     """Return whether the history answered; False if it is a file, which nobody has to answer for.
+
+    Args:
+        address: Of the history.
+        anew: Ask a database even if it was silent a moment ago.
 
     Raises:
         UnreachableError: It did not answer within seconds.
         WorkspaceError: It refuses.
     """
     if address.database is not None:
-        connect(address.database).close()
+        connect(address.database, anew=anew).close()
         return True
     if not address.uri.startswith("http"):
         return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from agiwb.errors import UnreachableError, WorkspaceError
 from agiwb.runs.database_url import parsed_url, without_secrets
 from agiwb.runs.postgres import connect, exclusive, patient, place
+from agiwb.runs.silence import REMEMBERED_S, Silence
 from tests.postgres import PASSWORD, SPELT, PostgresServer
 
 ROLE = "narrow"
@@ -48,15 +51,46 @@ def test_a_lock_keeps_others_out_until_its_connection_ends(postgres: PostgresSer
         pass
 
 
-def test_a_server_that_says_nothing_is_not_waited_for_long() -> None:
+def test_a_server_that_says_nothing_is_waited_for_by_one_and_not_by_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path))
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        address = f"postgresql://me:{SPELT}@127.0.0.1:{silent.getsockname()[1]}/db"
+        silent.setblocking(False)
+        port = silent.getsockname()[1]
+        address = f"postgresql://me:{SPELT}@127.0.0.1:{port}/db"
         assert patient(parsed_url(address)).query["connect_timeout"] == "5"
-        with pytest.raises(UnreachableError, match="timeout expired") as caught:
-            connect(parsed_url(f"{address}?connect_timeout=1"))
-    assert PASSWORD not in str(caught.value)
+        url = parsed_url(f"{address}?connect_timeout=1")
+        with pytest.raises(UnreachableError, match=r"timeout expired.*`agiwb doctor`") as caught:
+            connect(url)
+        silent.accept()[0].close()
+        assert PASSWORD not in str(caught.value)
+        with pytest.raises(UnreachableError, match=r"not answer \d+ s ago.*asked again after 60 s"):
+            connect(url)
+        with pytest.raises(BlockingIOError):  # nobody was asked
+            silent.accept()
+        for file in tmp_path.glob(".silent/*"):
+            os.utime(file, (time.time() - REMEMBERED_S,) * 2)
+        with pytest.raises(UnreachableError, match="timeout expired"):
+            connect(url)
+        silent.accept()[0].close()
+        with pytest.raises(UnreachableError, match="timeout expired"):
+            connect(url, anew=True)
+        silent.accept()[0].close()
+
+
+def test_a_server_that_speaks_again_is_not_taken_for_silent(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGIWB_WORKSPACE", str(tmp_path))
+    url = parsed_url(postgres.url())
+    Silence(tmp_path, place(url)).note()
+    with pytest.raises(UnreachableError, match="did not answer"):
+        connect(url)
+    connect(url, anew=True).close()
+    connect(url).close()
 
 
 def test_no_message_has_a_password_in_it(postgres: PostgresServer) -> None:

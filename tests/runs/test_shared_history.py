@@ -21,6 +21,7 @@ from agiwb.config import Config
 from agiwb.doctor import examine
 from agiwb.errors import ConfigError, InputError, NotFoundError, UnreachableError, WorkspaceError
 from agiwb.history.entries import read_history
+from agiwb.history.reproduction import run_again
 from agiwb.history.tidying import delete, restore
 from agiwb.maintenance.deciding import PromoteConfig, promote_model
 from agiwb.maintenance.ledger import ledger_of
@@ -243,11 +244,14 @@ def test_a_run_whose_database_goes_away_finishes_and_its_record_arrives(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_what_cannot_be_deleted_or_restored_now_is_left_as_it_is(
+def test_what_cannot_be_repeated_deleted_or_restored_now_is_left_as_it_is(
     team: Path, database: PostgresServer
 ) -> None:
     run_id = count(CountConfig(upto=6), reuse=False, listener=quiet).run.id
     database.stop()
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        run_again(run_id)
+    assert [path.name for path in team.glob("jobs/[0-9a-f]*")] == [run_id]
     with pytest.raises(UnreachableError, match="cannot be reached"):
         delete(run_id)
     assert [entry.id for entry in read_history()] == [run_id]
