@@ -27,7 +27,10 @@ class GuardedState(traitlets.HasTraits):
 
 
 def guarded(method: Callable[..., None]) -> Callable[..., None]:
-    """Return a method of a GuardedState that shows what it raises instead of losing it."""
+    """Return a method of a GuardedState that shows what it raises instead of losing it.
+
+    An AgiwbError says itself what to do; anything else is a bug, and logged with its traceback.
+    """
 
     @functools.wraps(method)
     def call(self: GuardedState, *arguments: Any, **named: Any) -> None:
@@ -35,8 +38,10 @@ def guarded(method: Callable[..., None]) -> Callable[..., None]:
         try:
             method(self, *arguments, **named)
         except Exception as error:
-            logging.getLogger("agiwb").exception("A panel's callback failed.")
-            self.error = str(error) if isinstance(error, AgiwbError) else repr(error)
+            expected = isinstance(error, AgiwbError)
+            if not expected:
+                logging.getLogger("agiwb").exception("A panel's callback failed.")
+            self.error = str(error) if expected else repr(error)
             if os.environ.get(STRICT):
                 raise
 

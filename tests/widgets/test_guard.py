@@ -13,10 +13,13 @@ class Sample(GuardedState):
             raise error
 
 
-def test_an_error_is_shown_and_goes_with_the_next_success() -> None:
+def test_an_error_is_shown_and_goes_with_the_next_success(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     state = Sample()
     state.run(NotFoundError("No such run.", "List them."))
     assert state.error == "No such run. List them."
+    assert not caplog.records
     state.run()
     assert state.error == ""
 
@@ -30,5 +33,6 @@ def test_a_bug_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_tests_can_ask_for_the_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(STRICT, "1")
-    with pytest.raises(ZeroDivisionError):
-        Sample().run(ZeroDivisionError())
+    for error in (ZeroDivisionError("a bug"), NotFoundError("No such run.", "List them.")):
+        with pytest.raises(type(error)):
+            Sample().run(error)

@@ -83,12 +83,29 @@ def test_a_standing_is_shown_and_its_server_taken(
     assert panel.labels.value.startswith('<p role="status">0 labelled rows')
 
 
+def test_only_a_person_chooses_the_model_and_the_server(panel: MaintainPanel) -> None:
+    state = panel.state
+    state.models = ("a newer one", MODEL)  # as when another was registered
+    assert (state.model, panel.model.value) == (MODEL, MODEL)
+    state.models = ("a newer one",)  # as when this one is gone, and the state knows it next
+    assert (state.model, panel.model.value) == (MODEL, None)
+    state.model = "a newer one"
+    assert panel.model.value == "a newer one"
+    state.refresh()
+    panel.model.value = MODEL
+    assert (state.model, state.selection.model) == (MODEL, MODEL)
+    panel.decision.server.value = ""
+    state.refresh()
+    assert state.server == panel.decision.server.value == ""
+
+
 def test_nothing_is_promoted_past_the_gate_or_unconfirmed(
     panel: MaintainPanel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(STRICT, raising=False)
     panel.decision.promote.click()
     panel.state.settle()
+    panel.state.refresh()  # as the poller does every other second
     assert "The gate has not compared version 2" in panel.state.error
     assert panel.decision.asking.layout.display == "none"
     panel.decision.version.value = "two"

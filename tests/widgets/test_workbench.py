@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from agiwb.training.config import TrainConfig
 from widgets import JobView, PlanPanel, Selection, TrainPanel, Workbench
 from widgets.data import DataPanel
 from widgets.guard import STRICT
-from widgets.job import JobListState
+from widgets.job import JobList
 from widgets.step_panel import StepPanel
 from widgets.step_state import StepState
 from widgets.workbench import TABS
@@ -132,9 +134,21 @@ def test_a_plan_is_ready_to_be_made(workspace: Path) -> None:
 def test_queued_jobs_say_how_many_are_before_them(workspace: Path) -> None:
     jobs = [submit("train", TrainConfig(**_LONG, seed=seed)) for seed in range(3)]
     until(lambda: jobs[0].state == "running")
-    state = JobListState()
-    state.refresh()
-    assert [row[3] for row in state.rows[:2]] == ["queued, 1 before it", "queued, next"]
+    shown = JobList()
+    assert [row[3] for row in shown.state.rows[:2]] == ["queued, 1 before it", "queued, next"]
+    shown.menu.value = jobs[1].id
+    (view,) = shown.shown.children
+    seen: list[Any] = []
+    shown.shown.observe(seen.append, "children")
+    submit("train", TrainConfig(**_LONG, seed=3))
+    shown.state.refresh()
+    assert len(shown.menu.options) == 5
+    assert shown.menu.value == view.state.id == jobs[1].id
+    assert not seen, "the job that is looked at was shown anew"
+    jobs[1].cancel(wait=True, grace_s=1)
+    shutil.rmtree(jobs[1].folder.path)
+    shown.state.refresh()
+    assert (shown.menu.value, shown.shown.children) == ("", ())
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from widgets.form.controls import FieldRow
 from widgets.form.copy_as import FACES
 from widgets.form.copy_button import CopyButton
 from widgets.form.state import FormState
+from widgets.menu import Menu
 from widgets.style import style_sheet
 
 _BASIC_FIELDS = 6
@@ -74,9 +75,8 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         """Offer these earlier runs from now on; the one that is on screen stays chosen."""
         chosen = self.runs.value
         self.earlier = dict(earlier)
-        self.runs.options = [("this form", ""), *((label, label) for label in self.earlier)]
-        if self._is_on_screen(chosen):
-            self.runs.value = chosen
+        options = [("this form", ""), *((label, label) for label in self.earlier)]
+        self.runs.fill(options, chosen if self._is_on_screen(chosen) else "")
 
     def add_below(self, name: str, widget: ipw.Widget) -> None:
         """Put a widget below the row of the basic field ``name``: another way to enter it."""
@@ -111,11 +111,9 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             description="Preset", options=names, style=_STYLE, layout={"width": "min(100%, 26rem)"}
         )
         self.preset.observe(self._take_preset, "value")
-        self.runs = ipw.Dropdown(
-            description="Start from", options=[("this form", "")], style=_STYLE, layout=_WIDE
-        )
+        self.runs = Menu(description="Start from", style=_STYLE, layout=_WIDE)
         self.show_earlier(list(self.earlier.items()))
-        self.runs.observe(self._take_earlier, "value")
+        self.runs.on_choice(self._take_earlier)
         self.state.observe(self._forget_beginnings, "values")
         return [*([self.preset] if self._presets else []), self.runs]
 
@@ -136,9 +134,9 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         if change["new"]:
             self.state.change(self._presets[change["new"]])
 
-    def _take_earlier(self, change: Any) -> None:
-        if change["new"]:
-            self.state.load(self.earlier[change["new"]])
+    def _take_earlier(self, label: str) -> None:
+        if label:
+            self.state.load(self.earlier[label])
 
     def _copies(self) -> list[ipw.Widget]:
         """Return the menu of other faces, and the text that the one chosen has for this form."""

@@ -13,6 +13,7 @@ from agiwb.jobs.job import Job, list_jobs
 from agiwb.runs.record import title
 from widgets.guard import GuardedState, guarded
 from widgets.job.view import JobView
+from widgets.menu import Menu
 from widgets.poller import watch
 from widgets.static import StaticFallback
 from widgets.style import style_sheet
@@ -30,6 +31,7 @@ class JobListState(GuardedState):
         help="(id, step, what, state, progress, started) of each job, newest first"
     )
 
+    chosen = traitlets.Unicode("", help="Id of the job that is looked at; empty for none")
     going = traitlets.Unicode("", help="How many run and wait, in words; empty if none does")
 
     def __init__(self, **traits: Any) -> None:
@@ -43,6 +45,8 @@ class JobListState(GuardedState):
         states = {job.id: job.state for job in jobs}
         waiting = [job.id for job in reversed(jobs) if states[job.id] == "queued"]
         self.rows = tuple(_row(job, states[job.id], waiting) for job in jobs[:_MOST])
+        if self.chosen not in {row[0] for row in self.rows}:
+            self.chosen = ""
         running = list(states.values()).count("running")
         parts = [f"{running} running"] if running else []
         parts += [f"{len(waiting)} waiting"] if waiting else []
@@ -64,12 +68,11 @@ class JobList(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
         self.state.refresh()
         self.table = ipw.HTML()
         self.table.add_class("agiwb-scroll")
-        self.menu = ipw.Dropdown(
-            description="Show job", options=[("none", "")], layout={"width": "min(100%, 30rem)"}
-        )
+        self.menu = Menu(description="Show job", layout={"width": "min(100%, 30rem)"})
         self.shown = ipw.VBox()
-        self.menu.observe(self._open, "value")
-        self.state.observe(self._show, "rows")
+        self.menu.on_choice(self._choose)
+        self.state.observe(self._show, ["rows", "chosen"])
+        self.state.observe(self._open, "chosen")
         super().__init__([style_sheet(), self.table, self.menu, self.shown])
         self.add_class("agiwb")
         self._show()
@@ -83,11 +86,10 @@ class JobList(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
         self.table.value = _table(self.state.rows)
         options = [("none", "")]
         options += [(f"{row[0][:8]} {row[1]} {row[2]}", row[0]) for row in self.state.rows]
-        if self.menu.options != tuple(options):
-            chosen = self.menu.value
-            with self.menu.hold_trait_notifications():
-                self.menu.options = options
-                self.menu.value = chosen if any(chosen == one for _, one in options) else ""
+        self.menu.fill(options, self.state.chosen)
+
+    def _choose(self, chosen: str) -> None:
+        self.state.chosen = chosen
 
     def _open(self, change: Any) -> None:
         self.shown.children = [JobView(change["new"])] if change["new"] else []

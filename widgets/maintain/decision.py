@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as ipw
 
 from widgets.maintain.state import MaintainState
+from widgets.menu import Menu
 from widgets.wording import problem_line, row, status_line
 
 _STYLE = {"description_width": "9rem"}
@@ -20,10 +21,7 @@ class DecisionView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def __init__(self, state: MaintainState) -> None:
         self.state = state
-        self.server = ipw.Dropdown(
-            description="Server", options=[("none: only the ledger", "")], style=_STYLE,
-            layout=_WIDE,
-        )  # fmt: skip
+        self.server = Menu(description="Server", style=_STYLE, layout=_WIDE)
         self.version = ipw.Text(
             description="Version", placeholder="the challenger", style=_STYLE, layout=_WIDE
         )
@@ -49,7 +47,7 @@ class DecisionView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self.roll_back.on_click(lambda _: state.ask_to_roll_back(self.why.value))
         self.confirm.on_click(lambda _: state.confirm())
         self.withdraw.on_click(lambda _: state.withdraw())
-        self.server.observe(self._choose_server, "value")
+        self.server.on_choice(self._choose_server)
         state.observe(self._show_servers, ["servers", "server"])
         state.observe(self._show_question, "asked")
         state.observe(self._show_readiness, ["overview", "busy"])
@@ -62,16 +60,13 @@ class DecisionView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._show_question()
         self._show_readiness()
 
-    def _choose_server(self, change: Any) -> None:
-        self.state.server = change["new"] or ""
+    def _choose_server(self, chosen: str) -> None:
+        self.state.server = chosen
 
     def _show_servers(self, _: Any = None) -> None:
         options = [("none: only the ledger", "")]
         options += [(f"{name}, serves {model}", name) for name, model, _ in self.state.servers]
-        if tuple(options) != tuple(self.server.options):
-            self.server.options = options
-        if self.state.server in [value for _, value in options]:
-            self.server.value = self.state.server
+        self.server.fill(options, self.state.server)
 
     def _show_question(self, _: Any = None) -> None:
         asked = self.state.asked

@@ -10,6 +10,7 @@ import ipywidgets as ipw
 from agiwb.reporting.decisions import standing_html, timeline_html
 from widgets.maintain.decision import DecisionView
 from widgets.maintain.state import MaintainState
+from widgets.menu import Menu
 from widgets.selection import Selection
 from widgets.static import StaticFallback, is_batch
 from widgets.step_panel import StepPanel
@@ -30,9 +31,7 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
     def __init__(self, selection: Selection | None = None) -> None:
         self.state = MaintainState(selection)
         self._own = Selection(model=self.state.model)  # the steps here take registered names only
-        self.model = ipw.Dropdown(
-            description="Model", options=[("none yet", "")], style=_STYLE, layout=_WIDE
-        )
+        self.model = Menu(description="Model", style=_STYLE, layout=_WIDE)
         self.count = ipw.Button(description="Count labels", layout=_AUTO)
         self.stop = ipw.Button(description="Stop watching", button_style="danger", layout=_AUTO)
         self.standing, self.labels, self.watched, self.timeline = (ipw.HTML() for _ in range(4))
@@ -47,7 +46,7 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
                 values={"watch": True, "approval": "person", "server": self.state.server},
             ),
         }  # fmt: skip
-        self.model.observe(self._choose, "value")
+        self.model.on_choice(self._choose)
         self.count.on_click(lambda _: self.state.count_labels())
         self.stop.on_click(lambda _: self.state.stop_watching())
         self.state.observe(self._show_models, ["models", "model"])
@@ -87,17 +86,13 @@ class MaintainPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidge
         self.state.refresh()
         self.state.count_labels()
 
-    def _choose(self, change: Any) -> None:
-        if change["new"] and change["new"] != self.state.model:
-            self.state.model = change["new"]
-            self.state.selection.model = change["new"]
+    def _choose(self, chosen: str) -> None:
+        self.state.model = self.state.selection.model = chosen
 
     def _show_models(self, _: Any = None) -> None:
         options = [(name, name) for name in self.state.models] or [("none yet", "")]
-        if tuple(options) != tuple(self.model.options):
-            self.model.options = options
+        self.model.fill(options, self.state.model or "")
         if self.state.model is not None:
-            self.model.value = self.state.model
             self._own.model = self.state.model
 
     def _show_server(self, change: Any) -> None:

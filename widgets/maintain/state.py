@@ -53,16 +53,13 @@ class MaintainState(PolledState):
         self.refresh()
         self.selection.observe(self._take_selected, "model")
 
-    @guarded
     def refresh(self) -> None:
-        """Read the workspace again."""
+        """Read the workspace again; what is wrong with a decision stays on screen."""
         entries = read_history()
         self.models = tuple(maintained_models(entries))
         if self.model not in self.models:
             self._take_selected()
-        self.servers = tuple(_running())
-        if self.server not in {one for one, _, _ in self.servers}:
-            self.server = self._usual_server()
+        self._take_servers(tuple(_running()))
         self._look_up(entries)
 
     def count_labels(self) -> None:
@@ -152,6 +149,13 @@ class MaintainState(PolledState):
                 "There is no challenger to promote.", "Give the version's number, or retrain."
             )
         return int(rival.version)
+
+    def _take_servers(self, found: tuple[tuple[str, str, str], ...]) -> None:
+        if found == self.servers:  # that none is to follow may be what a person chose
+            return
+        self.servers = found
+        if self.server not in {one for one, _, _ in found}:
+            self.server = self._usual_server()
 
     def _usual_server(self) -> str:
         """Return the server of the model, if one runs."""

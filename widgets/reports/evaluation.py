@@ -17,7 +17,6 @@ from widgets.reports.frame import (
     Report,
     ReportState,
     about_run,
-    fill,
     html_of,
     label_of,
     menu,
@@ -141,9 +140,11 @@ class EvaluationReport(Report):
                                "class_name", "threshold"],
         )  # fmt: skip
         self._fill_menus()
-        self.other.observe(self._put_beside, "value")
-        for one in (self.slice_menu, self.class_menu, self.threshold, self.slider):
-            one.observe(self._move, "value")
+        self.other.on_choice(state.compare)
+        for chosen in (self.slice_menu, self.class_menu):
+            chosen.on_choice(lambda _: self._move(state.threshold))
+        for box in (self.threshold, self.slider):
+            box.observe(lambda change: self._move(change["new"]), "value")
 
     def static_html(self) -> str:
         """Return the report at the threshold that is set."""
@@ -151,22 +152,11 @@ class EvaluationReport(Report):
 
     def _fill_menus(self, _: Any = None) -> None:
         state = self.state
-        self._filling = True
-        try:
-            fill(self.other, state.others, state.compared)
-            fill(self.slice_menu, [(one, one) for one in state.slices], state.slice_name)
-            fill(self.class_menu, [(one, one) for one in state.classes], state.class_name)
-            self.threshold.value = self.slider.value = state.threshold
-            self.moved.layout.display = "" if state.slices else "none"
-        finally:
-            self._filling = False
+        self.other.fill(state.others, state.compared)
+        self.slice_menu.fill([(one, one) for one in state.slices], state.slice_name)
+        self.class_menu.fill([(one, one) for one in state.classes], state.class_name)
+        self.threshold.value = self.slider.value = state.threshold
+        self.moved.layout.display = "" if state.slices else "none"
 
-    def _put_beside(self, change: Any) -> None:
-        if not self._filling:
-            self.state.compare(change["new"] or "")
-
-    def _move(self, change: Any) -> None:
-        if not self._filling:
-            moved = change["owner"] in (self.threshold, self.slider)
-            threshold = change["new"] if moved else self.state.threshold
-            self.state.move(self.slice_menu.value, self.class_menu.value, threshold)
+    def _move(self, threshold: float) -> None:
+        self.state.move(self.slice_menu.value, self.class_menu.value, threshold)

@@ -16,6 +16,7 @@ from agiwb.history.records import find_record, finished, record_of
 from agiwb.reporting.page import Section, page_style, sections_html
 from agiwb.runs.record import Record
 from widgets.guard import GuardedState, guarded
+from widgets.menu import Menu
 from widgets.static import StaticFallback
 from widgets.style import style_sheet
 from widgets.wording import problem_line
@@ -105,13 +106,12 @@ class Report(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is u
         self.controls.add_class("agiwb-controls")
         self.about = html_of(state, "about")
         self.page = html_of(state, "page")
-        self._filling = False
         super().__init__(
             [style_sheet(), self.controls, problem_line(state), self.about, self.page, *below]
         )
         self.add_class("agiwb")
         state.observe(self._fill, ["runs", "selected"])
-        self.menu.observe(self._choose, "value")
+        self.menu.on_choice(self._choose)
         state.refresh()
         self._fill()
         self._view_count = 0  # counted by the browser from now on
@@ -126,15 +126,10 @@ class Report(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is u
             self.state.refresh()
 
     def _fill(self, _: Any = None) -> None:
-        self._filling = True  # new options change the value, which nobody has chosen
-        try:
-            fill(self.menu, self.state.runs, self.state.selected)
-        finally:
-            self._filling = False
+        self.menu.fill(self.state.runs, self.state.selected)
 
-    def _choose(self, change: Any) -> None:
-        if not self._filling:
-            self.state.select(change["new"] or "")
+    def _choose(self, chosen: str) -> None:
+        self.state.select(chosen)
 
 
 def html_of(state: traitlets.HasTraits, name: str) -> ipw.HTML:
@@ -144,19 +139,9 @@ def html_of(state: traitlets.HasTraits, name: str) -> ipw.HTML:
     return shown
 
 
-def menu(label: str) -> ipw.Dropdown:
+def menu(label: str) -> Menu:
     """Return an empty menu with a label."""
-    return ipw.Dropdown(
-        description=label, style={"description_width": "7rem"}, layout={"width": _WIDTH}
-    )
-
-
-def fill(chosen: ipw.Dropdown, options: Sequence[tuple[str, Any]], value: Any) -> None:
-    """Give a menu its options and its value; each that differs is a message to the browser."""
-    if list(chosen.options) != list(options):
-        chosen.options = list(options)
-    if chosen.value != value and value in [one for _, one in options]:
-        chosen.value = value
+    return Menu(description=label, style={"description_width": "7rem"}, layout={"width": _WIDTH})
 
 
 def page_html(made: Sequence[Section]) -> str:

@@ -23,7 +23,7 @@ from agiwb.monitoring.log import logged_models
 from agiwb.monitoring.monitor import MonitorRecord
 from agiwb.reporting.monitoring_report import monitoring_sections
 from widgets.guard import guarded
-from widgets.reports.frame import Report, ReportState, about_html, fill, menu, page_html
+from widgets.reports.frame import Report, ReportState, about_html, menu, page_html
 
 _STRETCHES = {
     "Last hour": 3600,
@@ -157,7 +157,6 @@ class MonitoringReport(Report):
     def __init__(self, state: MonitoringState | None = None) -> None:
         state = state or MonitoringState()
         self.stretch, self.version, self.slice_menu = menu("Time"), menu("Version"), menu("Slice")
-        self.stretch.options = [(name, name) for name in (*_STRETCHES, _BETWEEN)]
         self.since, self.until = (
             ipw.Text(
                 description=label, placeholder="2026-11-22 18:30", continuous_update=False,
@@ -174,28 +173,20 @@ class MonitoringReport(Report):
         ]  # fmt: skip
         state.observe(self._fill_menus, ["stretch", "versions", "version", "slices", "slice_name"])
         self._fill_menus()
-        self._asks = {
-            self.stretch: "stretch", self.since: "since", self.until: "until",
-            self.version: "version", self.slice_menu: "slice_name",
-        }  # fmt: skip
-        for one in self._asks:
-            one.observe(self._ask, "value")
+        self.stretch.on_choice(lambda chosen: state.ask(stretch=chosen))
+        self.version.on_choice(lambda chosen: state.ask(version=chosen))
+        self.slice_menu.on_choice(lambda chosen: state.ask(slice_name=chosen))
+        self.since.observe(lambda change: state.ask(since=change["new"]), "value")
+        self.until.observe(lambda change: state.ask(until=change["new"]), "value")
 
     def _fill_menus(self, _: Any = None) -> None:
         state = self.state
-        self._filling = True
-        try:
-            fill(self.stretch, self.stretch.options, state.stretch)
-            fill(self.version, [(one, one) for one in state.versions], state.version)
-            fill(self.slice_menu, [(one, one) for one in state.slices], state.slice_name)
-            self.times.layout.display = "" if state.stretch == _BETWEEN else "none"
-            self.slice_menu.layout.display = "" if len(state.slices) > 1 else "none"
-        finally:
-            self._filling = False
-
-    def _ask(self, change: Any) -> None:
-        if not self._filling:
-            self.state.ask(**{self._asks[change["owner"]]: change["new"]})
+        stretches = [*_STRETCHES, _BETWEEN]
+        self.stretch.fill([(one, one) for one in stretches], state.stretch)
+        self.version.fill([(one, one) for one in state.versions], state.version)
+        self.slice_menu.fill([(one, one) for one in state.slices], state.slice_name)
+        self.times.layout.display = "" if state.stretch == _BETWEEN else "none"
+        self.slice_menu.layout.display = "" if len(state.slices) > 1 else "none"
 
 
 def _moment(moment: float) -> str:

@@ -12,6 +12,7 @@ from agiwb.runs.record import ENDED
 from agiwb.runs.registry import STEPS
 from widgets.job import JobList, JobView
 from widgets.matrix import MatrixPanel
+from widgets.menu import ListBox, Menu
 from widgets.runs.state import RunsState
 from widgets.selection import Selection
 from widgets.static import StaticFallback, is_batch
@@ -45,10 +46,8 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             style=_STYLE, layout=_NARROW,
         )  # fmt: skip
         self.text = ipw.Text(description="Words", style=_STYLE, layout=_NARROW)
-        self.list = ipw.Select(description="Run", rows=_ROWS, style=_STYLE, layout=_WIDE)
-        self.other = ipw.Dropdown(
-            description="Compare with", options=[("nothing", "")], style=_STYLE, layout=_WIDE
-        )
+        self.list = ListBox(description="Run", rows=_ROWS, style=_STYLE, layout=_WIDE)
+        self.other = Menu(description="Compare with", style=_STYLE, layout=_WIDE)
         self.note = ipw.Text(description="Note", style=_STYLE, layout=_WIDE)
         self.buttons = {
             "Compare": lambda: self.state.compare(self.other.value or None),
@@ -62,7 +61,6 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             "MLflow and TensorBoard": self.state.give_addresses,
         }
         self.controls: dict[str, ipw.Button] = {}
-        self._filling = False
         for name, action in self.buttons.items():
             style = "danger" if name == "Delete" else ""
             button = ipw.Button(description=name, button_style=style, layout={"width": "auto"})
@@ -74,7 +72,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self.step.observe(lambda change: self._filter("step", change["new"] or None), "value")
         self.of_state.observe(lambda change: self._filter("state", change["new"] or None), "value")
         self.text.observe(lambda change: self._filter("text", change["new"]), "value")
-        self.list.observe(self._choose, "value")
+        self.list.on_choice(self._choose)
         self.state.observe(self._show_list, ["entries", "chosen"])
         self.state.observe(self._show_note, "chosen")
         self.state.observe(self._show_undo, "undo")
@@ -108,9 +106,8 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
     def _filter(self, name: str, value: Any) -> None:
         setattr(self.state, name, value)
 
-    def _choose(self, change: Any) -> None:
-        if not self._filling:
-            self.state.chosen = change["new"]
+    def _choose(self, chosen: str | None) -> None:
+        self.state.chosen = chosen
 
     def _select(self) -> None:
         if (chosen := self.state.chosen) is not None:
@@ -118,8 +115,9 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             self.state.told = f"Selected the model of run {chosen[:8]}."
 
     def _show_list(self, _: Any = None) -> None:
+        """Show the runs; what has been compared stays on screen while others come and go."""
         entries, chosen = self.state.entries, self.state.chosen
-        self._fill(self.list, [(_line(entry), entry.id) for entry in entries], chosen)
+        self.list.fill([(_line(entry), entry.id) for entry in entries], chosen)
         entry = next((one for one in entries if one.id == chosen), None)
         self.facts.value = table(_facts(entry)) if entry is not None else ""
         others = [
@@ -127,33 +125,12 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             for one in self.state.all_of_step(entry.step if entry is not None else None)
             if one.id != chosen
         ] or [("nothing", "")]
-        self._fill(self.other, others, self.other.value, default=others[0][1])
+        self.other.fill(others, self.other.value, others[0][1])
         for name in _NEED_A_RUN:
             self.controls[name].disabled = entry is None
         is_pinned = entry is not None and entry.mark.pinned
         self.controls["Pin"].description = "Unpin" if is_pinned else "Pin"
         self.controls["Compare"].disabled = entry is None or not self.other.value
-
-    def _fill(
-        self,
-        menu: ipw.Widget,
-        options: list[tuple[str, str]],
-        value: str | None,
-        default: str | None = None,
-    ) -> None:
-        """Offer these options and keep what is chosen among them: new ones would choose the first.
-
-        What has been compared stays on screen while other runs come and go.
-        """  # fmt: skip
-        known = value if value in [one for _, one in options] else default
-        self._filling = True
-        try:
-            if tuple(options) != tuple(menu.options):
-                menu.options = options
-            if menu.value != known:
-                menu.value = known
-        finally:
-            self._filling = False
 
     def _show_note(self, _: Any = None) -> None:
         """Show the note of the run that is chosen now; what is typed stays until then."""

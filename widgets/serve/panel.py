@@ -8,6 +8,7 @@ from typing import Any, get_args
 import ipywidgets as ipw
 
 from agiwb.artifacts.manifest import ServedFormat
+from widgets.menu import Menu
 from widgets.selection import Selection
 from widgets.serve.rollout import TrafficState
 from widgets.serve.servers import ServersState
@@ -33,20 +34,16 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
             description="Model", placeholder="latest", continuous_update=False, style=_STYLE,
             layout=_WIDTH,
         )  # fmt: skip
-        self.format = ipw.Dropdown(
-            description="Format", options=get_args(ServedFormat), style=_STYLE, layout=_WIDTH
-        )
+        self.format = Menu(description="Format", style=_STYLE, layout=_WIDTH)
         self.start = ipw.Button(description="Start", button_style="primary")
         self.stop = ipw.Button(description="Stop", button_style="danger", disabled=True)
-        self.chosen = ipw.Dropdown(
-            description="Server", options=[("none yet", "")], style=_STYLE, layout=_WIDTH
-        )
+        self.chosen = Menu(description="Server", style=_STYLE, layout=_WIDTH)
         self.list, self.tiles, self.words = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.body = ipw.VBox()
         self._views: list[ipw.Widget] = []
         self.start.on_click(lambda _: self.state.start(self.model.value, self.format.value))
         self.stop.on_click(lambda _: self.state.stop())
-        self.chosen.observe(self._choose, "value")
+        self.chosen.on_choice(self._choose)
         self.model.observe(self._offer_formats, "value")
         self.state.selection.observe(self._take_selection, ["model", "artifact"])
         self.state.observe(self._show_list, ["servers", "chosen"])
@@ -83,25 +80,19 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
         found = self.state.formats_made(self.model.value)
         made = [kind for kind in found if kind in get_args(ServedFormat)]
         missing = [kind for kind in get_args(ServedFormat) if kind not in found]
-        chosen = self.format.value
-        self.format.options = [(kind, kind) for kind in made] + [
-            (f"{kind} (not made yet)", kind) for kind in missing
-        ]
-        self.format.value = made[0] if made else chosen
+        options = [(kind, kind) for kind in made]
+        options += [(f"{kind} (not made yet)", kind) for kind in missing]
+        self.format.fill(options, *made, self.format.value, *missing)
 
-    def _choose(self, change: Any) -> None:
-        if change["new"]:
-            self.state.chosen = change["new"]
+    def _choose(self, chosen: str) -> None:
+        self.state.chosen = chosen or None
 
     def _show_list(self, _: Any = None) -> None:
         options = [
             (f"{one['id']}, {one['model']}, {one['state']}", one["id"])
             for one in self.state.servers
         ] or [("none yet", "")]
-        if tuple(options) != tuple(self.chosen.options):
-            self.chosen.options = options
-        if self.state.chosen in [value for _, value in options]:
-            self.chosen.value = self.state.chosen
+        self.chosen.fill(options, self.state.chosen or "")
         shown = self._list_html()
         if self.list.value != shown:
             self.list.value = shown

@@ -9,6 +9,7 @@ import ipywidgets as ipw
 import traitlets
 
 from agiwb.compression.sweep import SweepRecord
+from widgets.menu import Menu
 from widgets.static import StaticFallback
 from widgets.style import style_sheet
 from widgets.tradeoff import marks
@@ -61,7 +62,6 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
         self.verdict, self.figures, self.drawing = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.figures.add_class("agiwb-scroll")
         self.problem = ipw.HTML()
-        self._filling = False
         hint = ipw.HTML(f'<p class="agiwb-soft">{_HINT}</p>')
         menus = ipw.Box([self.inspect, self.compare])
         menus.add_class("agiwb-row")
@@ -91,8 +91,8 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
             traitlets.dlink((state, "compared"), (plot, "compared"))
         self.size.observe(self._move_size, "x_limit")
         self.speed.observe(self._move_latency, "x_limit")
-        self.inspect.observe(self._choose_in_menu, "value")
-        self.compare.observe(self._choose_in_menu, "value")
+        self.inspect.on_choice(state.inspect)
+        self.compare.on_choice(state.compare)
         self.picture.observe(self._show_picture, "value")
         state.observe(self._show_record, "record")
         state.observe(self._show_limits, ["accuracy_drop", "gzip_bytes", "latency_ratio"])
@@ -164,21 +164,10 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
         self.figures.value = figures + recipe_html(record, state.inspected)
         self._show_picture()
 
-    def _choose_in_menu(self, change: Any) -> None:
-        if not self._filling:
-            look = self.state.inspect if change["owner"] is self.inspect else self.state.compare
-            look(change["new"] or "")
-
     def _show_menus(self) -> None:
         names = [("none", ""), *((name, name) for name in self.state.names)]
-        self._filling = True  # new options change the value, which nobody has chosen
-        try:
-            _show(self.inspect, options=tuple(names))
-            _show(self.compare, options=tuple(names))
-            _show(self.inspect, value=self.state.inspected)
-            _show(self.compare, value=self.state.compared)
-        finally:
-            self._filling = False
+        self.inspect.fill(names, self.state.inspected)
+        self.compare.fill(names, self.state.compared)
 
     def _show_picture(self, _: Any = None) -> None:
         record, what = self.state.record, self.picture.value
@@ -190,8 +179,8 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
         self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
 
 
-def _menu(label: str) -> ipw.Dropdown:
-    return ipw.Dropdown(
+def _menu(label: str) -> Menu:
+    return Menu(
         description=label, options=[("none", "")], style={"description_width": "8rem"},
         layout={"width": "min(100%, 26rem)"},
     )  # fmt: skip
