@@ -34,6 +34,7 @@ SERVER_PACKAGES = (
     "pyjwt",
     "pyyaml",
     "uvloop",
+    "zlib-ng",
 )
 """What ``python -m agiwb.serving.server`` imports, whatever it serves; no TensorFlow."""
 
