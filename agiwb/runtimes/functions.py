@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from agiwb.artifacts.manifest import Format
-from agiwb.artifacts.signature import SIGNATURE_NAME, Signature
+from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.errors import InputError
 from agiwb.runtimes.runtime import Tensors
-
-PREDICT = "tensorflow/serving/predict"
-
-
-@dataclass(frozen=True)
-class NamedSignature:
-    """A signature, and the name of the TensorFlow Serving method that it is for."""
-
-    signature: Signature
-    method: str = PREDICT
+from agiwb.runtimes.served_signature import ServedSignature
 
 
 class Functions(Protocol):
@@ -34,7 +24,7 @@ class Functions(Protocol):
             what its author wrote down: ``tf.saved_model`` and TensorFlow Serving run other shapes.
     """
 
-    signatures: Mapping[str, NamedSignature]
+    signatures: Mapping[str, ServedSignature]
     checks_shapes: bool
 
     def run(self, signature_name: str, inputs: Tensors, outputs: list[str]) -> Tensors:
@@ -56,8 +46,8 @@ class KerasFunctions:
         from agiwb.runtimes.keras import KerasRuntime
 
         self._runtime = KerasRuntime(path)
-        self.signatures: Mapping[str, NamedSignature] = {
-            SIGNATURE_NAME: NamedSignature(self._runtime.signature)
+        self.signatures: Mapping[str, ServedSignature] = {
+            SIGNATURE_NAME: ServedSignature(self._runtime.signature)
         }
 
     def run(self, signature_name: str, inputs: Tensors, outputs: list[str]) -> Tensors:

@@ -11,8 +11,8 @@ import numpy as np
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError, NotFoundError
 from agiwb.runtimes.checking import first_sentence
-from agiwb.runtimes.functions import PREDICT, NamedSignature
 from agiwb.runtimes.runtime import Tensors
+from agiwb.runtimes.served_signature import PREDICT_METHOD, ServedSignature
 from agiwb.tensorflow_quietly import import_tensorflow
 
 _INTERNAL = "__saved_model_"
@@ -45,8 +45,8 @@ class SavedModelFunctions:
 
     def __init__(self, definitions: Mapping[str, Any], answer: Answer) -> None:
         """Keep ``answer``, which runs a signature of those in ``definitions``."""
-        self.signatures: Mapping[str, NamedSignature] = {
-            name: NamedSignature(_signature(definition), definition.method_name or PREDICT)
+        self.signatures: Mapping[str, ServedSignature] = {
+            name: ServedSignature(_signature(definition), definition.method_name or PREDICT_METHOD)
             for name, definition in sorted(definitions.items())
         }
         self._answer = answer

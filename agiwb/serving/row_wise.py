@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import AgiwbError
 from agiwb.runtimes.runtime import Tensors
-from agiwb.serving.servables.servable import PREDICT_METHOD, Servable
+from agiwb.runtimes.served_signature import PREDICT_METHOD
+from agiwb.serving.servables.servable import Servable
 
 _TRIED_ROWS = 3
 _FREE_SIZES = (1, 32)

@@ -10,13 +10,13 @@ import yaml
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import AgiwbError
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.rest_json.examples_json import (
     decode_examples,
     encode_classifications,
     encode_regressions,
 )
 from agiwb.serving.rest_json.predict_json import decode_request, encode_response
-from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.status import http_status_of
 from tests.serving.conformance_cases import (
     DTYPES,

@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.runtimes.served_signature import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
 from agiwb.serving.access.gate import Gate
 from agiwb.serving.batching import BatchingParameters
 from agiwb.serving.exchange import Caller
@@ -17,12 +18,7 @@ from agiwb.serving.grpc.example_methods import ExampleMethods
 from agiwb.serving.metrics.traces import open_traces
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.rest.application import RestApplication
-from agiwb.serving.servables.servable import (
-    CLASSIFY_METHOD,
-    REGRESS_METHOD,
-    RunTime,
-    ServedSignature,
-)
+from agiwb.serving.servables.servable import RunTime
 from agiwb.serving.servables.warm_up import write_warm_up
 from tests.serving.engines import Watched, ask, ask_now, engine_of, load
 from tests.serving.onnx_models import write_half_plus_two

@@ -16,8 +16,8 @@ from agiwb.errors import AgiwbError, InputError
 from agiwb.runtimes.checking import check_inputs, wanted
 from agiwb.runtimes.child.connection import ChildConnection
 from agiwb.runtimes.child.frames import Header
-from agiwb.runtimes.functions import NamedSignature
 from agiwb.runtimes.runtime import Tensors
+from agiwb.runtimes.served_signature import ServedSignature
 
 START_TIMEOUT_S = 300.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
@@ -68,7 +68,7 @@ class ChildRuntime:
         self._child = self._new_child()
         introduction = self._child.introduce(start_timeout_s)
         self._checks_shapes: bool = introduction["checks_shapes"]
-        self.signatures: Mapping[str, NamedSignature] = _signatures(introduction)
+        self.signatures: Mapping[str, ServedSignature] = _signatures(introduction)
 
     @property
     def pid(self) -> int:
@@ -112,7 +112,7 @@ class ChildRuntime:
             if child is not None:
                 child.close(at_once=True)
 
-    def _signature(self, name: str) -> NamedSignature:
+    def _signature(self, name: str) -> ServedSignature:
         found = self.signatures.get(name)
         if found is None:
             raise InputError(
@@ -146,8 +146,8 @@ class ChildRuntime:
             return
 
 
-def _signatures(introduction: Header) -> dict[str, NamedSignature]:
+def _signatures(introduction: Header) -> dict[str, ServedSignature]:
     return {
-        name: NamedSignature(Signature.model_validate(entry["signature"]), entry["method"])
+        name: ServedSignature(Signature.model_validate(entry["signature"]), entry["method"])
         for name, entry in introduction["signatures"].items()
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.runtime import Tensors
+from agiwb.runtimes.served_signature import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Api, Caller, Exchange
 from agiwb.serving.grpc.example_results import (
@@ -21,7 +22,6 @@ from agiwb.serving.grpc.model_specs import read_model_spec, write_model_spec
 from agiwb.serving.protobuf.examples import serialized_examples
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.servables.catalogue import LoadedVersion
-from agiwb.serving.servables.servable import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
 from agiwb.serving.status import Code, Refusal
 
 

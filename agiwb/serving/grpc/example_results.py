@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.runtimes.runtime import Tensors
+from agiwb.runtimes.served_signature import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
 from agiwb.serving.rest_json.strings import as_bytes
-from agiwb.serving.servables.servable import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
 from agiwb.serving.status import Code, Refusal
 
 INPUTS = "inputs"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller
 from agiwb.serving.grpc.model_specs import read_model_spec, write_model_spec
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.protobuf.tensor_proto import read_tensor, write_tensor
 from agiwb.serving.servables.catalogue import LoadedVersion
-from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.status import Code, Refusal
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agiwb.artifacts.signature import TensorSpec
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.protobuf.tensor_proto import data_type
-from agiwb.serving.servables.servable import ServedSignature
 
 SIGNATURE_DEF = "signature_def"
 """The only metadata field there is."""

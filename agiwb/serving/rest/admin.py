@@ -44,7 +44,7 @@ from agiwb.serving.rest.admin_bodies import (
     parse_body,
 )
 from agiwb.serving.rollout.rollout import Rollout
-from agiwb.serving.rollout.state import RolloutState
+from agiwb.serving.rollout.state import Decided, RolloutState
 from agiwb.serving.servables.model_changes import ModelChanges
 from agiwb.serving.servables.model_config import ModelConfig
 from agiwb.serving.status import Code, Refusal, http_status_of
@@ -125,20 +125,24 @@ class Admin:
             case "PUT", "canary":
                 canary = parse_body(CanaryBody, body)
                 return rollout.set_canary(
-                    model, canary.version, canary.share, canary.guards, **_decided(canary, who)
+                    model,
+                    canary.version,
+                    canary.share,
+                    canary.guards,
+                    decided=_decided(canary, who),
                 )
             case "PUT", "shadow":
                 shadow = parse_body(ShadowBody, body)
                 return rollout.set_shadow(
-                    model, shadow.version, shadow.share, **_decided(shadow, who)
+                    model, shadow.version, shadow.share, decided=_decided(shadow, who)
                 )
             case "POST", "promote":
                 chosen = parse_body(PromoteBody, body)
-                return rollout.promote(model, chosen.version, **_decided(chosen, who))
+                return rollout.promote(model, chosen.version, decided=_decided(chosen, who))
             case "POST", "rollback":
-                return rollout.roll_back(model, **_decided(parse_body(Decision, body), who))
+                return rollout.roll_back(model, decided=_decided(parse_body(Decision, body), who))
             case "DELETE", "rollout":
-                return rollout.unpin(model, **_decided(parse_body(Decision, body), who))
+                return rollout.unpin(model, decided=_decided(parse_body(Decision, body), who))
         raise _not_so(method)
 
     def _reload(self, method: str) -> Any:
@@ -182,7 +186,7 @@ class Admin:
             # Else the highest version, or one that was pinned in former times, would answer
             # everybody as soon as it is loaded.
             why = f"version {number} is loaded beside it"
-            self._rollout.pin(model, who=who, why=why)
+            self._rollout.pin(model, decided=Decided(who=who, why=why))
         self._changes.serve_also(model, number)
         return self._listing()
 
@@ -205,13 +209,8 @@ class Admin:
 _WHERE = "The routes are /admin/v1/models[/NAME[/rollout|canary|shadow|promote|rollback|labels/L]]."
 
 
-def _decided(decision: Decision, who: str) -> dict[str, Any]:
-    return {
-        "who": who,
-        "why": decision.why,
-        "revision": decision.revision,
-        "decision": decision.decision,
-    }
+def _decided(body: Decision, who: str) -> Decided:
+    return Decided(who=who, why=body.why, revision=body.revision, decision=body.decision)
 
 
 def _state(state: RolloutState) -> dict[str, Any]:

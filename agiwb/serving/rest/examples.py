@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agiwb.runtimes.runtime import Tensors
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Api, Caller
 from agiwb.serving.grpc.example_results import INPUTS, check_classification, check_regression
@@ -19,7 +20,6 @@ from agiwb.serving.rest_json.examples_json import (
     encode_regressions,
 )
 from agiwb.serving.rest_json.large_json import LARGE
-from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.status import Code, Refusal
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agiwb.errors import InputError
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.engine import Engine
 from agiwb.serving.exchange import Caller
 from agiwb.serving.http.messages import Request, Response
@@ -14,7 +15,6 @@ from agiwb.serving.rest_json.example_body import describe_inputs
 from agiwb.serving.rest_json.json_text import dump_json
 from agiwb.serving.rest_json.large_json import LARGE, has_large
 from agiwb.serving.rest_json.predict_json import PredictRequest, decode_request, encode_response
-from agiwb.serving.servables.servable import ServedSignature
 from agiwb.serving.servables.states import VersionStatus
 
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.runtimes.runtime import Tensors
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.rest_json.json_text import dump_array, dump_json, load_json, quote_json
 from agiwb.serving.rest_json.limits import DEFAULT_LIMITS, Limits
 from agiwb.serving.rest_json.misfits import check_rows, check_value, is_named_row, type_name
 from agiwb.serving.rest_json.strings import BYTES_SUFFIX, base64_objects, is_base64
 from agiwb.serving.rest_json.tensors import may_hold_literals, misfit_of_range, read_array
-from agiwb.serving.servables.servable import ServedSignature
 
 Layout = Literal["row", "column"]
 

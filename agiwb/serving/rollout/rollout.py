@@ -22,7 +22,7 @@ from agiwb.serving.status import Code, Refusal
 _log = logging.getLogger(__name__)
 
 _NO_GUARDS = Guards()
-_OPERATOR = "operator"
+_BY_AN_OPERATOR = Decided(who="operator")
 
 
 class _Configured(Protocol):
@@ -45,9 +45,7 @@ class Rollout:
 
     The state is in ``.rollout.json`` beside the versions, and each change in the ledger
     ``.rollout.jsonl``. ``choose``, ``observe`` and ``offer`` are for every request: they take
-    microseconds, and neither wait nor fail. Every change takes ``who`` decided and ``why``, for the
-    ledger, and the ``revision`` it was decided upon, if it is to be refused after any other change;
-    ``decision`` is the revision of the model's promotion ledger that it carries out, if it does.
+    microseconds, and neither wait nor fail. Every change takes who ``decided`` it and why.
 
     Raises (of every change):
         Refusal: NOT_FOUND, no such model or version is loaded; FAILED_PRECONDITION, it is not
@@ -174,13 +172,9 @@ class Rollout:
         share: float,
         guards: Guards = _NO_GUARDS,
         *,
-        who: str = _OPERATOR,
-        why: str = "",
-        revision: int | None = None,
-        decision: int | None = None,
+        decided: Decided = _BY_AN_OPERATOR,
     ) -> RolloutState:
         """Have ``version`` answer a ``share`` (0..1) of the clients; a share of 0 ends that."""
-        decided = Decided(who=who, why=why, revision=revision, decision=decision)
         return self._of(model).set_canary(version, share, guards, decided)
 
     def set_shadow(
@@ -189,13 +183,9 @@ class Rollout:
         version: int,
         share: float = 1.0,
         *,
-        who: str = _OPERATOR,
-        why: str = "",
-        revision: int | None = None,
-        decision: int | None = None,
+        decided: Decided = _BY_AN_OPERATOR,
     ) -> RolloutState:
         """Have ``version`` answer a ``share`` (0..1) of the requests to nobody; 0 ends that."""
-        decided = Decided(who=who, why=why, revision=revision, decision=decision)
         return self._of(model).set_shadow(version, share, decided)
 
     def promote(
@@ -203,43 +193,31 @@ class Rollout:
         model: str,
         version: int | None = None,
         *,
-        who: str = _OPERATOR,
-        why: str = "",
-        revision: int | None = None,
-        decision: int | None = None,
+        decided: Decided = _BY_AN_OPERATOR,
     ) -> RolloutState:
         """Have ``version``, by default the challenger, answer every client."""
-        decided = Decided(who=who, why=why, revision=revision, decision=decision)
         return self._of(model).promote(version, decided)
 
     def roll_back(
         self,
         model: str,
         *,
-        who: str = _OPERATOR,
-        why: str = "",
-        revision: int | None = None,
-        decision: int | None = None,
+        decided: Decided = _BY_AN_OPERATOR,
     ) -> RolloutState:
         """End the canary; without one, undo the last promotion."""
-        decided = Decided(who=who, why=why, revision=revision, decision=decision)
         return self._of(model).roll_back(decided)
 
-    def pin(self, model: str, *, who: str = _OPERATOR, why: str = "") -> RolloutState:
+    def pin(self, model: str, *, decided: Decided = _BY_AN_OPERATOR) -> RolloutState:
         """Have the version that answers go on answering, whatever else is loaded."""
-        return self._of(model).pin(Decided(who=who, why=why))
+        return self._of(model).pin(decided)
 
     def unpin(
         self,
         model: str,
         *,
-        who: str = _OPERATOR,
-        why: str = "",
-        revision: int | None = None,
-        decision: int | None = None,
+        decided: Decided = _BY_AN_OPERATOR,
     ) -> RolloutState:
         """Have the highest version answer again, as without a rollout."""
-        decided = Decided(who=who, why=why, revision=revision, decision=decision)
         return self._of(model).unpin(decided)
 
     def shares(self, model: str) -> dict[int, float]:

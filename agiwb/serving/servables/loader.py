@@ -18,8 +18,9 @@ from agiwb.runtimes.child.runtime import ChildRuntime
 from agiwb.runtimes.litert import LiteRTRuntime
 from agiwb.runtimes.onnx import OnnxRuntime
 from agiwb.runtimes.runtime import Tensors
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.servables.folders import read_manifest
-from agiwb.serving.servables.servable import RunTime, Servable, ServedSignature
+from agiwb.serving.servables.servable import RunTime, Servable
 from agiwb.serving.servables.timing import time_runs
 from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up
 from agiwb.serving.status import Code, Refusal
@@ -68,10 +69,7 @@ class ChildServable:
         self._runtime = runtime
         self.left_to_close = ExitStack()
         """What the child may read again when it has to be started anew."""
-        self.signatures: Mapping[str, ServedSignature] = {
-            name: ServedSignature(named.signature, named.method)
-            for name, named in runtime.signatures.items()
-        }
+        self.signatures = runtime.signatures
         self.run_time = RunTime()
 
     def run(

@@ -7,20 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agiwb.artifacts.signature import SIGNATURE_NAME, Signature
+from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.runtime import Tensors
-
-PREDICT_METHOD = "tensorflow/serving/predict"
-CLASSIFY_METHOD = "tensorflow/serving/classify"
-REGRESS_METHOD = "tensorflow/serving/regress"
-
-
-@dataclass(frozen=True)
-class ServedSignature:
-    """A signature and the TensorFlow Serving method it is for."""
-
-    signature: Signature
-    method: str = PREDICT_METHOD
+from agiwb.runtimes.served_signature import ServedSignature
 
 
 @dataclass(frozen=True)

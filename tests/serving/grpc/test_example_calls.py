@@ -5,13 +5,9 @@ import numpy as np
 import pytest
 
 from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.runtimes.served_signature import CLASSIFY_METHOD, REGRESS_METHOD, ServedSignature
 from agiwb.serving.protobuf.messages import message_class
-from agiwb.serving.servables.servable import (
-    CLASSIFY_METHOD,
-    REGRESS_METHOD,
-    RunTime,
-    ServedSignature,
-)
+from agiwb.serving.servables.servable import RunTime
 from tests.serving.grpc.grpc_client import PREDICTION, ModelConfig, serving
 
 EXAMPLES = TensorSpec(name="inputs", dtype="object", shape=(None,))

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from agiwb.artifacts.signature import Signature, TensorSpec
+from agiwb.runtimes.served_signature import CLASSIFY_METHOD, PREDICT_METHOD, ServedSignature
 from agiwb.serving.protobuf.messages import enum_numbers, message_class
 from agiwb.serving.protobuf.model_metadata import model_metadata, signature_def_map
-from agiwb.serving.servables.servable import CLASSIFY_METHOD, PREDICT_METHOD, ServedSignature
 
 SIGNATURES = {
     "serving_default": ServedSignature(

@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as arrays
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import AgiwbError, InputError
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.rest_json.json_text import dump_json, load_json, quote_json
 from agiwb.serving.rest_json.predict_json import decode_request, encode_response
-from agiwb.serving.servables.servable import ServedSignature
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
 from agiwb.runtimes.checking import check_inputs
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.rest_json.example_body import describe_inputs, example_body
 from agiwb.serving.rest_json.predict_json import PredictRequest, decode_request, encode_response
-from agiwb.serving.servables.servable import ServedSignature
 
 NAN, INFINITY = float("nan"), float("inf")
 

@@ -9,6 +9,7 @@ import pytest
 
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.rollout.split import Choice
+from agiwb.serving.rollout.state import Decided
 from tests.serving.rollout.versions_in_memory import VersionsInMemory, inverted, scores
 
 
@@ -21,11 +22,11 @@ def rollout(tmp_path: Path) -> Iterator[Rollout]:
 
 
 def test_every_change_tells_which_decision_it_carries_out(rollout: Rollout) -> None:
-    rollout.set_shadow("m", 1, decision=3)
-    rollout.set_canary("m", 1, 0.5, decision=4)
-    rollout.promote("m", decision=5)
-    rollout.roll_back("m", decision=6)
-    rollout.promote("m", 1, why="an operator's own")
+    rollout.set_shadow("m", 1, decided=Decided(who="somebody", decision=3))
+    rollout.set_canary("m", 1, 0.5, decided=Decided(who="somebody", decision=4))
+    rollout.promote("m", decided=Decided(who="somebody", decision=5))
+    rollout.roll_back("m", decided=Decided(who="somebody", decision=6))
+    rollout.promote("m", 1, decided=Decided(who="somebody", why="an operator's own"))
     told = [(one["action"], one["decision"]) for one in rollout.describe("m")["ledger"]]
     assert told == [
         ("shadow", 3), ("canary", 4), ("promote", 5), ("roll_back", 6), ("promote", None),
@@ -34,7 +35,7 @@ def test_every_change_tells_which_decision_it_carries_out(rollout: Rollout) -> N
 
 def test_a_pinned_version_goes_on_answering_and_its_trials_go_on(rollout: Rollout) -> None:
     rollout.set_canary("m", 1, 0.5)
-    rollout.pin("m", who="ann", why="another is loaded")
+    rollout.pin("m", decided=Decided(who="ann", why="another is loaded"))
     described = rollout.describe("m")
     assert (described["champion"], described["canary"]["version"]) == (2, 1)
     assert described["previous"] is None

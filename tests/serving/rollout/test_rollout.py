@@ -11,7 +11,7 @@ import pytest
 from agiwb.serving.rollout.rollout import Rollout
 from agiwb.serving.rollout.shadowing import MAX_WAITING
 from agiwb.serving.rollout.split import LATEST, Choice
-from agiwb.serving.rollout.state import Guards
+from agiwb.serving.rollout.state import Decided, Guards
 from agiwb.serving.rollout.store import STATE_FILE
 from agiwb.serving.status import Code, Refusal
 from tests.serving.rollout.versions_in_memory import VersionsInMemory, failing, inverted, scores
@@ -53,7 +53,7 @@ def test_without_a_rollout_the_highest_version_answers(rollout):
 
 def test_a_canary_pins_the_champion_and_is_kept_by_a_restart(rollout, versions):
     rollout.set_canary("m", 2, 1.0)
-    rollout.set_canary("m", 2, 0.25, who="ann", why="smaller")
+    rollout.set_canary("m", 2, 0.25, decided=Decided(who="ann", why="smaller"))
     assert (rollout.variant_of("m", 1), rollout.variant_of("m", 2)) == ("champion", "challenger")
     again = Rollout(versions)
     again.refresh()
@@ -76,7 +76,7 @@ def test_the_request_id_stands_in_for_a_missing_key_and_chance_for_both(rollout)
 
 def test_promote_and_roll_back(rollout):
     rollout.set_canary("m", 2, 0.1)
-    rollout.promote("m", why="good")
+    rollout.promote("m", decided=Decided(who="somebody", why="good"))
     assert rollout.choose("m", "k", "") == Choice(2, "champion")
     rollout.roll_back("m")
     assert rollout.choose("m", "k", "") == Choice(1, "champion")
@@ -90,16 +90,16 @@ def test_promote_and_roll_back(rollout):
 
 def test_rolling_back_ends_a_canary_first(rollout):
     rollout.set_canary("m", 2, 1.0)
-    rollout.roll_back("m", who="ann")
+    rollout.roll_back("m", decided=Decided(who="ann"))
     assert rollout.choose("m", "k", "") == Choice(1, "champion")
     assert rollout.describe("m")["canary"] is None
 
 
 def test_a_promotion_upon_an_old_revision_is_refused(rollout):
     revision = rollout.set_canary("m", 2, 0.1).revision
-    rollout.promote("m", revision=revision)
+    rollout.promote("m", decided=Decided(who="somebody", revision=revision))
     with pytest.raises(Refusal, match="not 1") as refused:
-        rollout.promote("m", 1, revision=revision)
+        rollout.promote("m", 1, decided=Decided(who="somebody", revision=revision))
     assert refused.value.code is Code.ABORTED
 
 

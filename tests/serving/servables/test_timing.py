@@ -10,7 +10,8 @@ import pytest
 
 from agiwb.artifacts.signature import SIGNATURE_NAME, Signature, TensorSpec
 from agiwb.errors import InputError
-from agiwb.serving.servables.servable import RunTime, ServedSignature
+from agiwb.runtimes.served_signature import ServedSignature
+from agiwb.serving.servables.servable import RunTime
 from agiwb.serving.servables.timing import time_runs
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from agiwb.artifacts.signature import Signature, TensorSpec
 from agiwb.errors import InputError
+from agiwb.runtimes.served_signature import CLASSIFY_METHOD, ServedSignature
 from agiwb.serving.protobuf.messages import message_class
 from agiwb.serving.servables.loader import load_servable
-from agiwb.serving.servables.servable import CLASSIFY_METHOD, RunTime, ServedSignature
+from agiwb.serving.servables.servable import RunTime
 from agiwb.serving.servables.tf_record import write_records
 from agiwb.serving.servables.warm_up import WARM_UP_FILE, warm_up, write_warm_up
 from agiwb.serving.versions import Version

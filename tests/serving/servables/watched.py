@@ -12,9 +12,10 @@ import numpy as np
 
 from agiwb.artifacts.signature import SIGNATURE_NAME
 from agiwb.runtimes.onnx import OnnxRuntime
+from agiwb.runtimes.served_signature import ServedSignature
 from agiwb.serving.exchange import ModelSpec
 from agiwb.serving.servables.catalogue import Catalogue, ModelConfig, State
-from agiwb.serving.servables.servable import RunTime, ServedSignature
+from agiwb.serving.servables.servable import RunTime
 from agiwb.serving.status import Refusal
 from tests.serving.onnx_models import write_half_plus_two
 
