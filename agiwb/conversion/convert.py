@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from agiwb.artifacts.resolve import ArtifactSource, ModelSource, dataset_for
 from agiwb.conversion.config import ConvertConfig
 from agiwb.conversion.drafts import Work, exported_once
 from agiwb.conversion.found import known_dataset, open_source, read_source
+from agiwb.conversion.parity.check import NEED_TENSORFLOW
 from agiwb.conversion.parity.questions import draw_questions
 from agiwb.conversion.parity.reference import ask_reference, chance_problem
 from agiwb.conversion.reachable import require_reachable
@@ -22,8 +24,9 @@ from agiwb.conversion.verdicts import Kept, convert_all
 from agiwb.datasets.registry import load_dataset
 from agiwb.runs.context import Context
 from agiwb.runs.record import Record
-from agiwb.runs.step import Input, step
+from agiwb.runs.step import Input, nothing_ahead, step
 from agiwb.runs.store import RunStore
+from agiwb.runtimes.fresh_process import tensorflow_ahead
 
 if TYPE_CHECKING:
     import keras
@@ -80,7 +83,12 @@ def _inputs(config: ConvertConfig, store: RunStore) -> dict[str, Input]:
     }
 
 
-@step("convert", inputs=_inputs)
+def _ahead(config: ConvertConfig) -> AbstractContextManager[None]:
+    needed = NEED_TENSORFLOW.intersection(config.formats)
+    return tensorflow_ahead() if needed else nothing_ahead(config)
+
+
+@step("convert", inputs=_inputs, ahead=_ahead)
 def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     """Return the record of a model written in ``config.formats``, each checked for parity.
 

@@ -58,10 +58,14 @@ class Raised:
 
 @dataclass(frozen=True)
 class Died:
-    """Why a process ended before its work: a signal, an exit, or its time was up; in a sentence."""
+    """Why a process ended before its work: a signal, an exit, or its time was up; in a sentence.
+
+    ``exit_code`` is negative for a signal; None where nobody knows it, or its time was up.
+    """
 
     number: int
     reason: str
+    exit_code: int | None = None
 
 
 Ending = Returned | Raised | Died

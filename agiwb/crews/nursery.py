@@ -204,8 +204,24 @@ class Nursery:
         self._hired.is_new = False
         self._is_amid = False  # between a request and its answer, or within one
 
-    def start(self, number: int, work: Work, argument: Any) -> None:
+    def start(
+        self,
+        number: int,
+        work: Work,
+        argument: Any,
+        while_waiting: Callable[[], None] = lambda: None,
+    ) -> int:
         """Begin ``work(argument, line)`` in a process of its own, known by ``number``.
+
+        Args:
+            number: Of the work, in all reports.
+            work: See ``Work``.
+            argument: Of the work.
+            while_waiting: Called now and then while the process that forks gets ready; what it
+                raises is raised here.
+
+        Returns:
+            The process's id.
 
         Raises:
             WorkError: No process can be forked.
@@ -217,7 +233,7 @@ class Nursery:
         self._is_amid = True
         try:
             socket.send_fds(self._hired.requests, [b"f"], [theirs.fileno()])
-            pid = self._begun()
+            pid = self._begun(while_waiting)
         except OSError as error:
             raise WorkError(f"The process that forks others has ended: {error}.") from None
         finally:
@@ -228,6 +244,7 @@ class Nursery:
         with contextlib.suppress(OSError):  # if it has died already, the next look tells
             ours.send(Upbringing(dict(os.environ), str(Path.cwd()), sys.path, log))
             ours.send_bytes(pickle.dumps((work, argument)))
+        return pid
 
     def answer(self, number: int, value: Any) -> None:
         """Answer what a child has asked."""
@@ -274,17 +291,17 @@ class Nursery:
         try:
             kind, what = child.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
-            died = Died(child.number, self._autopsy(child))
+            code = self._exit_code(child)
             self._forget(child)
-            return died
+            return Died(child.number, _autopsy(code, child.log), code)
         if kind in {"said", "asked"}:
             return (Said if kind == "said" else Asked)(child.number, what)
         self._forget(child)
         end_family(child.pid)  # what it may have left running
         return Returned(child.number, what) if kind == "done" else Raised(child.number, what)
 
-    def _autopsy(self, child: Child) -> str:
-        """Return how the process ended, with the last that it printed."""
+    def _exit_code(self, child: Child) -> int:
+        """Return the exit code of a child that is ending; that of SIGKILL if nobody tells."""
         end_family(child.pid)
         until = time.monotonic() + _PROMPT_S
         with contextlib.suppress(OSError):  # the nursery may have died with it
@@ -292,17 +309,13 @@ class Nursery:
                 max(0.0, until - time.monotonic())
             ):
                 self._receive()
-        code = self._exit_codes.get(child.pid, -signal.SIGKILL)
-        if code >= 0:
-            return _with_last_words(f"Its process ended with exit code {code}", child.log)
-        reason = f"Its process was ended by signal {-code} ({signal.Signals(-code).name})"
-        if -code == signal.SIGKILL:
-            return f"{reason}, perhaps for lack of memory."
-        return _with_last_words(reason, child.log)
+        return self._exit_codes.get(child.pid, -signal.SIGKILL)
 
-    def _begun(self) -> int:
+    def _begun(self, while_waiting: Callable[[], None]) -> int:
         """Return the id of the process that was asked for."""
         while True:
+            while not self._hired.reports.poll(_LOOK_S):
+                while_waiting()
             kind, what, *_ = self._receive()
             if kind == "begun":
                 self._exit_codes.pop(what, None)  # of an earlier process of this number
@@ -358,6 +371,16 @@ def hear(nursery: Nursery, told: Told, longest_s: float) -> list[Ending]:
         else:
             endings.append(report)
     return endings
+
+
+def _autopsy(code: int, log: Path) -> str:
+    """Return how a process ended, with the last that it printed."""
+    if code >= 0:
+        return _with_last_words(f"Its process ended with exit code {code}", log)
+    reason = f"Its process was ended by signal {-code} ({signal.Signals(-code).name})"
+    if -code == signal.SIGKILL:
+        return f"{reason}, perhaps for lack of memory."
+    return _with_last_words(reason, log)
 
 
 def _with_last_words(reason: str, log: Path) -> str:

@@ -3,6 +3,9 @@
 What only a model's file decides is asked where nothing of the process that wrote it is at hand: no
 weights, no registered classes, no TensorFlow unless it is wanted. And what native code does to a
 process (a crash, an endless loop, all the memory) it does to that one, and is told in a sentence.
+
+TensorFlow takes seconds to import. So a process that is given it is forked from one that has
+imported it and done nothing else, which is kept for two minutes; all others start from nothing.
 """
 
 from __future__ import annotations
@@ -16,19 +19,30 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
+from agiwb.crews.crew import Died
+from agiwb.crews.nursery import Nursery, hired_ahead
 from agiwb.errors import AgiwbError, InputError, WorkError
-from agiwb.runtimes.fresh_process_child import REPLY_FILE, REQUEST_FILE
+from agiwb.runtimes.fresh_process_child import (
+    REPLY_FILE,
+    REQUEST_FILE,
+    answer_in_fork,
+    have_tensorflow,
+)
 
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.005, 0.05
+_PROMPT_S = 5.0
 _LONGEST_MESSAGE = 400
 _MIB = 2**20
+_WORK = 0
+_SAID_FILE = f"{_WORK}.log"
 
 
 @dataclass(frozen=True)
@@ -72,48 +86,115 @@ def call_in_fresh_process(
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="agiwb-fresh-") as place:
         folder = Path(place)
-        request = {"function": function, "arguments": dict(arguments), "tensorflow": tensorflow}
+        request = {"function": function, "arguments": dict(arguments)}
         (folder / REQUEST_FILE).write_text(json.dumps(request, default=_as_text), "utf-8")
-        said = folder / "said.txt"
-        with said.open("wb") as output:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "agiwb.runtimes.fresh_process_child"),
-                    *(place, str(os.getpid())),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that it ends with all that it has started
-            )
-        try:
-            _wait(process, limits, while_waiting)
-        finally:
-            _end(process)
+        beginning = _forked(folder, while_waiting) if tensorflow else _started(folder)
+        with beginning as process:
+            code = _wait(process, limits, while_waiting)
         try:
             reply = json.loads((folder / REPLY_FILE).read_bytes())
         except FileNotFoundError:
-            raise WorkError(
-                f"The fresh process {_how_it_ended(process.returncode)}{_last_words(said)}."
-            ) from None
+            last_words = _last_words(folder / _SAID_FILE)
+            raise WorkError(f"The fresh process {_how_it_ended(code)}{last_words}.") from None
     if error := reply.get("error"):
         raise error_of(error)
     return reply["result"]
 
 
-def _wait(process: subprocess.Popen[bytes], limits: Limits, look: Callable[[], None]) -> None:
-    """Return when the process has ended; raise WorkError once it passes a limit."""
+def tensorflow_ahead() -> AbstractContextManager[None]:
+    """Have TensorFlow imported meanwhile, for the first call in this context that wants it."""
+    return hired_ahead(have_tensorflow)
+
+
+class _Process(Protocol):
+    """A process that answers the request in a folder."""
+
+    pid: int
+
+    def wait(self, seconds: float) -> int | None:
+        """Return its exit code; None if it has not ended after so long."""
+
+
+class _Started:
+    """A process that was started from nothing."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def wait(self, seconds: float) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+
+class _Forked:
+    """A nursery's only child."""
+
+    def __init__(self, nursery: Nursery, pid: int) -> None:
+        self._nursery = nursery
+        self.pid = pid
+
+    def wait(self, seconds: float) -> int | None:
+        for report in self._nursery.wait(seconds):
+            return (report.exit_code or 0) if isinstance(report, Died) else 0
+        return None
+
+    def end(self) -> None:
+        """Kill what is left of it; then it writes no more."""
+        self._nursery.kill()
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(self.pid).wait(_PROMPT_S)
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[_Process]:
+    """Yield a process without TensorFlow; it ends with the context, and all that it has started."""
+    with (folder / _SAID_FILE).open("wb") as output:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "agiwb.runtimes.fresh_process_child"),
+                *(str(folder), str(os.getpid())),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield _Started(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextmanager
+def _forked(folder: Path, while_waiting: Callable[[], None]) -> Iterator[_Process]:
+    """Yield a process that has imported TensorFlow; it ends as one of ``_started`` does."""
+    with contextlib.closing(Nursery(have_tensorflow, folder)) as nursery:
+        try:
+            pid = nursery.start(_WORK, answer_in_fork, folder, while_waiting)
+        except WorkError as error:
+            raise WorkError(f"The fresh process could not be forked: {error.problem}") from None
+        process = _Forked(nursery, pid)
+        try:
+            yield process
+        finally:
+            process.end()
+
+
+def _wait(process: _Process, limits: Limits, look: Callable[[], None]) -> int:
+    """Return the exit code once the process has ended; raise WorkError once it passes a limit."""
     deadline = time.monotonic() + limits.seconds
     pause = _FIRST_LOOK_S
-    observed = psutil.Process(process.pid)
     while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(pause)
-            return
+        if (code := process.wait(pause)) is not None:
+            return code
         pause = min(2 * pause, _LONGEST_LOOK_S)
         look()
         with contextlib.suppress(psutil.Error):  # it has ended just now
-            if observed.memory_info().rss > limits.memory_bytes:
+            if psutil.Process(process.pid).memory_info().rss > limits.memory_bytes:
                 raise WorkError(
                     f"The fresh process took more than {limits.memory_bytes / _MIB:,.0f} MiB of "
                     "memory, and was ended."
@@ -122,13 +203,6 @@ def _wait(process: subprocess.Popen[bytes], limits: Limits, look: Callable[[], N
             raise WorkError(
                 f"The fresh process gave no answer within {limits.seconds:g} s, and was ended."
             )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the process and of those it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _how_it_ended(code: int) -> str:

@@ -17,7 +17,7 @@ import pytest
 from agiwb.crews import nursery as nurseries
 from agiwb.crews.crew import Died, Line, Raised, Report, Returned, Said
 from agiwb.crews.nursery import LocalProcesses, Nursery, dismiss_kept, hired_ahead
-from agiwb.errors import ConfigError, WorkError
+from agiwb.errors import CancelledError, ConfigError, WorkError
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +30,10 @@ def get_ready() -> None:
 
 def nothing_to_import() -> None:
     pass
+
+
+def sleep_long() -> None:
+    time.sleep(600)
 
 
 def double(number: int, line: Line) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def first_said(nursery: Nursery) -> Any:
 
 
 def is_gone(pid: int) -> bool:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
@@ -145,13 +149,14 @@ def test_an_exception_arrives_as_it_was(nursery: Nursery):
 def test_a_process_that_dies_says_how(nursery: Nursery):
     nursery.start(1, crash, signal.SIGSEGV)
     report = last(nursery)
-    assert report == Died(1, "Its process was ended by signal 11 (SIGSEGV).")
+    assert report == Died(1, "Its process was ended by signal 11 (SIGSEGV).", -11)
     nursery.start(2, crash, signal.SIGKILL)
     report = last(nursery)
     assert isinstance(report, Died)
     assert "signal 9 (SIGKILL), perhaps for lack of memory" in report.reason
     nursery.start(3, leave_at_once, 5)
-    assert last(nursery) == Died(3, "Its process ended with exit code 5: the last that was said")
+    words = "Its process ended with exit code 5: the last that was said"
+    assert last(nursery) == Died(3, words, 5)
 
 
 def test_what_takes_too_long_is_ended_with_all_it_started(nursery: Nursery):
@@ -204,6 +209,18 @@ def test_a_process_in_the_middle_of_an_answer_is_not_left_to_the_next(tmp_path: 
     nursery._hired.requests.close()
     with pytest.raises(WorkError, match="has ended"):
         nursery.start(1, double, 4)
+    nursery.close()
+    assert is_gone(nursery._hired.process.pid)
+
+
+def test_whoever_waits_for_it_to_get_ready_may_give_up(tmp_path: Path):
+    nursery = Nursery(sleep_long, tmp_path)
+
+    def give_up() -> None:
+        raise CancelledError("Enough.")
+
+    with pytest.raises(CancelledError):
+        nursery.start(1, double, 4, give_up)
     nursery.close()
     assert is_gone(nursery._hired.process.pid)
 
