@@ -43,19 +43,19 @@ def test_blocks_in_two_threads_leave_stderr_in_place(capfd):
     def work_first():
         with held_back():
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
     def work_second():
         with held_back():
-            first.join(10)  # were they not in turn, this would put the first one's file in place
+            first.join(60)  # were they not in turn, this would put the first one's file in place
 
     first, second = threading.Thread(target=work_first), threading.Thread(target=work_second)
     first.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     second.start()
     time.sleep(0.05)
     leave.set()
-    second.join(10)
+    second.join(60)
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
 

@@ -77,7 +77,7 @@ def kernels_of(workspace: Path) -> list[int]:
 
 
 def are_gone(workspace: Path) -> bool:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while kernels_of(workspace) and time.monotonic() < until:
         time.sleep(0.1)
     return not kernels_of(workspace)

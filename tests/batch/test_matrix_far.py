@@ -99,7 +99,7 @@ def test_a_cancelled_matrix_ends_its_notebooks_on_the_workers(
     with command(tmp_path, matrix, "--scheduler", cluster.address) as process:
         wait_until(lambda: begun(tmp_path) == ["1"], process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
 
     def states() -> set[str]:
         folders = [f for name in ("one", "two") for f in job_folders(cluster.workspace(name))]

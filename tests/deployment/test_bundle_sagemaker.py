@@ -42,11 +42,11 @@ def test_the_archive_is_served_on_ping_and_invocations(bundle_folder: Path, tmp_
         call = urllib.request.Request(
             f"{url}/invocations", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(call, timeout=10) as answer:
+        with urllib.request.urlopen(call, timeout=60) as answer:
             predictions = json.load(answer)["predictions"]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     np.testing.assert_allclose(predictions, golden["predictions"], atol=1e-5)
 
 

@@ -157,7 +157,7 @@ def learn_the_change(
 
 def check_the_alert(server: DetachedServer, seen: Alerting) -> None:
     """Assert that it was told before anything was done, and ends with a look at version 2."""
-    alert = wait_for(lambda: seen.told("AgiwbDrift", version="1"), 10, "alert")
+    alert = wait_for(lambda: seen.told("AgiwbDrift", version="1"), 120, "alert")
     assert "features" in alert["annotations"]["changed"]
     decisions = ledger_of(MODEL).decisions()
     actions = [one.action for one in decisions]
@@ -167,7 +167,7 @@ def check_the_alert(server: DetachedServer, seen: Alerting) -> None:
     assert decisions[-1].evidence
     assert datetime.fromisoformat(alert["startsAt"]) < datetime.fromisoformat(decisions[1].time)
     maintain(MaintainConfig(model=MODEL, server=server.id, **{**POLICY, "cooldown_h": 24.0}))
-    wait_for(lambda: seen.told("AgiwbDrift", "resolved", version="1"), 30, "end of the alert")
+    wait_for(lambda: seen.told("AgiwbDrift", "resolved", version="1"), 120, "end of the alert")
 
 
 def break_the_champion(server: DetachedServer, clients: Clients, folder: Path) -> int:

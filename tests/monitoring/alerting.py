@@ -50,7 +50,7 @@ def free_port() -> int:
 
 def ask(port: int, path: str) -> Any:
     """Return the JSON, or the text, that a program on this machine answers with."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -170,7 +170,7 @@ def _program(words: list[str], folder: Path) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -212,4 +212,4 @@ def exporter() -> Iterator[int]:
             yield int(said.rsplit(":", 1)[1].split("/")[0])
         finally:
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0

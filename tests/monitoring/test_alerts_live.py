@@ -51,7 +51,7 @@ def test_what_a_server_is_asked_drifts_and_a_webhook_is_told(
 
     def look(expected: Callable[[], bool]) -> Any:
         """Return what a check finds once the log has all rows."""
-        return wait_for(lambda: expected() and monitor(config), 30, "rows in the log")
+        return wait_for(lambda: expected() and monitor(config), 120, "rows in the log")
 
     server = serve_detached(ServeConfig(model=MODEL, model_name=MODEL, rest_api_port=0, grpc=False))
     try:
@@ -69,14 +69,16 @@ def test_what_a_server_is_asked_drifts_and_a_webhook_is_told(
 
             ask_for(endpoint, images)
             assert not look(lambda: logged() >= ROWS).alarm
-            wait_for(lambda: seen.query("agiwb_monitor_alarm == 0"), 30, "check without alarm")
+            wait_for(lambda: seen.query("agiwb_monitor_alarm == 0"), 120, "check without alarm")
             assert "AgiwbDrift" not in seen.firing()
 
             ask_for(endpoint, rotate(images, 40.0))
             found = look(lambda: logged() >= 2 * ROWS)
             assert found.alarm
-            fired = wait_for(lambda: seen.firing().get("AgiwbDrift"), 30, "alert in Prometheus")
-            told = wait_for(lambda: seen.told("AgiwbDrift", model=MODEL), 30, "call of the webhook")
+            fired = wait_for(lambda: seen.firing().get("AgiwbDrift"), 120, "alert in Prometheus")
+            told = wait_for(
+                lambda: seen.told("AgiwbDrift", model=MODEL), 120, "call of the webhook"
+            )
 
             assert told["labels"] == {
                 "alertname": "AgiwbDrift", "model": MODEL, "version": "1", "severity": "warning",
@@ -98,7 +100,9 @@ def test_what_a_server_is_asked_drifts_and_a_webhook_is_told(
 
             ask_for(endpoint, images)
             assert not look(lambda: logged() >= 3 * ROWS).alarm
-            wait_for(lambda: seen.told("AgiwbDrift", status="resolved"), 30, "word that it is over")
+            wait_for(
+                lambda: seen.told("AgiwbDrift", status="resolved"), 120, "word that it is over"
+            )
         endpoint.disconnect()
     finally:
         server.stop()

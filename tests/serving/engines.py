@@ -83,7 +83,7 @@ class Watched:
         self.runs.append(max((len(array) for array in inputs.values() if array.ndim), default=1))
         self.threads.append(threading.current_thread().name)
         self.begun.set()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         return self._model.run(inputs, signature_name, outputs)
 
     def forget(self) -> None:
@@ -135,7 +135,7 @@ def engine_of(
     engine = Engine(catalogue, metrics=Metrics(), rollout=rollout, **options)
     try:
         catalogue.start()
-        assert catalogue.wait_until_ready(20)
+        assert catalogue.wait_until_ready(60)
         wait_for(
             lambda: all(
                 len(catalogue.available(name)) == len(numbered)
@@ -155,8 +155,8 @@ def engine_of(
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
-    """Return once it is so; fail after ten seconds."""
-    deadline = time.monotonic() + 10
+    """Return once it is so; fail after a minute."""
+    deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.005)

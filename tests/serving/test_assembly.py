@@ -181,7 +181,7 @@ def logging_with(tmp_path, policy):
 
 def eventually_state(asked, number, state):
     """Return the status of a version once it is ``state``."""
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 60
     while True:
         statuses = asked.document("GET", "/v1/models/m")["model_version_status"]
         for one in statuses:

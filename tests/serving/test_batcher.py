@@ -31,7 +31,7 @@ class Doubling:
     def __call__(self, inputs):
         self.batches.append(inputs["x"].tolist())
         self.begun.set()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         if 13 in inputs["x"]:
             raise InputError("13 is not doubled.")
         return {"y": inputs["x"] * 2}
@@ -55,7 +55,7 @@ def submit(batcher, run, *values, key="k", deadline=None):
 
 
 def answer(future):
-    return future.result(10)["y"].tolist()
+    return future.result(60)["y"].tolist()
 
 
 def test_a_full_batch_runs_at_once():
@@ -97,7 +97,7 @@ def test_one_bad_request_spoils_no_other():
         good, bad, other = (submit(batcher, run, value) for value in (1, 13, 3))
         assert (answer(good), answer(other)) == ([2], [6])
         with pytest.raises(InputError, match="13 is not doubled"):
-            bad.result(10)
+            bad.result(60)
 
 
 def test_a_model_that_answers_another_number_of_rows_is_asked_one_by_one():
@@ -116,7 +116,7 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room():
     limits = {"max_batch_size": 1, "max_enqueued_batches": 2, "num_batch_threads": 1}
     with queue(**limits) as batcher:
         running = submit(batcher, run, 1)
-        assert run.begun.wait(10)
+        assert run.begun.wait(60)
         waiting = [submit(batcher, run, 2), submit(batcher, run, 3)]
         with pytest.raises(Refusal, match="queue to which this task was submitted is full") as full:
             submit(batcher, run, 4)
@@ -162,7 +162,7 @@ def test_a_large_request_shares_with_nobody_and_fails_alone():
         )
         assert (answer(small), answer(after)) == ([2], [8])
         with pytest.raises(InputError, match="13"):
-            bad.result(10)
+            bad.result(60)
     assert run.batches == [[1], [2, 3], [13], [4]]
 
 
@@ -187,7 +187,7 @@ def test_shapes_are_padded_with_the_first_value():
     parameters = {"max_batch_size": 2, "batch_timeout_micros": LONG}
     with queue(**parameters, pad_variable_length_inputs=True) as batcher:
         futures = [batcher.submit("k", sums, {"x": np.array([row])}, 1) for row in ([5], [1, 2, 3])]
-        assert [future.result(10)["y"].tolist() for future in futures] == [[15], [6]]
+        assert [future.result(60)["y"].tolist() for future in futures] == [[15], [6]]
     assert batches == [[[5, 5, 5], [1, 2, 3]]]
 
 
@@ -202,7 +202,7 @@ def test_what_cannot_be_joined_is_run_one_by_one():
         futures = [
             batcher.submit("k", sums, {"x": np.array(rows)}, 1) for rows in ([[1, 2]], [[[3], [4]]])
         ]
-        assert [future.result(10)["y"].tolist() for future in futures] == [[3], [7]]
+        assert [future.result(60)["y"].tolist() for future in futures] == [[3], [7]]
 
 
 def test_a_request_whose_deadline_passes_in_the_queue_is_not_run():
@@ -210,13 +210,13 @@ def test_a_request_whose_deadline_passes_in_the_queue_is_not_run():
     run.go.clear()
     with queue(num_batch_threads=1) as batcher:
         running = submit(batcher, run, 1)
-        assert run.begun.wait(10)
+        assert run.begun.wait(60)
         late = submit(batcher, run, 2, deadline=time.monotonic() + 0.01)
         patient = submit(batcher, run, 3, deadline=time.monotonic() + 60)
         time.sleep(0.02)
         run.go.set()
         with pytest.raises(Refusal) as refused:
-            late.result(10)
+            late.result(60)
         assert refused.value.code is Code.DEADLINE_EXCEEDED
         assert (answer(running), answer(patient)) == ([2], [6])
     assert run.batches == [[1], [3]]
@@ -255,7 +255,7 @@ def test_two_batches_that_one_request_closes_run_side_by_side():
     go = threading.Event()
 
     def slow_for_one_row(inputs):
-        assert len(inputs["x"]) > 1 or go.wait(20)
+        assert len(inputs["x"]) > 1 or go.wait(60)
         return {"y": inputs["x"] * 2}
 
     parameters = {"max_batch_size": 2, "batch_timeout_micros": LONG, "num_batch_threads": 2}
@@ -279,7 +279,7 @@ def test_a_fault_of_the_batching_itself_is_told_and_the_thread_lives():
             return {"y": np.zeros((size, size))}
 
         with pytest.raises(ValueError, match="dimension"):
-            submit(batcher, pieces_that_do_not_join, 1, 2, 3).result(10)
+            submit(batcher, pieces_that_do_not_join, 1, 2, 3).result(60)
         assert answer(submit(batcher, Doubling(), 4)) == [8]
 
 

@@ -138,7 +138,7 @@ def test_threads_share_a_client_and_get_their_own_answers(heard):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         assert 1 <= len(client._idle) <= 4
         client.close()
     assert wrong == []

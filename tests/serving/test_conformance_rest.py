@@ -69,7 +69,7 @@ def _serve(config: Path, timeout_s: float):
         yield json.loads(line)["address"]
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
         process.stdin.close()
         process.stdout.close()
 

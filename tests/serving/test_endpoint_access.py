@@ -50,7 +50,7 @@ def test_an_endpoint_asks_and_loads_a_server_with_keys_and_tls(config, tmp_path)
         command = endpoint.curl([1.0])
         assert "-H 'X-API-Key: KEY'" in command
         done = subprocess.run(
-            ["sh", "-c", command.replace("KEY", key)], capture_output=True, check=True, timeout=20
+            ["sh", "-c", command.replace("KEY", key)], capture_output=True, check=True, timeout=60
         )
         assert json.loads(done.stdout) == {"predictions": [2.5]}
 

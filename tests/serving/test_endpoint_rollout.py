@@ -30,7 +30,7 @@ def other(tmp_path):
     return str(make_artifact(tmp_path / "second", addend=3))
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

@@ -265,7 +265,7 @@ def test_slow_runs_take_threads_and_the_loop_answers_others_meanwhile(tmp_path, 
         waiting = [asyncio.ensure_future(ask(engine, slow_inputs, model="slow")) for _ in range(3)]
         try:
             await asyncio.to_thread(slow.begun.wait, 10)
-            answer = await asyncio.wait_for(ask(engine, halves()), 5)
+            answer = await asyncio.wait_for(ask(engine, halves()), 60)
             assert not any(task.done() for task in waiting)
         finally:
             slow.go.set()
@@ -312,7 +312,7 @@ def test_requests_beyond_the_most_at_once_are_refused(tmp_path):
         slow.go.clear()
         first = asyncio.ensure_future(post(port))
         await asyncio.to_thread(slow.begun.wait, 10)
-        second = await asyncio.wait_for(post(port), 5)
+        second = await asyncio.wait_for(post(port), 60)
         slow.go.set()
         answers = await first, second
         await server.stop()

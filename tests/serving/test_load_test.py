@@ -94,7 +94,7 @@ def test_what_is_never_answered_is_a_timeout():
     gate = threading.Event()
 
     def answer(body, headers):
-        gate.wait(20)
+        gate.wait(60)
         return 200, "{}"
 
     with serving(answer) as address:

@@ -184,12 +184,12 @@ def test_the_foreground_server_tells_its_address_and_stops_when_asked(
         address = server.stderr.readline().split()[1]
         assert "/metrics" in server.stderr.readline()
         command = server.stderr.readline().partition("Try it:")[2]
-        with urllib.request.urlopen(address.removesuffix(":predict"), timeout=10) as answer:
+        with urllib.request.urlopen(address.removesuffix(":predict"), timeout=60) as answer:
             assert answer.status == 200
         assert address in command
         server.stderr.readline()
         server.send_signal(number)
-        assert server.communicate(timeout=20) == ("returned\n", "")
+        assert server.communicate(timeout=120) == ("returned\n", "")
     assert server.returncode == 0
 
 
@@ -200,5 +200,5 @@ def test_a_foreground_server_whose_child_dies_fails(tmp_path, bare_workspace):
         server.stderr.readline()
         (child,) = psutil.Process(server.pid).children()
         child.kill()
-        _, messages = server.communicate(timeout=20)
+        _, messages = server.communicate(timeout=120)
     assert "ServingError: The server ended by itself." in messages

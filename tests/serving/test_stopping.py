@@ -25,7 +25,7 @@ from tests.serving.onnx_models import write_half_plus_two, write_loop
 
 pytestmark = pytest.mark.slow
 
-READ_S = 15
+READ_S = 60
 
 
 @contextlib.contextmanager
@@ -108,7 +108,7 @@ def test_a_server_that_is_loading_stops_at_once(tmp_path):
             time.sleep(0.05)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0  # and not two minutes
         assert process.stdout.read() == b""
     assert (tmp_path / "errors").read_text() == ""
 

@@ -238,7 +238,7 @@ def test_the_command_line_tunes_real_servers_and_serves_with_what_won(tmp_path):
             if "Ctrl-C" in line:
                 break
         command.send_signal(signal.SIGINT)
-        told.append(command.communicate(timeout=30)[1])
+        told.append(command.communicate(timeout=120)[1])
     text = "".join(told)
     assert command.returncode == 0, text
     assert "without waiting" in text

@@ -193,7 +193,7 @@ def test_a_process_leaves_nothing_plain_however_it_ends(
     assert child.stdout.readline().startswith(str(temporary))
     if ending == "SIGTERM":
         child.terminate()
-    code_of_end = child.wait(30)
+    code_of_end = child.wait(60)
     assert code_of_end == {"exit": 0, "error": 1, "SIGTERM": -signal.SIGTERM}[ending]
     assert left_in(temporary) == []
 

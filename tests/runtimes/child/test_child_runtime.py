@@ -56,7 +56,7 @@ def test_what_the_child_prints_is_in_our_log(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PYTHONVERBOSE", "1")
     with pytest.raises(NotFoundError):
         ChildRuntime(tmp_path / "model.h5", "h5")
-    _wait_until(lambda: "import 'agiwb" in caplog.text, 10)
+    _wait_until(lambda: "import 'agiwb" in caplog.text, 60)
 
 
 def test_a_child_whose_process_dies_while_it_loads_tells_how(tmp_path, no_child_left):
@@ -76,7 +76,7 @@ def test_a_child_ends_with_its_parent_even_while_it_loads(tmp_path):
     )
     parent = subprocess.run([sys.executable, "-c", words], stdout=subprocess.PIPE, check=False)
     assert parent.returncode == -signal.SIGKILL
-    _wait_until(lambda: not _runs(int(parent.stdout)), 30)
+    _wait_until(lambda: not _runs(int(parent.stdout)), 60)
 
 
 def _runs(pid: int) -> bool:
@@ -216,7 +216,7 @@ class TestTensorFlow2:
             time.sleep(0.3)
             os.kill(first, signal.SIGKILL)
             with pytest.raises(ServingError, match="was ended by SIGKILL"):
-                long.result(10)
+                long.result(60)
         with pytest.raises(ServingError, match="started again"):
             runtime.run(BATCH)
         _wait_until(lambda: runtime.pid != first)

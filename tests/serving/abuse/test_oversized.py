@@ -42,7 +42,7 @@ def others(server):
     thread.start()
     yield seen
     stopped.set()
-    thread.join(30)
+    thread.join(60)
     assert seen
     assert all(right for right, _ in seen)
 

@@ -66,7 +66,7 @@ class Fleet:
     def stop(self, index):
         process = self.processes.pop(index)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
 
     def kill(self, index):
@@ -127,7 +127,7 @@ backend servers
             response = connection.getresponse()
             return response.status, json.loads(response.read())
 
-    def wait_until_all_answer_with(self, version, within_s=30.0):
+    def wait_until_all_answer_with(self, version, within_s=60.0):
         ends = time.monotonic() + within_s
         while {self.answered_by(index) for index in self.processes} != {version}:
             assert time.monotonic() < ends, f"not all answer with {version}"
@@ -144,9 +144,9 @@ def fleet(base_path, scratch, *, servers, balance, words=()):
         for index in range(servers):
             running.wait_until_ready(index)
         running.start_balancer()
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 60
         while True:
-            probe = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+            probe = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
             with contextlib.suppress(OSError), contextlib.closing(probe):
                 if running.ask("probe", probe)[0] == 200:
                     break
@@ -176,7 +176,7 @@ class Clients:
         ]
 
     def _work(self, keys):
-        connection = http.client.HTTPConnection("127.0.0.1", self._asked.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._asked.port, timeout=60)
         while not self._stopping.is_set():
             for key in keys:
                 try:

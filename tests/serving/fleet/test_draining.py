@@ -27,7 +27,7 @@ def test_it_says_that_it_is_not_ready_and_answers_all_the_same(half, tmp_path, w
             assert json.loads(connection.ask("GET", PROBE)[2])["reason"] == "It is about to stop."
             assert connection.addend() == 1
         assert server.connect().addend() == 1  # who comes only now is answered, too
-        assert server.process.wait(30) == 0
+        assert server.process.wait(60) == 0
         assert time.monotonic() - begun >= 3
 
 
@@ -37,4 +37,4 @@ def test_a_second_signal_ends_the_drain(half, tmp_path):
         server.process.send_signal(signal.SIGTERM)
         assert eventually(lambda: connection.ask("GET", PROBE)[0] == 503)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(60) == 0

@@ -58,11 +58,11 @@ def ready(catalogue, number):
 
 def test_the_first_version_answers_at_once_and_the_next_at_one_moment(base_path, folder):
     with serving(base_path, folder) as (a, _), serving(base_path, folder) as (b, _):
-        assert a.wait_until_ready(10)
-        assert b.wait_until_ready(10)
+        assert a.wait_until_ready(60)
+        assert b.wait_until_ready(60)
         add_version(base_path, 2)
         seen, previous = [], 1
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while previous == 1 and time.monotonic() < ends:
             for catalogue in (a, b):  # one after the other: never 2, then 1
                 number, _ = answer(catalogue, LATEST)
@@ -83,8 +83,8 @@ def test_a_version_that_one_server_cannot_load_is_held_back_by_all(base_path, fo
             return super().__call__(name, version)
 
     with serving(base_path, folder) as (a, _), serving(base_path, folder, Damaged()) as (b, _):
-        assert a.wait_until_ready(10)
-        assert b.wait_until_ready(10)
+        assert a.wait_until_ready(60)
+        assert b.wait_until_ready(60)
         add_version(base_path, 2)
 
         def told():
@@ -100,8 +100,8 @@ def test_a_withdrawn_version_goes_on_answering_until_all_have_the_former(base_pa
     add_version(base_path, 2)
     slow = WatchedLoader()
     with serving(base_path, folder) as (a, _), serving(base_path, folder, slow) as (b, _):
-        assert a.wait_until_ready(10)
-        assert b.wait_until_ready(10)
+        assert a.wait_until_ready(60)
+        assert b.wait_until_ready(60)
         slow.gate.clear()
         shutil.rmtree(base_path / "2")
         assert eventually(lambda: 1 in {one.version for one in a.status(LATEST)})
@@ -115,20 +115,20 @@ def test_a_withdrawn_version_goes_on_answering_until_all_have_the_former(base_pa
 def test_a_newcomer_is_not_ready_before_it_has_what_the_others_answer_with(base_path, folder):
     slow = WatchedLoader()
     with serving(base_path, folder) as (a, member):
-        assert a.wait_until_ready(10)
+        assert a.wait_until_ready(60)
         assert eventually(lambda: not member.hindrance())
         slow.gate.clear()
         with serving(base_path, folder, slow) as (b, newcomer):
             assert eventually(lambda: "version 1 of m" in newcomer.hindrance())
             slow.gate.set()
-            assert b.wait_until_ready(10)
+            assert b.wait_until_ready(60)
             newcomer.join()
             assert newcomer.hindrance() == ""
 
 
 def test_a_server_that_is_gone_without_a_word_is_waited_for_only_so_long(base_path, folder):
     with serving(base_path, folder) as (a, _):
-        assert a.wait_until_ready(10)
+        assert a.wait_until_ready(60)
         former = FleetFolder(folder).members()[0]
         FleetFolder(folder).tell(
             type(former)("killed", 7, {"m": 1}, {"m": (1,)})
@@ -141,7 +141,7 @@ def test_a_server_that_is_gone_without_a_word_is_waited_for_only_so_long(base_pa
 
 def test_a_server_that_cannot_look_is_not_ready(base_path, folder):
     with serving(base_path, folder) as (a, member):
-        assert a.wait_until_ready(10)
+        assert a.wait_until_ready(60)
         assert eventually(lambda: not member.hindrance())
         folder.rename(folder.with_name("gone"))
         folder.write_text("in the way")
@@ -154,7 +154,7 @@ def test_a_server_that_cannot_look_is_not_ready(base_path, folder):
 
 def test_versions_to_be_had_by_number_only_wait_for_nobody(base_path, folder):
     with serving(base_path, folder, policy=All()) as (a, _):
-        assert a.wait_until_ready(10)
+        assert a.wait_until_ready(60)
         add_version(base_path, 2)
         assert eventually(lambda: answer(a, LATEST)[0] == 2)
         assert eventually(lambda: a.available("m") == (1, 2))
@@ -164,9 +164,9 @@ def test_versions_to_be_had_by_number_only_wait_for_nobody(base_path, folder):
 def test_a_pinned_version_is_switched_to_once_all_are_pinned(base_path, folder):
     add_version(base_path, 2)
     with serving(base_path, folder) as (a, _):
-        assert a.wait_until_ready(10)
+        assert a.wait_until_ready(60)
         with serving(base_path, folder, policy=Specific((1,))) as (b, newcomer):
-            assert b.wait_until_ready(10)
+            assert b.wait_until_ready(60)
             newcomer.join()
             assert answer(b, LATEST)[0] == 2  # as the other does
             a.configure([ModelConfig("m", base_path, Specific((1,)))])

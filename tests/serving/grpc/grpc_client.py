@@ -42,7 +42,7 @@ class Served:
     def call(self, service: str, method: str, request: Any, response: str, **options) -> Any:
         return self.with_call(service, method, request, response, **options)[0]
 
-    def with_call(self, service, method, request, response, *, timeout=20, **options):
+    def with_call(self, service, method, request, response, *, timeout=60, **options):
         stub = self.channel.unary_unary(
             f"/{service}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
@@ -72,7 +72,7 @@ def serving(
     catalogue.start()
     engine = Engine(catalogue, metrics=Metrics(), rollout=Rollout(catalogue), batching=batching)
     try:
-        assert catalogue.wait_until_ready(20)
+        assert catalogue.wait_until_ready(60)
         changes = ModelChanges(catalogue, root=root, models_file=models_file) if admin else None
         gate = gate or Gate.open()
         server = start_grpc(engine, gate, "127.0.0.1", 0, changes=changes, **options)

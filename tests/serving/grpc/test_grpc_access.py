@@ -150,7 +150,7 @@ class Waiting:
 
     def run(self, *arguments):
         self.running.release()
-        assert self.gate.wait(20)
+        assert self.gate.wait(60)
         return self._servable.run(*arguments)
 
     def close(self):
@@ -172,13 +172,13 @@ def test_a_call_whose_deadline_passes_in_the_queue_is_not_run(half, waiting):
     load, made = waiting
     with serving([half], load=load, threads=1) as served, ThreadPoolExecutor() as threads:
         first = threads.submit(served.predict, REQUEST)
-        assert made[0].running.acquire(timeout=10)
+        assert made[0].running.acquire(timeout=60)
         code = code_of(lambda: served.predict(REQUEST, timeout=0.2))
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
         made[0].gate.set()
-        assert outputs_of(first.result(20)) == {"y": [2.5]}
+        assert outputs_of(first.result(60)) == {"y": [2.5]}
         outputs_of(served.predict(REQUEST))
-        assert made[0].running.acquire(timeout=10)  # the last call's run, and no other
+        assert made[0].running.acquire(timeout=60)  # the last call's run, and no other
         assert not made[0].running.acquire(blocking=False)
 
 
@@ -187,22 +187,22 @@ def test_more_calls_than_allowed_are_refused(half, waiting):
     options = {"load": load, "threads": 2, "most_calls": 2}
     with serving([half], **options) as served, ThreadPoolExecutor() as threads:
         running = [threads.submit(served.predict, REQUEST) for _ in range(2)]
-        assert all(made[0].running.acquire(timeout=10) for _ in running)
+        assert all(made[0].running.acquire(timeout=60) for _ in running)
         assert code_of(lambda: served.predict(REQUEST)) is grpc.StatusCode.RESOURCE_EXHAUSTED
         made[0].gate.set()
-        assert [outputs_of(call.result(20)) for call in running] == [{"y": [2.5]}] * 2
+        assert [outputs_of(call.result(60)) for call in running] == [{"y": [2.5]}] * 2
 
 
 def test_stopping_lets_calls_in_progress_end(half, waiting):
     load, made = waiting
     with serving([half], load=load) as served, ThreadPoolExecutor() as threads:
         running = threads.submit(served.predict, REQUEST)
-        assert made[0].running.acquire(timeout=10)
+        assert made[0].running.acquire(timeout=60)
         stopping = threads.submit(served.server.stop, 20)
         time.sleep(0.1)
         made[0].gate.set()
-        assert outputs_of(running.result(20)) == {"y": [2.5]}
-        stopping.result(20)
+        assert outputs_of(running.result(60)) == {"y": [2.5]}
+        stopping.result(60)
         assert code_of(lambda: served.predict(REQUEST)) is grpc.StatusCode.UNAVAILABLE
 
 

@@ -182,7 +182,7 @@ def test_health_follows_the_catalogue(folder):
 
 
 def wait_for(condition):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -60,30 +60,30 @@ x = request.inputs["x"]
 x.dtype = types_pb2.DT_FLOAT
 x.tensor_shape.dim.add().size = 2
 x.float_val.extend([1.0, 2.0])
-answer = predictions.Predict(request, timeout=20)
+answer = predictions.Predict(request, timeout=60)
 told["predict"] = list(answer.outputs["y"].float_val)
 told["version"] = answer.model_spec.version.value
 request.model_spec.signature_name = "x"
 try:
-    predictions.Predict(request, timeout=20)
+    predictions.Predict(request, timeout=60)
 except grpc.RpcError as error:
     told["refused"] = [error.code().name, error.details()]
 
 metadata = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
 metadata.model_spec.name = "half"
 described = get_model_metadata_pb2.SignatureDefMap()
-predictions.GetModelMetadata(metadata, timeout=20).metadata["signature_def"].Unpack(described)
+predictions.GetModelMetadata(metadata, timeout=60).metadata["signature_def"].Unpack(described)
 told["signatures"] = list(described.signature_def)
 
 status = get_model_status_pb2.GetModelStatusRequest()
 status.model_spec.name = "half"
-(one,) = models.GetModelStatus(status, timeout=20).model_version_status
+(one,) = models.GetModelStatus(status, timeout=60).model_version_status
 told["status"] = [one.version, one.State.Name(one.state), one.status.error_code]
 
 reload = model_management_pb2.ReloadConfigRequest()
 reload.config.model_config_list.config.add(
     name="again", base_path=sys.argv[2], model_platform="tensorflow")
-told["reload"] = models.HandleReloadConfigRequest(reload, timeout=20).status.error_code
+told["reload"] = models.HandleReloadConfigRequest(reload, timeout=60).status.error_code
 print(json.dumps(told))
 """
 

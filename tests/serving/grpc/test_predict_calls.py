@@ -150,7 +150,7 @@ def test_tensors_that_do_not_fit_are_the_clients_error(served):
 def test_bytes_that_are_no_message_are_the_clients_error(served):
     stub = served.channel.unary_unary(f"/{PREDICTION}/Predict")
     with pytest.raises(grpc.RpcError) as error:
-        stub(b"\xff\xff", timeout=10)
+        stub(b"\xff\xff", timeout=60)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 

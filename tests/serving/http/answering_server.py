@@ -33,10 +33,10 @@ class Running:
         return int(self.address[1])
 
     def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def connect(self) -> socket.socket:
-        client = socket.create_connection(self.address, timeout=10)
+        client = socket.create_connection(self.address, timeout=60)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
 
@@ -70,14 +70,14 @@ def serving(
         ssl_context=ssl_context,
         on_refusal=on_refusal,
     )
-    server = asyncio.run_coroutine_threadsafe(starting, loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(starting, loop).result(60)
     running = Running(loop, server, listener.getsockname())
     try:
         yield running
     finally:
         running.do(server.stop(0.5))
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

@@ -165,7 +165,7 @@ def test_nobody_waits_for_a_full_segment_to_reach_the_disk(tmp_path, make, monke
     real = os.fdatasync
 
     def slow_sync(descriptor):
-        may_sync.wait(10)
+        may_sync.wait(60)
         real(descriptor)
         synced.set()
 
@@ -484,7 +484,7 @@ def test_nothing_is_written_twice_to_the_same_segment(tmp_path):
 
 
 def wait_for(happened):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)

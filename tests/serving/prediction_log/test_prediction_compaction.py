@@ -162,11 +162,11 @@ def test_two_compactions_do_not_run_at_once(tmp_path):
 
     def on_step(name):
         inside.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     thread = threading.Thread(target=compact, args=[tmp_path / "m", None, on_step])
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     assert compact(tmp_path / "m").segments == 0
     go_on.set()
     thread.join()

@@ -49,7 +49,7 @@ class Served:
 
 
 def until_available(catalogue, model, versions):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while catalogue.available(model) != versions:
         assert time.monotonic() < end
         time.sleep(0.01)

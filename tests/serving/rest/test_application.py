@@ -372,7 +372,7 @@ def test_a_long_run_does_not_hold_up_other_requests(base_path):
         run = servable.run
 
         def slowly(*arguments):
-            assert answered.wait(5)
+            assert answered.wait(60)
             return run(*arguments)
 
         servable.run = slowly
@@ -404,7 +404,7 @@ def test_a_request_that_takes_too_long_is_answered_with_504(base_path):
         asking(base_path, rest_api_timeout_in_ms=50) as ask,
         ask.server.engine.lease(ModelSpec("half")) as version,
     ):
-        version.servable.run = lambda *_: done.wait(5) and {}
+        version.servable.run = lambda *_: done.wait(60) and {}
         version.servable.run_time = RunTime(1.0)
         response = ask("POST", PREDICT, '{"instances": [1]}')
         done.set()

@@ -37,7 +37,7 @@ def test_the_latest_version_answers_and_the_next_takes_over(base_path):
     add_version(base_path, 1)
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         assert answer(catalogue, LATEST) == (1, 2.0)
         add_version(base_path, 2)
         assert eventually(lambda: answer(catalogue, LATEST) == (2, 3.0))
@@ -62,7 +62,7 @@ def test_a_version_is_available_only_when_loaded_and_the_old_one_answers_until_t
     add_version(base_path, 1)
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         load.gate.clear()
         add_version(base_path, 2)
         assert eventually(lambda: states(catalogue).get(2) is State.LOADING)
@@ -77,7 +77,7 @@ def test_an_unload_waits_for_the_last_lease(base_path):
     add_version(base_path, 1)
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         with catalogue.lease(LATEST) as version:
             add_version(base_path, 2)
             assert eventually(lambda: states(catalogue).get(1) is State.UNLOADING)
@@ -91,7 +91,7 @@ def test_a_corrupt_version_is_tried_again_told_and_takes_no_good_one_down(base_p
     add_version(base_path, 1)
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path), retries=2) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         (base_path / "2").mkdir()
         (base_path / "2" / "model.onnx").write_bytes(b"not a model")
         assert eventually(lambda: states(catalogue).get(2) is State.END)
@@ -110,7 +110,7 @@ def test_other_files_are_loaded_at_once_however_long_the_wait_for_a_retry(base_p
     (base_path / "1").mkdir()
     (base_path / "1" / "model.onnx").write_bytes(b"not a model")
     with running(WatchedLoader(), ModelConfig("m", base_path), retry_wait_s=3600) as catalogue:
-        assert not catalogue.wait_until_ready(10)
+        assert not catalogue.wait_until_ready(60)
         assert states(catalogue) == {1: State.LOADING}
         write_half_plus_two(base_path / "1")
         assert eventually(lambda: catalogue.available("m") == (1,))
@@ -120,7 +120,7 @@ def test_a_version_being_copied_is_left_alone(base_path):
     add_version(base_path, 1)
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path), poll_s=0.5) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         whole = (base_path / "1" / "model.onnx").read_bytes()
         (base_path / "2").mkdir()
         with (base_path / "2" / "model.onnx").open("wb", buffering=0) as copy:
@@ -139,7 +139,7 @@ def test_a_damaged_version_with_a_manifest_is_told_and_never_answers(base_path):
     models = ModelConfig("m", base_path, All())
     with running(load_servable, models, retries=0) as catalogue:
         assert eventually(lambda: states(catalogue).get(2) is State.END)
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         (status,) = catalogue.status(ModelSpec("m", 2))
         assert status.code is Code.DATA_LOSS
         with catalogue.lease(LATEST) as version:
@@ -152,7 +152,7 @@ def test_the_status_tells_of_a_divergence_that_was_allowed(base_path):
     manifest = read_artifact(folder).model_copy(update={"divergence": allowed})
     write_artifact(folder, manifest)
     with running(load_servable, ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         (status,) = catalogue.status(LATEST)
         assert (status.state, status.code) == (State.AVAILABLE, Code.OK)
         assert status.message == f"Diverges from its model. {allowed[0]}"
@@ -164,7 +164,7 @@ def test_a_link_out_of_the_base_path_is_not_followed(base_path, tmp_path):
     (base_path / "1").symlink_to(write_half_plus_two(tmp_path / "elsewhere"))
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path), retries=0) as catalogue:
-        assert not catalogue.wait_until_ready(10)
+        assert not catalogue.wait_until_ready(60)
         (status,) = catalogue.status(LATEST)
         assert (status.state, status.code) == (State.END, Code.PERMISSION_DENIED)
     assert load.loads == []
@@ -189,7 +189,7 @@ def test_models_that_are_missing_or_broken_do_not_block_others(base_path, tmp_pa
 def test_versions_that_are_deleted_disappear(base_path, gone):
     version = add_version(base_path, 1)
     with running(WatchedLoader(), ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         shutil.rmtree(version if gone == "the versions" else base_path)
         assert eventually(lambda: states(catalogue) == {1: State.END})
         with pytest.raises(Refusal, match=r"Servable not found for request: Latest\(m\)"):
@@ -199,7 +199,7 @@ def test_versions_that_are_deleted_disappear(base_path, gone):
 def test_versions_that_are_always_present_stay(base_path):
     add_version(base_path, 1)
     with running(WatchedLoader(), ModelConfig("m", base_path), always_present=True) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         shutil.rmtree(base_path)
         time.sleep(0.1)
         assert answer(catalogue, LATEST)[0] == 1
@@ -237,9 +237,9 @@ def test_one_model_is_added_and_removed_without_the_others(base_path, tmp_path):
     add_version(tmp_path / "models" / "other", 7)
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         catalogue.add(ModelConfig("other", tmp_path / "models" / "other"))
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         assert answer(catalogue, ModelSpec("other")) == (7, 8.0)
         assert [model.name for model in catalogue.models()] == ["m", "other"]
         catalogue.remove("m")
@@ -270,13 +270,13 @@ def test_a_model_may_be_removed_while_its_folders_are_looked_at(base_path, poll_
     load = WatchedLoader()
     model = ModelConfig("m", base_path, _InterruptedPolicy())
     with running(load, model, poll_s=poll_s) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         catalogue.remove("m")
         assert eventually(lambda: load.servables[0].closed == 1)
         _InterruptedPolicy.interrupt = lambda: catalogue.remove("m")
         catalogue.add(model)
         assert eventually(lambda: _InterruptedPolicy.interrupt is None)
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         assert eventually(lambda: states(catalogue) == {})
         assert all(servable.closed == 1 for servable in load.servables)
         assert catalogue.models() == ()
@@ -289,7 +289,7 @@ def test_a_model_may_be_removed_while_it_answers_and_is_looked_at(base_path):
     load = WatchedLoader()
     model = ModelConfig("m", base_path, _InterruptedPolicy())
     with running(load, model) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         _InterruptedPolicy.interrupt = lambda: catalogue.remove("m")
         assert eventually(lambda: load.servables[0].closed == 1)
         assert catalogue.models() == ()
@@ -301,7 +301,7 @@ def test_a_policy_that_preserves_resources_unloads_before_it_loads(base_path):
     seen = []
     options = {"rule": preserve_resources, "on_change": lambda *change: seen.append(change[1:])}
     with running(load, ModelConfig("m", base_path), **options) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         add_version(base_path, 2)
         assert eventually(lambda: catalogue.available("m") == (2,))
         assert eventually(lambda: (2, State.AVAILABLE) in seen)
@@ -317,7 +317,7 @@ def test_each_change_is_told_once_in_order_and_a_bad_listener_harms_nobody(base_
         raise ValueError
 
     with running(WatchedLoader(), ModelConfig("m", base_path), on_change=listen) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
     assert eventually(lambda: len(seen) == 5)
     assert seen == [("m", 1, state) for state in State]
 
@@ -325,7 +325,7 @@ def test_each_change_is_told_once_in_order_and_a_bad_listener_harms_nobody(base_
 def test_what_is_not_there_is_told_in_tensorflow_servings_words(base_path):
     add_version(base_path, 1)
     with running(WatchedLoader(), ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         for spec, problem in {
             ModelSpec("x"): "Servable not found for request: Latest(x)",
             ModelSpec("m", 5): "Servable not found for request: Specific(m, 5)",
@@ -357,7 +357,7 @@ def test_a_name_listed_twice_or_unfit_is_refused_and_nothing_changes(base_path):
 def test_a_poll_of_zero_looks_once_at_each_configuration(base_path):
     add_version(base_path, 1)
     with running(WatchedLoader(), ModelConfig("m", base_path), poll_s=0) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         add_version(base_path, 2)
         time.sleep(0.1)
         assert catalogue.available("m") == (1,)
@@ -369,7 +369,7 @@ def test_stopping_waits_for_leases_but_not_for_ever(base_path):
     add_version(base_path, 1)
     load = WatchedLoader()
     with running(load, ModelConfig("m", base_path)) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         with catalogue.lease(LATEST):
             catalogue.stop(drain_s=0.1)
             assert load.servables[0].closed == 0
@@ -400,7 +400,7 @@ def test_who_waits_for_a_catalogue_to_be_ready_learns_of_its_stop(base_path):
         waiting.start()
         assert eventually(lambda: load.loads == [("m", 1)])
         catalogue.stop(drain_s=0)
-        waiting.join(5)
+        waiting.join(60)
         assert ready == [False]
         load.gate.set()
     assert eventually(lambda: [servable.closed for servable in load.servables] == [1])

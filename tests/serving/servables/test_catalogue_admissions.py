@@ -86,7 +86,7 @@ def catalogue(tmp_path, doors, load):
         assert doors.hears("stand_by", 1)
         doors.by_number[1].is_open = True
         catalogue.admit("m", 1)
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         yield catalogue
     assert all(servable.closed == 1 for servable in load.servables)
     assert not any(servable.used_after_close for servable in load.servables)

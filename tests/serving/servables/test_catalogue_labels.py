@@ -57,11 +57,11 @@ def test_a_label_in_use_moves_only_to_a_loaded_version(base_path, allowed):
 def test_a_new_label_may_point_at_what_is_unavailable_only_if_that_is_allowed(base_path):
     model = ModelConfig("m", base_path)
     with running(WatchedLoader(), model) as strict:
-        assert strict.wait_until_ready(10)
+        assert strict.wait_until_ready(60)
         with pytest.raises(Refusal, match="which is not currently available"):
             strict.set_label("m", "canary", 3)
     with running(WatchedLoader(), model, allow_labels_for_unavailable=True) as lenient:
-        assert lenient.wait_until_ready(10)
+        assert lenient.wait_until_ready(60)
         lenient.set_label("m", "canary", 3)
         with pytest.raises(Refusal) as refused, lenient.lease(ModelSpec("m", label="canary")):
             pass
@@ -78,7 +78,7 @@ def test_the_labels_of_a_configuration_come_with_their_versions(base_path):
             answer(catalogue, ModelSpec("m", label="stable"))
         catalogue.configure([model])
         load.gate.set()
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         assert answer(catalogue, ModelSpec("m", label="stable"))[0] == 2
         assert catalogue.labels("m") == {"stable": 2}
         assert catalogue.models() == (model,)

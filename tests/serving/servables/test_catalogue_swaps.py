@@ -51,7 +51,7 @@ def test_no_request_fails_and_nothing_is_used_after_close_over_many_swaps(tmp_pa
         answered.append(count)
 
     with running(load, ModelConfig("m", tmp_path), poll_s=0.005) as catalogue:
-        assert catalogue.wait_until_ready(10)
+        assert catalogue.wait_until_ready(60)
         threads = [threading.Thread(target=ask, args=(catalogue,)) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -63,7 +63,7 @@ def test_no_request_fails_and_nothing_is_used_after_close_over_many_swaps(tmp_pa
             shutil.rmtree(tmp_path / str(number - 1))
         ending.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert swapped
         assert eventually(
             lambda: list(states(catalogue).values()) == [State.AVAILABLE] + [State.END] * SWAPS
@@ -117,7 +117,7 @@ def test_leases_and_thousands_of_quiescings_never_overlap(tmp_path):
         old.unload()
     ending.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert broken == []
     assert current[0]._leases == set()

@@ -72,7 +72,7 @@ def test_the_last_lease_ends_the_wait(ready):
     waiting.join(0.05)
     assert waiting.is_alive()
     second.__exit__(None, None, None)
-    waiting.join(5)
+    waiting.join(60)
     assert not waiting.is_alive()
     ready.unload()
     assert servable.closed == 1

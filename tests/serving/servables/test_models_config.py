@@ -154,7 +154,7 @@ def test_a_changed_file_is_served_and_a_wrong_one_changes_nothing(tmp_path, capl
         watch = ModelsFileWatch(file, catalogue.configure, poll_s=0.02)
         watch.start()
         try:
-            assert catalogue.wait_until_ready(10)
+            assert catalogue.wait_until_ready(60)
             assert answer(catalogue, ModelSpec("one"))[0] == 1
             file.path.write_text("model_config_list {")
             assert eventually(lambda: "The models stay as they are" in caplog.text)
@@ -194,7 +194,7 @@ def test_a_label_and_its_version_may_come_in_one_edit(tmp_path):
         watch = ModelsFileWatch(file, catalogue.configure, poll_s=0.02)
         watch.start()
         try:
-            assert catalogue.wait_until_ready(10)
+            assert catalogue.wait_until_ready(60)
             add_version(tmp_path / "models" / "plain", 2)
             file.put(_model(tmp_path, policy=All(), labels={"stable": 1, "canary": 2}))
             assert eventually(lambda: catalogue.labels("plain") == {"stable": 1, "canary": 2})

@@ -7,22 +7,39 @@ import time
 import pytest
 
 from agiwb.errors import InputError
+from agiwb.serving.servables import folders
 from agiwb.serving.servables.folders import Settling, verify
 from agiwb.serving.status import Code, Refusal
 from agiwb.serving.versions import Version
 from tests.serving.onnx_models import make_artifact, write_half_plus_two
 
 
-def test_without_a_manifest_a_folder_is_complete_once_its_files_are_still(tmp_path):
+class Clock:
+    """The time, so many seconds ahead."""
+
+    ahead_s = 0.0
+
+    def time(self):
+        return time.time() + self.ahead_s
+
+    def monotonic(self):
+        return time.monotonic() + self.ahead_s
+
+
+def test_without_a_manifest_a_folder_is_complete_once_its_files_are_still(tmp_path, monkeypatch):
     version = Version(1, write_half_plus_two(tmp_path / "1"))
-    settling = Settling(poll_s=0.6)
+    weights = tmp_path / "1" / "weights.bin"
+    settling = Settling(poll_s=600)
     assert settling.complete(version) is None
-    (tmp_path / "1" / "weights.bin").write_bytes(b"one part")
-    time.sleep(0.4)
-    (tmp_path / "1" / "weights.bin").write_bytes(b"one part, and another")
-    time.sleep(0.25)
+    clock = Clock()
+    monkeypatch.setattr(folders, "time", clock)
+    weights.write_bytes(b"one part")
+    clock.ahead_s = 400
+    weights.write_bytes(b"one part, and another")
+    os.utime(weights, (clock.time(),) * 2)
+    clock.ahead_s = 650
     assert settling.complete(version) is None
-    time.sleep(0.65)
+    clock.ahead_s = 1300
     assert [path for path, _, _ in settling.complete(version)] == ["model.onnx", "weights.bin"]
 
 

@@ -61,7 +61,7 @@ class WatchedLoader:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            self.gate.wait(10)
+            self.gate.wait(60)
             time.sleep(self._slow_s)
             servable = WatchedServable(version.folder)
         finally:
@@ -82,7 +82,7 @@ def running(load, *models: ModelConfig, **options) -> Iterator[Catalogue]:
         catalogue.stop(drain_s=2)
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
     """Return whether ``condition`` came true."""
     ends = time.monotonic() + within_s
     while not condition():

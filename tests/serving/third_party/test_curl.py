@@ -32,7 +32,7 @@ def curl(server):
             ["curl", "-sS", "-m", "20", "-w", "\n%{http_code}", *words, f"{address}{path}"],
             input=data,
             capture_output=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert ran.returncode == 0, ran.stderr

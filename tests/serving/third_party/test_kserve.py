@@ -24,7 +24,7 @@ def request(model, *tensors, binary=False):
 
 async def main():
     told = {}
-    v2 = InferenceRESTClient(RESTConfig(protocol="v2", timeout=20))
+    v2 = InferenceRESTClient(RESTConfig(protocol="v2", timeout=60))
     told["live"] = await v2.is_server_live(sys.argv[1])
     told["ready"] = await v2.is_server_ready(sys.argv[1])
     told["model"] = await v2.is_model_ready(sys.argv[1], "two")
@@ -38,7 +38,7 @@ async def main():
         (same,) = (await v2.infer(sys.argv[1], text, model_name="echo")).outputs
         told[f"text {binary}"] = [
             one.decode() if isinstance(one, bytes) else one for one in same.as_numpy().tolist()]
-    v1 = InferenceRESTClient(RESTConfig(protocol="v1", timeout=20))
+    v1 = InferenceRESTClient(RESTConfig(protocol="v1", timeout=60))
     told["v1"] = await v1.infer(sys.argv[1], {"instances": [1.0, 2.0]}, model_name="half")
     try:
         await v2.infer(sys.argv[1], request("two", ("a", "FP32", a)), model_name="two")
@@ -56,7 +56,7 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 
 async def main():
     told = {}
-    client = InferenceGRPCClient(sys.argv[1], timeout=20)
+    client = InferenceGRPCClient(sys.argv[1], timeout=60)
     told["live"] = await client.is_server_live()
     told["ready"] = [await client.is_server_ready(), await client.is_model_ready("two")]
     inputs = [InferInput("a", [2], "FP32"), InferInput("b", [2], "INT64")]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-STOP_S = 20
+STOP_S = 60
 
 
 class CrewedServer:
@@ -39,7 +39,7 @@ class CrewedServer:
         self.connections.append(Connection(self.place))
         return self.connections[-1]
 
-    def connect_to_all(self, count=2, within_s=20.0):
+    def connect_to_all(self, count=2, within_s=60.0):
         """Return one kept connection to each worker, by the mark of its request ids."""
         found = {}
         ends = time.monotonic() + within_s
@@ -59,7 +59,7 @@ class CrewedServer:
 
 class Connection:
     def __init__(self, place):
-        self._connection = http.client.HTTPConnection(*place, timeout=10)
+        self._connection = http.client.HTTPConnection(*place, timeout=60)
         self._connection.connect()
 
     def ask(self, method, path, body=None):
@@ -132,7 +132,7 @@ def crewed(base_path, errors, *words, workers=2):
                     worker.kill()
 
 
-def eventually(condition, within_s=20.0):
+def eventually(condition, within_s=60.0):
     """Return what ``condition`` returns once it is true."""
     ends = time.monotonic() + within_s
     while True:

@@ -52,7 +52,7 @@ def test_models_are_the_same_in_the_other_workers(tmp_path, told, policy):
 def test_a_label_reaches_the_other_workers_and_what_fails_there_is_told(tmp_path, told):
     add_version(tmp_path, 1)
     with running(WatchedLoader(), ModelConfig("m", tmp_path)) as other:
-        assert other.wait_until_ready(10)
+        assert other.wait_until_ready(60)
         change = {"do": "label", "name": "m", "label": "stable", "version": 1}
         assert carry_out(other, None, change) == {}
         assert other.labels("m") == {"stable": 1}
