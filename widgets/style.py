@@ -55,8 +55,9 @@ stroke='%23ddd' stroke-width='1.8' fill='none'/%3E%3C/svg%3E"); }
 }
 .agiwb .agiwb-page tr:not(:has(> :nth-child(6))) > td { white-space: normal; }
 .agiwb h2 { font-size: 1.15em; margin: .6rem 0 .2rem; }
-.agiwb button:focus-visible, .agiwb input:focus-visible, .agiwb select:focus-visible {
-  outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
+.agiwb-row > .widget-html:has(> .widget-html-content:empty) { display: none; }
+.agiwb :is(button, input, select, textarea, [tabindex]):focus-visible {
+  outline: 2px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 1px; }
 """
 
 

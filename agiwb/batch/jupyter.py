@@ -26,7 +26,8 @@ def open_lab(arguments: list[str]) -> NoReturn:
     It opens on the page that leads on, and has the kernel ``agiwb``: this Python, whatever others
     are installed for this user. Its launcher has tiles for the workbench and for the reports, which
     look as ``agiwb publish`` shows them. It asks no site for news or updates, unless the user's own
-    settings say so. Outside a checkout the notebooks are copied into the current folder first.
+    settings say so. Root, which many a container knows alone, is told what that means, and not
+    refused. Outside a checkout the notebooks are copied into the current folder first.
     """
     folder = own_folder("notebooks")
     own_folder("reports")
@@ -37,6 +38,9 @@ def open_lab(arguments: list[str]) -> NoReturn:
         "--VoilaConfiguration.template=agiwb",
         "--VoilaConfiguration.classic_tree=True",
     ]
+    if os.geteuid() == 0:
+        print("You are root, and so is whoever has the address with its token.", file=sys.stderr)
+        words.append("--ServerApp.allow_root=True")
     configs = [*filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")]), str(DATA)]
     environment = {
         _ROOT: str(folder.parent),

@@ -1,4 +1,4 @@
-"""TensorBoard inside JupyterLab: a tile on the launcher, and ``/tensorboard/`` on its address.
+"""TensorBoard inside JupyterLab: ``/tensorboard/`` on its address, where a tile of ours leads.
 
 jupyter-server-proxy starts it at the first visit, on loopback, behind Jupyter's own token.
 """
@@ -23,6 +23,5 @@ def describe() -> dict[str, Any]:
             "--host", "127.0.0.1", "--port", "{port}", "--reload_interval", "5",
         ],
         "timeout": _START_TIMEOUT_S,
-        "new_browser_tab": True,
-        "launcher_entry": {"title": "TensorBoard", "enabled": True, "category": "agiwb"},
+        "launcher_entry": {"enabled": False},  # which would be blank: ours has a picture
     }  # fmt: skip

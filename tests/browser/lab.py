@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 LAB_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-if os.geteuid() == 0:  # as in a container
-    LAB_FLAGS.append("--allow-root")
 
 PATIENCE_MS = 240_000
 _RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"

@@ -26,6 +26,7 @@ def test_a_run_is_chosen_and_traced_by_keyboard(
         page.keyboard.press("End")
         page.keyboard.press("ArrowUp")
         expect(runs).to_be_focused()
+        assert runs.evaluate("list => getComputedStyle(list).outline").endswith("solid 2px")
         chosen = runs.evaluate("list => [list.selectedIndex, list.options.length]")
         assert chosen[0] == chosen[1] - 2
         expect(page.get_by_role("row", name="figures")).to_be_visible(timeout=PATIENCE_MS)

@@ -35,13 +35,15 @@ def test_the_convert_notebook_runs_as_it_stands(
 def test_the_launchers_tiles_open_the_workbench_and_the_reports(
     page: Page, lab: Lab, digits_run: TrainRecord
 ) -> None:
-    page.goto(f"{lab.address}/lab?reset")
+    page.goto(f"{lab.address}/lab/tree/notebooks/00_tour.ipynb?reset")
+    expect(page.locator(".jp-Notebook")).to_contain_text("The workbench", timeout=60_000)
+    page.evaluate("window.jupyterapp.commands.execute('launcher:create')")
     tiles = page.locator(".jp-LauncherCard")
     with page.context.expect_page() as opened:
         tiles.filter(has_text="Reports").click()
     expect(opened.value.get_by_role("link", name="Model card")).to_be_visible(timeout=60_000)
     opened.value.close()
-    tiles.filter(has_text="Workbench").click()  # runs it, too
+    tiles.filter(has_text="Workbench").click()  # runs it, though it was open already
     expect(page.get_by_role("tab", name="Runs", exact=True)).to_be_visible(timeout=90_000)
     page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
@@ -71,8 +73,12 @@ def test_the_launchers_tensorboard_shows_the_curves(
 ) -> None:
     page.goto(f"{lab.address}/lab?reset")
     tile = page.locator(".jp-LauncherCard").filter(has_text="TensorBoard")
-    expect(tile).to_be_visible(timeout=60_000)
-    page.goto(f"{lab.address}/tensorboard/#timeseries", timeout=90_000)
+    expect(tile.locator("svg")).to_be_visible(timeout=60_000)
+    with page.context.expect_page() as opened:
+        tile.click()
+    curves = opened.value
+    curves.wait_for_url("**/tensorboard/**", timeout=90_000)
+    curves.goto(f"{lab.address}/tensorboard/#timeseries", timeout=90_000)
     run = f"{digits_run.model_name}-{digits_run.run.id[:8]}"
-    expect(page.get_by_text(f"{run}/train").first).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("epoch_accuracy").first).to_be_visible(timeout=60_000)
+    expect(curves.get_by_text(f"{run}/train").first).to_be_visible(timeout=60_000)
+    expect(curves.get_by_text("epoch_accuracy").first).to_be_visible(timeout=60_000)

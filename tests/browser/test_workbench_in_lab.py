@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from agiwb.jobs.job import list_jobs
+from tests.browser.lab import LAB_FLAGS
 from tests.browser.servers import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-_FLAGS = ["--no-browser", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-if os.geteuid() == 0:  # as in a container
-    _FLAGS.append("--allow-root")
 _RUN_ALL = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
 _RESTART = """async () => {
   const panel = window.jupyterapp.shell.currentWidget;
@@ -59,7 +56,7 @@ def show_training(page: Page) -> Locator:
 
 
 def test_a_training_outlives_the_page_and_the_kernel(page: Page, stopped: None) -> None:
-    with running("/api", lambda port: ["lab", *_FLAGS, f"--port={port}"]) as address:
+    with running("/api", lambda port: ["lab", *LAB_FLAGS, f"--port={port}"]) as address:
         open_tour(page, address)
         panel = show_training(page)
         epochs = panel.get_by_role("spinbutton", name="Epochs")

@@ -1,4 +1,5 @@
-// Tiles on JupyterLab's launcher: the workbench, the page that leads on, the reports.
+// Tiles on JupyterLab's launcher: the workbench, the page that leads on, the reports,
+// TensorBoard.
 //
 // JupyterLab takes in extensions by webpack's module federation, of which this is the whole contract
 // written by hand: `init` is given the modules that all share, `get` gives ours. So there is nothing
@@ -16,6 +17,7 @@
     workbench: drawing('<path d="M4 26h24M6 22l7-8 6 4 7-11"/><circle cx="26" cy="7" r="2"/>'),
     start: drawing('<circle cx="16" cy="16" r="11"/><path d="M20.5 11.5l-2.8 6.2-6.2 2.8 2.8-6.2z"/>'),
     reports: drawing('<path d="M8 4h11l5 5v19H8zM19 4v5h5M12 24v-5M16 24v-9M20 24v-3"/>'),
+    tensorboard: drawing('<path d="M5 5v22h22M9 8c2 10 7 14 17 15M9 14c4 6 9 8 17 3"/>'),
   };
 
   async function load(name) {
@@ -23,13 +25,16 @@
     return versions.length ? (await versions[0].get())() : null;
   }
 
-  // Who opens it anew wants to see it: its only cell is run. One that is open already is left alone.
+  // Who opens it wants to see it: its only cell is run, unless it shows the workbench already.
   async function openWorkbench(app) {
-    const open = [...app.shell.widgets("main")].some((one) => one.context?.path === WORKBENCH);
     const panel = await app.commands.execute("docmanager:open", { path: WORKBENCH });
-    if (open || !panel) return;
+    if (!panel || panel.node.querySelector(".agiwb")) return;
     await Promise.all([panel.context.ready, panel.sessionContext.ready]);
     await app.commands.execute("notebook:run-all-cells");
+  }
+
+  function openBeside(app, path) {
+    window.open(`${app.serviceManager.serverSettings.baseUrl}${path}`, "_blank", "noopener");
   }
 
   const tilesOf = (app) => ({
@@ -49,9 +54,12 @@
     reports: {
       label: "Reports",
       caption: "What stakeholders see of this workspace, in a new tab of the browser",
-      execute: () => {
-        window.open(`${app.serviceManager.serverSettings.baseUrl}voila/tree/reports`, "_blank", "noopener");
-      },
+      execute: () => openBeside(app, "voila/tree/reports"),
+    },
+    tensorboard: {
+      label: "TensorBoard",
+      caption: "Curves of all trainings, in a new tab of the browser",
+      execute: () => openBeside(app, "tensorboard/"),
     },
   });
 
