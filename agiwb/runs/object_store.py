@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import re
 import uuid
@@ -30,10 +31,11 @@ _WHO_WE_ARE = {
     "s3": " Credentials come from the environment or from a profile, as AWS_PROFILE names one.",
 }
 
+_CONNECT_S, _READ_S = 5, 60
 _S3: Mapping[str, Any] = {
     "config_kwargs": {
-        "connect_timeout": 5,
-        "read_timeout": 60,
+        "connect_timeout": _CONNECT_S,
+        "read_timeout": _READ_S,
         "retries": {"max_attempts": 2, "mode": "standard"},
     },
 }
@@ -208,8 +210,22 @@ def _opened(kind: str, known: frozenset[tuple[str, str]], process: int) -> Any:
     """Return a filesystem of our own: for each process, and for each who we are."""
     import fsspec
 
-    options = {"skip_instance_cache": True, "use_listings_cache": False}
-    return fsspec.filesystem(kind, **options, **(_S3 if kind == "s3" else {}))
+    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    if kind == "s3":
+        options |= _S3
+    elif kind == "gs":
+        options |= _patience_of_gs()
+    return fsspec.filesystem(kind, **options)
+
+
+def _patience_of_gs() -> Mapping[str, Any]:
+    """Return limits on how long gcsfs waits; that it asks six times, in half a minute, is fixed."""
+    from aiohttp import ClientTimeout
+
+    # It would show a traceback of each error that ``_asked`` turns into a sentence.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
+    timeout = ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S)
+    return {"requests_timeout": timeout}
 
 
 def _telling(on_bytes: OnBytes) -> Any:
