@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 20
 _PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 0.25
+_PAUSE_SHARE = 0.05
+"""How long the work is not listened to, of the time for which it has said nothing."""
 _LOOK_S = 0.5
 _CLOSE_S = 3
 _DESERTED_S = 60.0
@@ -70,6 +73,7 @@ class DaskCluster:
         self._channel = f"agiwb-{uuid.uuid4().hex}"
         self._heard = Queue(self._channel, client=self._client)
         self._keys = itertools.count()
+        self._heard_at = self._listen_at = time.monotonic()
         self._running: dict[int, tuple[Future[Any], Order]] = {}
         self._answers: dict[str, Queue] = {}
         self._places: dict[int, str] = {}
@@ -92,16 +96,14 @@ class DaskCluster:
 
     def wait(self, told: Told, tick: Callable[[], None]) -> list[Ending]:
         tick()
-        with self._reaching():
-            # All there is: a get that waits and times out is an error in the scheduler's log.
-            said = self._heard.get(batch=True)
+        ended = [number for number, (future, _) in self._running.items() if future.done()]
+        said = self._listen() if ended or time.monotonic() >= self._listen_at else []
         for each in said:
             heard: Heard = pickle.loads(each)  # noqa: S301  ours
             answer = told(heard.report.number, heard.report.what)
             if isinstance(heard.report, Asked):
                 with self._reaching():
                     self._answer(heard.attempt, answer)
-        ended = [number for number, (future, _) in self._running.items() if future.done()]
         if not said and not ended:
             self._require_workers()
             time.sleep(_PAUSE_S)
@@ -115,7 +117,20 @@ class DaskCluster:
                 queue.close()
         self._client.close(timeout=_CLOSE_S)
 
+    def _listen(self) -> list[bytes]:
+        """Return what the work has said; who says nothing for long is asked less often."""
+        with self._reaching():
+            # All there is: a get that waits and times out is an error in the scheduler's log.
+            said: list[bytes] = self._heard.get(batch=True)
+        now = time.monotonic()
+        if said:
+            self._heard_at = now
+        pause = _PAUSE_SHARE * (now - self._heard_at)
+        self._listen_at = now + min(_LONGEST_PAUSE_S, max(_PAUSE_S, pause))
+        return said
+
     def _submit(self, order: Order) -> None:
+        self._heard_at = self._listen_at = time.monotonic()
         with self._reaching():
             future = self._client.submit(
                 carry_out,

@@ -37,6 +37,13 @@ def work(piece: Piece, line: Line) -> str:
     return os.environ["AGIWB_WORKSPACE"]
 
 
+def say_and_end(piece: Piece, line: Line) -> str:
+    """Return the piece's name, said twice just before: as a number and as it is."""
+    line.tell(int(piece.name))
+    line.tell(piece.name)
+    return piece.name
+
+
 def answer(number: int, what: object) -> object:
     """Return the answer to what a piece of work asks."""
     return f"{what[0]} {what[1]}" if isinstance(what, tuple) else None

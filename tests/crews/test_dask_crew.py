@@ -18,7 +18,7 @@ from agiwb.crews.crew import Ending, Returned
 from agiwb.crews.dask_crew import DaskCluster
 from agiwb.errors import ConfigError, WorkError
 from tests.crews.dask_cluster import Cluster, running_cluster
-from tests.crews.pieces import Piece, answer, get_ready, work
+from tests.crews.pieces import Piece, answer, get_ready, say_and_end, work
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +88,20 @@ def test_each_worker_has_its_share_and_a_workspace_of_its_own(
         str(cluster.workspace("one")),
         str(cluster.workspace("two")),
     }
+
+
+def test_all_that_work_says_is_heard_before_its_end(cluster: Cluster, notes: Path):
+    crew = DaskCluster(cluster.address, 1, get_ready)
+    heard: list[object] = []
+    try:
+        for number in range(5):
+            crew.start(number, say_and_end, Piece(f"{number}", notes))
+            while not (endings := crew.wait(lambda _, what: heard.append(what), lambda: None)):
+                pass
+            assert endings == [Returned(number, f"{number}")]
+            assert heard[-2:] == [number, f"{number}"]
+    finally:
+        crew.close()
 
 
 def test_work_is_pinned_to_one_kind_of_worker(cluster: Cluster, notes: Path):
