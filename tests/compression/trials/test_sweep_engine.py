@@ -6,13 +6,14 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from agiwb import TrainConfig, train
 from agiwb.compression.hardware import read_hardware
 from agiwb.compression.sweep import SweepConfig, SweepRecord, sweep
 from agiwb.errors import CancelledError, WorkError
@@ -63,6 +64,21 @@ def at_work() -> set[int]:
 
 
 RECIPES = ("prune_80", "prune_80+int8", "prune_80+cluster_16+int8", "int8")
+
+
+@pytest.fixture(scope="module")
+def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A workspace of these tests' own: they count what is made anew in it."""
+    path = tmp_path_factory.mktemp("swept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGIWB_WORKSPACE", str(path))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def digits_run(trained_workspace: Path) -> Record:
+    """The record of a small MLP trained on digits."""
+    return train(TrainConfig(architecture="mlp", units=32, epochs=6))
 
 
 @pytest.fixture(scope="module")
