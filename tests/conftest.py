@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from agiwb.runs.record import Record
 
@@ -52,9 +53,12 @@ def heard_interrupts() -> None:
 
 
 @pytest.fixture(scope="session")
-def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained_workspace(
+    empty_history: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A workspace shared by the whole session, in which the models below are trained."""
     path = tmp_path_factory.mktemp("workspace")
+    shutil.copy(empty_history, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGIWB_WORKSPACE", str(path))
         yield path
@@ -84,24 +88,33 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reported]:
+def reported(empty_history: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reported]:
     """What there is to report in a workspace that is this process's meanwhile."""
     from tests.reported_workspace import reported_workspace
 
-    own = tmp_path_factory.getbasetemp()
-    common = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
-    with reported_workspace(common / "reported") as found:
+    with reported_workspace(common_folder(tmp_path_factory) / "reported", empty_history) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without runs: making its tables takes seconds, copying it does not."""
-    from agiwb.runs.mlflow_store import MlflowStore
+    made = common_folder(tmp_path_factory) / "history" / "mlflow.db"
+    with FileLock(made.parent.with_suffix(".lock")):
+        if not made.exists():
+            from agiwb.runs.mlflow_store import MlflowStore
 
-    path = tmp_path_factory.mktemp("history")
-    assert MlflowStore(path).summaries() == []
-    return path / "mlflow.db"
+            path = tmp_path_factory.mktemp("history")
+            assert MlflowStore(path).summaries() == []
+            made.parent.mkdir(exist_ok=True)
+            shutil.copy(path / "mlflow.db", made)
+    return made
+
+
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the temporary folder that the processes which share the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Reported:
 
 
 @contextmanager
-def reported_workspace(folder: Path) -> Iterator[Reported]:
+def reported_workspace(folder: Path, empty_history: Path) -> Iterator[Reported]:
     """Make the workspace in ``folder`` this process's; whoever comes first fills it.
 
     That takes a minute, so the processes that share the tests share it too. Nobody changes it.
@@ -62,6 +63,8 @@ def reported_workspace(folder: Path) -> Iterator[Reported]:
         patch.setenv("AGIWB_WORKSPACE", str(folder / "workspace"))
         with FileLock(folder.with_suffix(".lock")):
             if not made.exists():
+                (folder / "workspace").mkdir(parents=True, exist_ok=True)
+                shutil.copy(empty_history, folder / "workspace")
                 reported = _fill()
                 made.write_bytes(pickle.dumps(reported))
         yield pickle.loads(made.read_bytes())  # noqa: S301  our own

@@ -12,12 +12,13 @@ from tests.maintenance.versions import MODEL, register_shares
 
 
 @pytest.fixture(scope="session")
-def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def registered(empty_history: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with four versions: 1 is bad, 2 to 4 are good and nearly alike.
 
     Version 4 fails on some images, which are not in the data.
     """
     path = tmp_path_factory.mktemp("registered")
+    shutil.copy(empty_history, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGIWB_WORKSPACE", str(path))
         register_shares(path / "files", 0.03, 1.0, 0.95)

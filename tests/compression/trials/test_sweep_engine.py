@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -67,9 +68,12 @@ RECIPES = ("prune_80", "prune_80+int8", "prune_80+cluster_16+int8", "int8")
 
 
 @pytest.fixture(scope="module")
-def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained_workspace(
+    empty_history: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A workspace of these tests' own: they count what is made anew in it."""
     path = tmp_path_factory.mktemp("swept")
+    shutil.copy(empty_history, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGIWB_WORKSPACE", str(path))
         yield path
