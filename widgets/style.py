@@ -40,18 +40,22 @@ stroke='%23ddd' stroke-width='1.8' fill='none'/%3E%3C/svg%3E"); }
 .agiwb .agiwb-page section { margin-top: .75rem; padding-top: .5rem; }
 .agiwb .widget-checkbox { width: auto; max-width: 100%; height: auto; }
 .agiwb .widget-checkbox label { white-space: normal; overflow: visible; }
+.agiwb .widget-inline-hbox:not(.widget-checkbox) { max-width: calc(100% - 4px); }
+.agiwb .lm-TabBar-tab { min-width: max-content !important; }
 .agiwb .widget-html-content { overflow-wrap: anywhere; }
 .agiwb .widget-html-content table { overflow-wrap: normal; }
 @container agiwb (max-width: 34rem) {
   .agiwb .widget-inline-hbox:not(.widget-checkbox) { flex-flow: column; height: auto;
-    align-items: stretch; max-width: calc(100% - 4px); }
+    align-items: stretch; }
   .agiwb .widget-inline-hbox:not(.widget-checkbox) > .widget-label { width: auto !important;
     max-width: none; text-align: left; line-height: 1.6; }
   .agiwb .widget-inline-hbox > :is(input, select:not([size])) { flex: none; width: 100%;
     height: var(--jp-widgets-inline-height, 28px); }
   .agiwb .widget-checkbox > .widget-label:first-child { display: none; }
+}
+@container agiwb (max-width: 40rem) {
   .agiwb .lm-TabBar, .agiwb .lm-TabBar-content { overflow: visible; flex-flow: row wrap; }
-  .agiwb .lm-TabBar-tab { flex: 1 0 auto !important; min-width: max-content !important; }
+  .agiwb .lm-TabBar-tab { flex: 1 0 auto !important; }
 }
 .agiwb .agiwb-page tr:not(:has(> :nth-child(6))) > td { white-space: normal; }
 .agiwb h2 { font-size: 1.15em; margin: .6rem 0 .2rem; }
@@ -68,12 +72,17 @@ const keep = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.key === "Escape") return;
   event.stopPropagation();
 };
+const leave = (event) => {
+  if (event.key === "Escape") event.currentTarget.closest(".jp-Cell")?.focus();
+};
 
 function render({ model, el }) {
   const show = () => el.closest(".agiwb")?.scrollIntoView({ block: "start" });
   model.on("msg:custom", show);
   const placed = new ResizeObserver(() => {
-    el.closest(".agiwb")?.addEventListener("keydown", keep); // once for each panel, however often
+    const panel = el.closest(".agiwb"); // which hears each of them once, however often it is told
+    panel?.addEventListener("keydown", keep);
+    panel?.addEventListener("keydown", leave, true); // before text fields, which keep all keys
   });
   placed.observe(el);
   return () => {

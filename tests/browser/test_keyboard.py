@@ -39,3 +39,7 @@ def test_a_run_is_chosen_and_traced_by_keyboard(
         button.focus()
         page.keyboard.press("Enter")
         expect(page.get_by_alt_text("Lineage: ")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_label("Note").focus()
+        page.keyboard.press("Escape")
+        page.keyboard.press("a")  # a new cell: the keys are JupyterLab's again
+        expect(page.locator(".jp-Cell")).to_have_count(cells + 1)
