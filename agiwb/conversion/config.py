@@ -41,6 +41,11 @@ class ConvertConfig(Config):
         256, ge=1, le=1_000_000, description="Most validation examples in the parity check."
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the draw of these examples.")
+    score: bool = Field(
+        True,
+        description="Judge the model and its artifacts by the data set's labels, too; without it "
+        "answers alone are compared, whatever their shape: for models of another task.",
+    )
     allow_divergence: bool = Field(
         False,
         description="Keep artifacts that differ from the model by more than is allowed, marked so.",

@@ -47,8 +47,8 @@ class ConvertedArtifact(BaseModel):
     """Share of real examples that are decided as the model does; None for a regression."""
     kl_nats: float | None
     """Mean Kullback-Leibler divergence from the model's probabilities, if it gives such."""
-    test_score: float
-    """The record's ``metric`` on the test split."""
+    test_score: float | None
+    """The record's ``metric`` on the test split; None if answers were only compared."""
     passed: bool
     diverges: bool
     """Whether it was kept although it did not pass, as ``allow_divergence`` asks."""
@@ -65,10 +65,10 @@ class ConvertRecord(Record):
     model_name: str
     dataset: str
     artifacts: tuple[ConvertedArtifact, ...]
-    metric: str
-    """What the task is judged by: ``accuracy``, ``auc`` or ``rmse``."""
-    reference_score: float
-    """The metric of the Keras model itself on the test split."""
+    metric: str | None
+    """What the task is judged by: ``accuracy``, ``auc`` or ``rmse``; None without a score."""
+    reference_score: float | None
+    """The metric of the Keras model itself on the test split, if there is one."""
 
 
 def _inputs(config: ConvertConfig, store: RunStore) -> dict[str, Input]:
@@ -106,22 +106,25 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     context.confirm("model", found.fingerprint)
     dataset = dataset_for(config.dataset, *known_dataset(found))
     data = load_dataset(dataset)
-    runtime = open_source(found, data)
+    runtime = open_source(found, data, config)
     source = read_source(found, data, config, runtime)
     name = found.artifact.name if isinstance(found, ArtifactSource) else found.name
-    questions = draw_questions(data, runtime.signature, config.samples, config.seed)
+    questions = draw_questions(
+        data, runtime.signature, config.samples, config.seed, scored=config.score
+    )
     reference = ask_reference(runtime, questions)
+    test_score = reference.test_score
 
     def reload() -> keras.Model | None:
         if source.model is None:
             return None
-        return read_source(found, data, config, open_source(found, data)).model
+        return read_source(found, data, config, open_source(found, data, config)).model
 
     with tempfile.TemporaryDirectory(prefix="agiwb-convert-") as scratch:
         work = Work(
             name,
             dataset,
-            data.task,
+            data.task if config.score else None,
             exported_once(source, config.formats, Path(scratch)),
             _lineage(found),
             questions,
@@ -135,13 +138,13 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     return ConvertRecord(
         run=context.run,
         config=config,
-        metrics={f"test_{reference.metric}": reference.test_score},
+        metrics={} if test_score is None else {f"test_{reference.metric}": test_score},
         problems=(*chance_problem(reference, dataset), *problems),
         model_name=name,
         dataset=dataset,
         artifacts=tuple(map(_summary, kept)),
         metric=reference.metric,
-        reference_score=reference.test_score,
+        reference_score=test_score,
     )
 
 

@@ -29,7 +29,7 @@ def describe(
     *,
     name: str,
     dataset: str,
-    task: str,
+    task: str | None,
 ) -> Artifact:
     """Return the manifest of the artifact in ``folder``.
 
@@ -41,7 +41,7 @@ def describe(
         lineage: Where that came from.
         name: What the model is called.
         dataset: What it was trained on.
-        task: What it predicts.
+        task: What it predicts; None if that is not known.
     """
     contents = read_contents(wanted, folder, source.model)
     return Artifact(

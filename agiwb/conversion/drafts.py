@@ -37,7 +37,7 @@ class Work:
 
     name: str
     dataset: str
-    task: str
+    task: str | None
     source: ConversionSource
     lineage: Lineage
     questions: Questions

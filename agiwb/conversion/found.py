@@ -23,7 +23,7 @@ def known_dataset(found: Found) -> tuple[str | None, str]:
     return found.artifact.dataset, str(found.folder)
 
 
-def open_source(found: Found, data: Dataset) -> Runtime:
+def open_source(found: Found, data: Dataset, config: ConvertConfig) -> Runtime:
     """Return the runtime whose answers the artifacts are held to.
 
     Raises:
@@ -31,7 +31,7 @@ def open_source(found: Found, data: Dataset) -> Runtime:
         ConfigError: The model does not fit the data.
     """
     if isinstance(found, ModelSource):
-        return KerasRuntime(found.path, model=load_model_for(found.path, data))
+        return KerasRuntime(found.path, model=load_model_for(found.path, data, judged=config.score))
     return open_runtime(found.folder)
 
 
@@ -55,6 +55,7 @@ def read_source(
             config.options,
             samples=samples,
             preprocessing=config.preprocessing,
+            judged=config.score,
         )
     drawn = {}
     if samples:

@@ -108,6 +108,7 @@ def source_for(
     *,
     samples: int = 0,
     preprocessing: bool = True,
+    judged: bool = True,
 ) -> ConversionSource:
     """Return what the converters take for a model that was loaded for its data.
 
@@ -119,11 +120,12 @@ def source_for(
         samples: Training examples to learn the ranges of activations from.
         preprocessing: Whether the converted formats take the raw inputs; otherwise they begin
             after the layers that read strings.
+        judged: Whether the model does the data's task; otherwise its answers are no classes.
 
     Raises:
         InputError: ``preprocessing`` is False, and the model has none that could be left out.
     """
-    classifies_arrays = data.task in CLASSIFYING and data.features_are_numbers
+    classifies_arrays = judged and data.task in CLASSIFYING and data.features_are_numbers
     drawn = {}
     if samples:
         drawn = by_input(
@@ -131,7 +133,7 @@ def source_for(
         )
     return source_of(
         model,
-        data.classes,
+        data.classes if judged else (),
         found.fingerprint,
         options,
         drawn,

@@ -188,7 +188,7 @@ def _describe(version: BundledVersion) -> dict[str, Any]:
         "size_bytes": artifact.size_bytes,
         "source_sha256": artifact.source_sha256,
         **{
-            name: f"{parity[name]:.3g}" if name in parity else "?"
+            name: "?" if parity.get(name) is None else f"{parity[name]:.3g}"
             for name in ("max_abs_error", "test_score")
         },
     }

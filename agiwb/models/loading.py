@@ -117,18 +117,23 @@ def load_classifier(path: Path, data: Dataset) -> keras.Model:
     return model
 
 
-def load_model_for(path: Path, data: Dataset) -> keras.Model:
+def load_model_for(path: Path, data: Dataset, *, judged: bool = True) -> keras.Model:
     """Return the model of a file, sure to take the examples of ``data``.
 
     Columns go by their names, which the model's inputs must have; a text or an array goes into the
     only input.
+
+    Args:
+        path: Of the file.
+        data: What the model is asked about.
+        judged: Whether it is to do the data's task; otherwise it may answer anything.
 
     Raises:
         NotFoundError: The file holds no model that can be loaded.
         InputError: The model has several inputs or outputs, and the data are arrays of classes.
         ConfigError: It takes other examples, or knows another number of classes.
     """
-    if data.task in CLASSIFYING and data.features_are_numbers:
+    if judged and data.task in CLASSIFYING and data.features_are_numbers:
         return load_classifier(path, data)
     model = load_keras_model(path)
     inputs = getattr(model, "inputs", None) or []

@@ -88,7 +88,8 @@ def _cells(artifact: ConvertedArtifact, record: ConvertRecord) -> dict[str, _Cel
         cells["KL\n(nats)"] = _Cell(_error(kl), kl)
     if agreement is not None:
         cells["decided\nalike"] = _Cell(_share(agreement), 1 - agreement)
-    cells[f"test\n{record.metric}"] = _Cell(_score(record.metric, artifact.test_score))
+    if record.metric is not None and artifact.test_score is not None:
+        cells[f"test\n{record.metric}"] = _Cell(_score(record.metric, artifact.test_score))
     cells["size\n(KiB)"] = _Cell(f"{artifact.size_bytes / _KIB:,.1f}")
     cells["written\nin (s)"] = _Cell(f"{artifact.seconds:.1f}")
     cells["checked\nin (s)"] = _Cell(f"{artifact.check_seconds:.1f}")

@@ -18,12 +18,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from agiwb.artifacts.manifest import FULL_PRECISION, MODEL_FILES, Format, read_artifact
+from agiwb.artifacts.manifest import (
+    FULL_PRECISION,
+    MODEL_FILES,
+    PARITY_FILE,
+    Format,
+    read_artifact,
+)
 from agiwb.artifacts.resolve import MODEL_FILE, resolve_artifact
 from agiwb.conversion import registry
 from agiwb.conversion.convert import ConvertConfig, ConvertRecord, convert
 from agiwb.conversion.keras_file import write_keras
-from agiwb.conversion.parity.report import ParityReport
+from agiwb.conversion.parity.report import ParityReport, told
 from agiwb.conversion.parity.tolerance import TOLERANCES
 from agiwb.conversion.source import ConversionSource
 from agiwb.errors import (
@@ -33,6 +39,7 @@ from agiwb.errors import (
     NotFoundError,
     WorkspaceError,
 )
+from agiwb.reporting.conversion import parity_table, plot_parity
 from agiwb.runs.events import Event
 from agiwb.runs.files import damaged_files, sha256_of_file
 from agiwb.runs.record import Record
@@ -392,8 +399,34 @@ def test_a_damaged_file_is_named_and_leaves_no_run(
 @slow
 def test_logits_are_not_called_probabilities(tmp_path: Path, workspace: Path) -> None:
     path = save(tmp_path, activation="linear")
-    with pytest.raises(InputError, match="not probabilities"):
+    with pytest.raises(InputError, match=r"not probabilities.*--no-score"):
         convert(ConvertConfig(model=str(path), dataset="digits"))
+
+
+@slow
+def test_answers_of_another_task_are_compared_alone(tmp_path: Path, workspace: Path) -> None:
+    def maps(keras: Any, x: Any) -> Any:
+        return keras.layers.Reshape((16, 4))(x)
+
+    path = save(tmp_path, maps, activation="linear")
+    asked = ConvertConfig(model=str(path), dataset="digits", formats=("onnx", "litert_int8"))
+    with pytest.raises(ConfigError, match=r"outputs of shape \(16, 10\)"):
+        convert(asked)
+    record = convert(asked.model_copy(update={"score": False}))
+    assert record.problems == ()
+    assert (record.metric, record.reference_score, record.metrics) == (None, None, {})
+    report = ParityReport.model_validate_json(
+        (folder_of(record, "litert_int8") / PARITY_FILE).read_bytes()
+    )
+    assert report.passed
+    assert 0 < report.max_abs_error < 0.1
+    assert (report.metric, report.change, report.test_score, report.chance_score) == (None,) * 4
+    assert "test" not in told(report, 1)
+    assert plot_parity(record).get_axes()
+    made = read_artifact(folder_of(record, "litert_int8"))
+    assert (made.task, made.classes, made.dataset) == (None, (), "digits")
+    assert [spec.shape for spec in made.signature.outputs] == [(None, 16, 10)]
+    assert not any(name.startswith("test") for name in parity_table(record).columns)
 
 
 # ---- the config and the module

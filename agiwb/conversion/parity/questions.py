@@ -32,7 +32,8 @@ class Questions:
         validation: The whole validation split; it decides whether the model beats chance.
         test: The whole test split; its score is told, and decides nothing.
         labels: Of ``real``, ``validation`` and ``test``, under these cases' names.
-        metric: The task's main metric: ``accuracy``, ``auc`` or ``rmse``.
+        metric: The task's main metric: ``accuracy``, ``auc`` or ``rmse``; None if answers are only
+            compared.
         is_classifier: Whether the first output has a probability for each class.
         dataset: Name of the data set that they come from.
         width: Values of the first output that its task asks for: one a class, else one.
@@ -43,7 +44,7 @@ class Questions:
     validation: Tensors
     test: Tensors
     labels: dict[str, NDArray[Any]]
-    metric: str
+    metric: str | None
     is_classifier: bool
     dataset: str
     width: int
@@ -72,7 +73,9 @@ class Questions:
         write_cases(path, self.asked)
 
 
-def draw_questions(data: Dataset, signature: Signature, samples: int, seed: int) -> Questions:
+def draw_questions(
+    data: Dataset, signature: Signature, samples: int, seed: int, *, scored: bool = True
+) -> Questions:
     """Return at most ``samples`` examples of the validation split, with edge cases around them.
 
     Args:
@@ -81,6 +84,7 @@ def draw_questions(data: Dataset, signature: Signature, samples: int, seed: int)
             input's name; others take the columns that their inputs are called after.
         samples: Most real examples.
         seed: Equal seeds draw equal examples.
+        scored: Whether the labels judge the answers.
 
     Raises:
         ConfigError: The model has several inputs, and the data have no columns of their names.
@@ -99,7 +103,7 @@ def draw_questions(data: Dataset, signature: Signature, samples: int, seed: int)
         validation=named(data.validation.features),
         test=named(data.test.features),
         labels={REAL: real.labels, VALIDATION: data.validation.labels, TEST: data.test.labels},
-        metric=main_metric(data),
+        metric=main_metric(data) if scored else None,
         is_classifier=bool(data.classes) and data.task != "multilabel",
         dataset=data.name,
         width=len(data.classes) or 1,
@@ -107,7 +111,11 @@ def draw_questions(data: Dataset, signature: Signature, samples: int, seed: int)
 
 
 def require_width(
-    answers: NDArray[Any], width: int, dataset: str, model: str = "the model"
+    answers: NDArray[Any],
+    width: int,
+    dataset: str,
+    model: str = "the model",
+    fix: str = "Give the data set that the model was trained on.",
 ) -> None:
     """Raise ConfigError unless each answer has a value for every class, or is one number.
 
@@ -116,13 +124,14 @@ def require_width(
         width: How many classes there are; 1 asks for a number.
         dataset: What it was asked about.
         model: What it is called.
+        fix: What to do next.
     """
     shape = answers.shape[1:] or (1,)
     if shape != (width,):
         asked = f"has {width} classes" if width > 1 else "asks for one number an example"
         raise ConfigError(
             f"`dataset`: {dataset} {asked}, but {model} answers with shape {shape}.",
-            "Give the data set that the model was trained on.",
+            fix,
         )
 
 

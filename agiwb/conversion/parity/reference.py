@@ -1,7 +1,7 @@
 """The Keras model's own answers, which the artifacts are held to, and whether they mean anything.
 
 Whether the model knows more than chance is decided on the validation split: nothing is decided on
-the test split.
+the test split. Where answers have no score, they must differ from example to example at least.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from agiwb.runtimes.asking import answer_batches, fixed_batch
 from agiwb.runtimes.runtime import Runtime
 from agiwb.statistics import Interval, bootstrap_interval, wilson_interval
 
+_COMPARED_ALONE = "give `--no-score`: answers are then compared, and not judged"
+_NO_SUCH_TASK = f"Give the data set that the model was trained on, or {_COMPARED_ALONE}."
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -31,7 +34,7 @@ class Reference:
         answers: To the questions' cases; ``unanswered`` are left out.
         unanswered: Edge cases to which the model itself answers NaN or infinity.
         labels: As in Questions.
-        metric: As in Questions.
+        metric: As in Questions; ``interval`` and ``chance`` are None where it is.
         interval: 95 % interval of the validation score; of an RMSE, of its difference from
             ``chance`` on the same examples, added to that.
         chance: Validation score of knowing nothing: of always naming the largest class, of
@@ -42,9 +45,9 @@ class Reference:
     answers: Cases
     unanswered: tuple[str, ...]
     labels: dict[str, NDArray[Any]]
-    metric: str
-    interval: Interval
-    chance: float
+    metric: str | None
+    interval: Interval | None
+    chance: float | None
     batch: int | None = None
 
     @property
@@ -53,13 +56,17 @@ class Reference:
         return next(iter(self.answers[REAL]))
 
     @property
-    def test_score(self) -> float:
-        """The metric on the test split."""
+    def test_score(self) -> float | None:
+        """The metric on the test split, if there is one."""
+        if self.metric is None:
+            return None
         return score(self.metric, self.labels[TEST], self.answers[TEST][self.output])
 
     @property
     def beats_chance(self) -> bool:
         """Whether agreement with this model means anything."""
+        if self.interval is None or self.chance is None:
+            return any((array != array[:1]).any() for array in self.answers[REAL].values())
         if self.metric == "rmse":
             return self.interval.high < self.chance
         return self.interval.low > self.chance
@@ -83,13 +90,15 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
         for case, outputs in answers.items()
         if not all(np.isfinite(array).all() for array in outputs.values())
     )
-    output = next(iter(validation))
-    require_width(validation[output], questions.width, questions.dataset)
-    if questions.is_classifier:
-        _require_probabilities(answers[REAL][output])
-    interval, chance = _against_chance(
-        questions.metric, questions.labels[VALIDATION], validation[output]
-    )
+    interval, chance = None, None
+    if questions.metric is not None:
+        output = next(iter(validation))
+        require_width(validation[output], questions.width, questions.dataset, fix=_NO_SUCH_TASK)
+        if questions.is_classifier:
+            _require_probabilities(answers[REAL][output])
+        interval, chance = _against_chance(
+            questions.metric, questions.labels[VALIDATION], validation[output]
+        )
     return Reference(
         {case: outputs for case, outputs in answers.items() if case not in unanswered},
         unanswered,
@@ -110,7 +119,7 @@ def _require_probabilities(real: NDArray[Any]) -> None:
     raise InputError(
         f"The model's outputs are not probabilities: they go down to {real.min():.3g} "
         f"and add up to {sums.min():.3g} to {sums.max():.3g}.",
-        "End the model with a softmax layer.",
+        f"End the model with a softmax layer, or {_COMPARED_ALONE}.",
     )
 
 
@@ -138,6 +147,12 @@ def chance_problem(reference: Reference, dataset: str) -> list[str]:
     """Return one sentence if agreement with the model would prove nothing, else none."""
     if reference.beats_chance:
         return []
+    if reference.metric is None or reference.interval is None:
+        sentence = (
+            f"The model answers all real examples of {dataset} alike: agreement proves nothing. "
+            "No artifact of it passes."
+        )
+        return [sentence]
     low, high = reference.interval
     knowing_nothing = {
         "accuracy": "always naming the largest class",

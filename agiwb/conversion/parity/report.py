@@ -57,6 +57,7 @@ class ParityReport(BaseModel):
         edge_cases: That were compared; ``unanswered`` are those to which the model itself answers
             NaN or infinity.
         outputs: The model's first output is the one that the metric judges.
+        metric: What that is; None if answers were only compared, and so are all scores.
         change: The metric on the real examples.
         test_score: On the test split, beside the model's own; neither decides.
         chance_score: On the validation split, of knowing nothing.
@@ -73,11 +74,11 @@ class ParityReport(BaseModel):
     edge_cases: tuple[str, ...]
     unanswered: tuple[str, ...] = ()
     outputs: tuple[OutputParity, ...]
-    change: ScoreChange
-    metric: str
-    test_score: float
-    reference_test_score: float
-    chance_score: float
+    change: ScoreChange | None
+    metric: str | None
+    test_score: float | None
+    reference_test_score: float | None
+    chance_score: float | None
     first_divergence: LayerDivergence | None = None
     seconds: float = 0.0
 
@@ -111,15 +112,18 @@ def told(report: ParityReport, size_bytes: int, *, kept: bool = False) -> str:
     """Return a report as one line: errors, agreement, the score and the artifact's bytes."""
     verdict = "agrees" if report.passed else "DIVERGES, and is kept" if kept else "is REJECTED"
     if not report.problems and not report.passed:
-        verdict = "agrees with a model at chance, and is REJECTED"
+        at = "at chance" if report.metric is not None else "that answers all alike"
+        verdict = f"agrees with a model {at}, and is REJECTED"
     figures = [f"error at most {report.max_abs_error:.1e}"]
     if report.top1_agreement is not None:
         figures.append(f"{report.top1_agreement:.1%} decided alike")
     if report.kl_nats is not None:
         figures.append(f"KL {report.kl_nats:.1e} nats")
-    figures.append(
-        f"test {report.metric} {report.test_score:.4g} (model {report.reference_test_score:.4g})"
-    )
+    if report.metric is not None:
+        figures.append(
+            f"test {report.metric} {report.test_score:.4g} "
+            f"(model {report.reference_test_score:.4g})"
+        )
     return f"{report.format} {verdict}: {', '.join(figures)}, {size_bytes:,} bytes."
 
 
@@ -147,9 +151,12 @@ def compare(wanted: Format, found: Cases, reference: Reference) -> ParityReport:
         for name in expected[REAL]
     )
     judged = reference.output
-    change = change_of_score(
-        reference.metric, reference.labels[REAL], found[REAL][judged], expected[REAL][judged]
-    )
+    change, test_score = None, None
+    if reference.metric is not None:
+        change = change_of_score(
+            reference.metric, reference.labels[REAL], found[REAL][judged], expected[REAL][judged]
+        )
+        test_score = score(reference.metric, reference.labels[TEST], found[TEST][judged])
     problems = [
         f"{wanted}: {sentence}"
         for sentence in (
@@ -168,7 +175,7 @@ def compare(wanted: Format, found: Cases, reference: Reference) -> ParityReport:
         outputs=outputs,
         change=change,
         metric=reference.metric,
-        test_score=score(reference.metric, reference.labels[TEST], found[TEST][judged]),
+        test_score=test_score,
         reference_test_score=reference.test_score,
         chance_score=reference.chance,
     )
@@ -221,9 +228,9 @@ def _amiss(output: OutputParity, tolerance: Tolerance) -> list[str]:
     return problems
 
 
-def _lost(change: ScoreChange, tolerance: Tolerance) -> list[str]:
+def _lost(change: ScoreChange | None, tolerance: Tolerance) -> list[str]:
     limit = tolerance.score_loss
-    if limit is None or not change.is_certain or change.loss <= limit:
+    if limit is None or change is None or not change.is_certain or change.loss <= limit:
         return []
     sentence = (
         f"the {change.metric} on the real examples is {change.score:.4g}, and the model's "

@@ -246,6 +246,18 @@ def test_a_constant_model_does_not_beat_chance() -> None:
     assert not reference.beats_chance
 
 
+def test_answers_that_are_only_compared_must_differ_at_least() -> None:
+    questions = draw_questions(load_dataset("digits"), PIXELS, 5, 0, scored=False)
+    constant = ask_reference(always(3.0, 4.0), questions)
+    assert "answers all real examples of digits alike" in chance_problem(constant, "digits")[0]
+    assert not compare("onnx", constant.answers, constant).passed
+    reference = ask_reference(Answering(lambda rows: rows.mean(axis=1, keepdims=True)), questions)
+    assert chance_problem(reference, "digits") == []
+    report = compare("onnx", reference.answers, reference)
+    assert report.passed
+    assert ParityReport.model_validate_json(report.model_dump_json()) == report
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2, 9])
 def test_an_untrained_model_that_is_lucky_does_not_beat_chance(seed: int) -> None:
     weights = np.random.default_rng(seed).normal(size=(64, 10))
