@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-from importlib.metadata import distribution
 from typing import Any
 
 import numpy as np
@@ -43,11 +41,10 @@ _INSTEAD = "`mnist5k` or `digits`, which are embedded"
 
 def load_digits() -> Dataset:
     """Return scikit-learn's digits: 1,797 images of 8 x 8, values 0 to 16, embedded offline."""
-    # From its file: importing scikit-learn takes two seconds.
-    file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
-    with gzip.open(str(file), "rt") as stream:
-        table = np.loadtxt(stream, delimiter=",")
-    return _embedded("digits", table[:, :-1].reshape(-1, 8, 8), table[:, -1], scale=16.0)
+    from sklearn.datasets import load_digits as sklearn_digits
+
+    source = sklearn_digits()
+    return _embedded("digits", source.images, source.target, scale=16.0)
 
 
 def load_mnist5k() -> Dataset:

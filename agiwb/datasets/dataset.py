@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agiwb.datasets.drawing import draw_apart
 from agiwb.errors import DatasetError
 
 Task = Literal["classification", "binary", "multilabel", "regression", "ranking"]
@@ -177,22 +176,27 @@ def stratified_parts(
     labels: NDArray[Any], shares: tuple[float, float], seed: int = 0
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows of train, validation and test; see ``stratified_splits``."""
+    from sklearn.model_selection import train_test_split
+
+    index = np.arange(len(labels))
     strata = labels if np.issubdtype(labels.dtype, np.integer) else None
     validation_share, test_share = shares
     try:
-        rest, test = draw_apart(len(labels), test_share, seed, strata)
-        left, drawn = draw_apart(
-            len(rest),
-            validation_share / (1 - test_share),
-            seed,
-            None if strata is None else strata[rest],
+        rest, test = train_test_split(
+            index, test_size=test_share, stratify=strata, random_state=seed
+        )
+        train, validation = train_test_split(
+            rest,
+            test_size=validation_share / (1 - test_share),
+            stratify=None if strata is None else strata[rest],
+            random_state=seed,
         )
     except ValueError as error:
         raise DatasetError(
             f"The {len(labels)} examples cannot be split by class: {error}",
             "Each class needs examples for train, validation and test: give at least ten.",
         ) from None
-    return rest[left], rest[drawn], test
+    return train, validation, test
 
 
 def _content(values: NDArray[Any]) -> bytes:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agiwb.datasets.dataset import SplitName, stratified_parts
-from agiwb.datasets.drawing import draw_apart
 from agiwb.datasets.labels import Labels
 from agiwb.errors import DatasetError
 
@@ -79,17 +78,19 @@ def _carve(
     labels: Labels, rows: Rows, share: float, seed: int, place: Callable[[int], str]
 ) -> tuple[Rows, Rows]:
     """Return ``rows`` in two: what is left, and ``share`` of them drawn at random."""
+    from sklearn.model_selection import train_test_split
+
     _require_enough(labels, rows, 2, place)
     values = labels.values[rows]
     strata = values if np.issubdtype(values.dtype, np.integer) else None
     try:
-        rest, drawn = draw_apart(len(rows), share, seed, strata)
+        rest, drawn = train_test_split(rows, test_size=share, stratify=strata, random_state=seed)
     except ValueError as error:
         raise DatasetError(
             f"The {len(rows)} training examples cannot be split by class: {error}",
             "Give more of each class, or a validation split of your own.",
         ) from None
-    return rows[rest], rows[drawn]
+    return rest, drawn
 
 
 def _require_enough(labels: Labels, rows: Rows, least: int, place: Callable[[int], str]) -> None:
