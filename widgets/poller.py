@@ -28,6 +28,8 @@ class Watched(Protocol):
 
 _lock = threading.Lock()
 _watched: weakref.WeakKeyDictionary[Watched, int] = weakref.WeakKeyDictionary()
+_failing: weakref.WeakSet[Watched] = weakref.WeakSet()
+"""What has raised at its last look, which is logged once."""
 _asked = itertools.count()
 _thread: threading.Thread | None = None
 
@@ -42,6 +44,19 @@ def watch(one: Watched) -> None:
             _thread.start()
 
 
+def _looks_on(one: Watched) -> bool:
+    """Have it look, and return whether it is to look again; what fails may succeed then."""
+    try:
+        again = one.look()
+    except Exception:
+        if one not in _failing:
+            logging.getLogger("agiwb").exception("A panel could not be brought up to date.")
+        _failing.add(one)
+        return True
+    _failing.discard(one)
+    return again
+
+
 def _poll() -> None:
     global _thread  # noqa: PLW0603
     waiting = threading.Event()
@@ -52,12 +67,7 @@ def _poll() -> None:
                 _thread = None
                 return
         for one, asked in found:
-            again = False
-            try:
-                again = one.look()
-            except Exception:
-                logging.getLogger("agiwb").exception("A panel could not be brought up to date.")
-            if not again:
+            if not _looks_on(one):
                 with _lock:
                     if _watched.get(one) == asked:  # nobody has asked anew meanwhile
                         del _watched[one]
