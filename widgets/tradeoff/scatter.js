@@ -13,6 +13,8 @@ const NAMES = [
   "chosen", "inspected", "compared", "x_limit", "y_limit", "x_steps", "movable",
 ];
 
+const inside = (place, value) => Math.min(place.high, Math.max(place.low, value));
+
 function render({ model, el }) {
   el.classList.add("agiwb-scatter");
   const svg = add(el, "svg", { role: "group", height: HEIGHT });
@@ -138,7 +140,10 @@ function render({ model, el }) {
       (mark.picks.length > 0) * 2 + mark.front;
     const taken = marks.map((mark) => [x(mark.x) - 6, y(mark.y) - 6, x(mark.x) + 6, y(mark.y) + 6]);
     const least = model.get("movable") ? model.get("y_limit") : null;
-    if (least !== null) taken.push([MARGIN.left, y(least) - 16, MARGIN.left + 92, y(least) + 17]);
+    if (least !== null) {
+      const up = y(inside(y, least));
+      taken.push([MARGIN.left, up - 16, MARGIN.left + 92, up + 17]);
+    }
     const free = (box) =>
       box[0] > MARGIN.left && box[2] < right && box[1] > MARGIN.top && box[3] < bottom &&
       !taken.some((t) => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3]);
@@ -181,7 +186,6 @@ function render({ model, el }) {
   }
 
   function drawHandles(right, bottom) {
-    const inside = (place, value) => Math.min(place.high, Math.max(place.low, value));
     const shown = model.get("movable");
     const most = model.get("x_limit");
     const least = model.get("y_limit");
