@@ -280,7 +280,8 @@ def test_a_line_whose_connection_was_lost_is_written_once_or_not_at_all(
     def cut_off(_: Standing) -> dict[str, object]:
         with psycopg.connect(postgres.url(), autocommit=True) as other:
             other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'lost'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [url.database],
             )
         return {"champion": version(2)}
 
@@ -290,7 +291,7 @@ def test_a_line_whose_connection_was_lost_is_written_once_or_not_at_all(
 
     def somebody_faster(before: Standing) -> dict[str, object]:
         cut_off(before)
-        with psycopg.connect(postgres.url("lost"), autocommit=True) as other:
+        with psycopg.connect(postgres.url(url.database), autocommit=True) as other:
             other.execute("INSERT INTO agiwb_promotions VALUES ('m', 2, 'theirs')")
         return {"champion": version(3)}
 
