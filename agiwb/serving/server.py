@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -148,6 +149,8 @@ async def _answer(server: Server, listener: socket.socket | None, crew: Crew | N
         # In a thread: HTTP answers from now on, and importing gRPC takes a third of a second.
         grpc = await asyncio.to_thread(_start_grpc, server)
         ready = _ready(server, listener, grpc).model_dump_json()
+        gc.collect()
+        gc.freeze()  # hundreds of thousands of objects that stay: requests waited for looks at them
         if crew is None:
             print(ready, flush=True)
         else:
