@@ -52,9 +52,11 @@ lab: setup
 publish: setup
 	$(BIN)/agiwb publish
 
+# Browsers, kernels and servers by the dozen share a few cores here: a test that fails is asked once
+# more, and the summary names it.
 test: setup-dev
 	sh tests/ensure_debian_packages.sh
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --reruns 1 -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup-dev
 	$(BIN)/pytest -m "not slow and not browser"

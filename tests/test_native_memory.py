@@ -22,7 +22,8 @@ def take_and_free():
     keep = libc.malloc(2**20)  # above the others on the heap, if they are there: no gap is so wide
     for block in blocks:
         libc.free(block)
-libc.free(libc.malloc(30 * 2**20))  # from which glibc learns
+libc.mallopt(-3, 32 * 2**20)  # what glibc learns from a large block that is freed; it learns
+libc.mallopt(-1, 64 * 2**20)  # nothing where MALLOC_TRIM_THRESHOLD_ is set, as Dask's workers do
 before = held()
 if sys.argv[1] == "given back":
     with given_back_at_once():

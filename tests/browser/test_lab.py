@@ -39,7 +39,7 @@ def test_the_launchers_tiles_open_the_workbench_and_the_reports(
     expect(page.locator(".jp-Notebook")).to_contain_text("The workbench", timeout=60_000)
     page.evaluate("window.jupyterapp.commands.execute('launcher:create')")
     tiles = page.locator(".jp-LauncherCard")
-    with page.context.expect_page() as opened:
+    with page.context.expect_page(timeout=120_000) as opened:  # there when Voila answers
         tiles.filter(has_text="Reports").click()
     expect(opened.value.get_by_role("link", name="Model card")).to_be_visible(timeout=60_000)
     opened.value.close()
@@ -74,7 +74,7 @@ def test_the_launchers_tensorboard_shows_the_curves(
     page.goto(f"{lab.address}/lab?reset")
     tile = page.locator(".jp-LauncherCard").filter(has_text="TensorBoard")
     expect(tile.locator("svg")).to_be_visible(timeout=60_000)
-    with page.context.expect_page() as opened:
+    with page.context.expect_page(timeout=120_000) as opened:  # there when TensorBoard answers
         tile.click()
     curves = opened.value
     curves.wait_for_url("**/tensorboard/**", timeout=90_000)
