@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Details = dict[str, Any]
 """What the interpreter says about one tensor."""
 
+_FREE_TOTALS = (1 << 12, 1 << 16)
+"""Values along an input's free sizes, as 4096 samples of sound, or images of 64 by 64 pixels."""
+
 
 class LiteRTRuntime:
     """A loaded ``.tflite`` file; see Runtime for the contract.
@@ -163,13 +166,50 @@ def _load_runner(path: Path, threads: int) -> _Runner:
 
     with held_back():  # it announces the delegate that computes
         interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        _allocate(interpreter)
     names = list(interpreter.get_signature_list())
     if not names:
         return _UnnamedRunner(interpreter)
     name = SIGNATURE_NAME if SIGNATURE_NAME in names else names[0]
     runner: _Runner = interpreter.get_signature_runner(name)
     return runner
+
+
+def _allocate(interpreter: Interpreter) -> None:
+    """Have the tensors laid out, by which a model that cannot be run is told.
+
+    A free size is 1 in most files, which is too few where a window of many is moved along it:
+    larger ones are tried then. Each call of the model lays them out for what it is given.
+
+    Raises:
+        RuntimeError, ValueError: The interpreter cannot run the model.
+    """
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError:
+        if not any(_allocates_with(interpreter, total) for total in _FREE_TOTALS):
+            raise
+
+
+def _allocates_with(interpreter: Interpreter, total: int) -> bool:
+    """Return whether the tensors can be laid out with ``total`` values along the free sizes.
+
+    The first size stays 1: it counts the examples.
+    """
+    grown = False
+    for entry in interpreter.get_input_details():
+        sizes = [1 if size < 0 else size for size in entry["shape_signature"]]
+        free = [axis for axis, size in enumerate(entry["shape_signature"]) if axis and size < 0]
+        for axis in free:
+            sizes[axis] = round(total ** (1 / len(free)))
+        if free:
+            interpreter.resize_tensor_input(entry["index"], sizes)
+            grown = True
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError:
+        return False
+    return grown
 
 
 def _tensors(details: dict[str, Details]) -> dict[str, _Tensor]:

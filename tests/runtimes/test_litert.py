@@ -35,7 +35,10 @@ class TestLiteRTRefusal(RefusalConformance):
 
 @pytest.fixture(scope="session")
 def litert_files(tmp_path_factory):
-    """One dense softmax layer in three files: float32, int8 throughout, and without signature."""
+    """One dense softmax layer in three files: float32, int8 throughout, and without signature.
+
+    A fourth moves a window of 400 samples along its input, whose size is free.
+    """
     from agiwb.tensorflow_quietly import import_tensorflow
 
     tf = import_tensorflow()
@@ -58,6 +61,18 @@ def litert_files(tmp_path_factory):
     small.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     small.inference_input_type = small.inference_output_type = tf.int8
     (folder / "int8.tflite").write_bytes(small.convert())
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32, "sound")])
+    def level(sound):
+        windows = tf.nn.conv1d(
+            tf.expand_dims(sound, -1), tf.ones((400, 1, 2)) / 400, 160, "VALID"
+        )
+        return {"levels": windows}
+
+    module.level = level
+    tf.saved_model.save(module, folder / "windows", signatures={"serving_default": level})
+    windows = tf.lite.TFLiteConverter.from_saved_model(str(folder / "windows"))
+    (folder / "windows.tflite").write_bytes(windows.convert())
 
     concrete = classify.get_concrete_function()
     unnamed = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
@@ -133,3 +148,16 @@ def test_a_file_that_is_no_model_is_named(tmp_path, content):
     (tmp_path / "model.tflite").write_bytes(content)
     with pytest.raises(InputError, match=r"model\.tflite cannot be run as a LiteRT model"):
         LiteRTRuntime(tmp_path / "model.tflite")
+
+
+@pytest.mark.slow
+def test_a_window_longer_than_the_size_that_the_file_has_for_a_free_one(litert_files):
+    runtime = LiteRTRuntime(litert_files / "windows.tflite")
+    assert runtime.signature.inputs[0].shape == (None, None)
+    sound = np.linspace(0, 1, 1280, dtype=np.float32)[None]
+    levels = runtime.run({"sound": sound})["levels"]
+    wanted = [sound[0, start : start + 400].mean() for start in range(0, 881, 160)]
+    np.testing.assert_allclose(levels[0, :, 0], wanted, atol=1e-5)
+    with pytest.raises(InputError, match="refuses this batch"):
+        runtime.run({"sound": sound[:, :399]})
+    assert runtime.run({"sound": sound[:, :400]})["levels"].shape == (1, 1, 2)
