@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import model_validator
 
 from agiwb.artifacts.manifest import FORMATS, Format, format_of
-from agiwb.artifacts.resolve import ArtifactSource, ModelSource, resolve_artifact, resolve_model
+from agiwb.artifacts.resolve import (
+    ArtifactSource,
+    ModelSource,
+    own_format,
+    resolve_artifact,
+    resolve_model,
+)
 from agiwb.config import Config, choices
 from agiwb.errors import NotFoundError
 from agiwb.runs.store import RunStore
@@ -26,8 +32,9 @@ def find_source(reference: str, store: RunStore) -> Found:
         return resolve_model(reference, store)
     except NotFoundError as error:
         missing = error
-    # A folder's own format before those that its run wrote beside it.
-    for kind in sorted(FORMATS, key=lambda kind: kind != Path(reference).resolve().name):
+    # Its own format before those that were made of it, or that its run wrote beside it.
+    own = own_format(reference, store) or Path(reference).resolve().name
+    for kind in sorted(FORMATS, key=lambda kind: kind != own):
         try:
             return resolve_artifact(reference, kind, store)
         except NotFoundError:
@@ -60,3 +67,20 @@ class OneArtifactConfig(Config):
             if kind in choices(cls.model_fields["format"]):
                 return {**given, "format": kind}
         return given
+
+
+C = TypeVar("C", bound=OneArtifactConfig)
+
+
+def with_own_format(config: C, store: RunStore) -> C:
+    """Return the config, with the format of the imported model that it names if it gives none.
+
+    A model of which Keras has a file is none such: it keeps the default, as does one in a format
+    that the config does not take.
+    """
+    if "format" in config.model_fields_set:
+        return config
+    kind = own_format(str(getattr(config, "model", "")), store)
+    if kind not in choices(type(config).model_fields["format"]):
+        return config
+    return config.model_copy(update={"format": kind})

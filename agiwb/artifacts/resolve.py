@@ -112,14 +112,14 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
     path = Path(reference)
     if path.is_dir():
         return _artifact_folder(artifact_beside(path, wanted) or path, wanted)
-    if (imported := _imported(reference, wanted, store)) is not None:
-        return imported
+    imported = _import_run(reference, store)
+    if imported is not None and (own := _imported_artifact(imported, wanted)) is not None:
+        return own
     found: Iterable[Record]
     if (made := _convert_run(reference, store)) is not None:
         found = [made]
     else:
-        model = resolve_model(reference, store)
-        found = store.find("convert", input_model=model.fingerprint)
+        found = store.find("convert", input_model=_converted_from(reference, imported, store))
     rejected = None
     for record in found:  # no further than needed: a run may have to be fetched from far away
         if (folder := record.file(wanted)).is_dir():
@@ -131,11 +131,23 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
             f"The {wanted} artifact of {reference!r} did not pass its parity check.",
             f"`agiwb runs show {rejected[:8]}` tells why.",
         )
+    problem = f"There is no {wanted} artifact of {reference!r}."
+    if imported is not None and (kind := _only_format(imported)) is not None:
+        raise NotFoundError(
+            problem,
+            f"It was imported as {kind}: name that, `--format {kind}` (of a bundle `--formats`), "
+            f"or see with `agiwb convert` what can be made of {kind}.",
+        )
     model_name = getattr(made.config, "model", reference) if made else reference
     raise NotFoundError(
-        f"There is no {wanted} artifact of {reference!r}.",
-        f"Make one with `agiwb convert --model {model_name} --formats {wanted}`.",
+        problem, f"Make one with `agiwb convert --model {model_name} --formats {wanted}`."
     )
+
+
+def own_format(reference: str, store: RunStore) -> Format | None:
+    """Return the format of an imported model that no Keras model was made of; else None."""
+    record = _import_run(reference, store)
+    return None if record is None else _only_format(record)
 
 
 def artifact_beside(folder: Path, wanted: Format) -> Path | None:
@@ -162,18 +174,35 @@ def _imported_model(record: Record, reference: str) -> ModelSource:
     return _source(record, path, str(getattr(record, "model_name", reference)))
 
 
-def _imported(reference: str, wanted: Format, store: RunStore) -> ArtifactSource | None:
-    """Return an imported model's own artifact, None if it is no import or can be converted."""
+def _import_run(reference: str, store: RunStore) -> Record | None:
+    """Return the run that imported a model, None if it was not imported."""
     try:
         record = _find_record(reference, store)
     except NotFoundError:
         return None
-    if record.run.step != IMPORT:
+    return record if record.run.step == IMPORT else None
+
+
+def _only_format(imported: Record) -> Format | None:
+    """Return an imported model's format, None if a Keras model was made of it."""
+    if imported.file("keras").is_dir():
         return None
-    if (folder := record.file(wanted)).is_dir():
-        return ArtifactSource(folder, _checked(folder), record.run.id)
-    _imported_model(record, reference)  # which raises unless it can be converted
-    return None
+    kind: Format | None = getattr(imported, "format", None)
+    return kind
+
+
+def _imported_artifact(imported: Record, wanted: Format) -> ArtifactSource | None:
+    if not (folder := imported.file(wanted)).is_dir():
+        return None
+    return ArtifactSource(folder, _checked(folder), imported.run.id)
+
+
+def _converted_from(reference: str, imported: Record | None, store: RunStore) -> str:
+    """Return the fingerprint of what conversions of a model are made from."""
+    if imported is not None and (kind := _only_format(imported)) is not None:
+        own = _imported_artifact(imported, kind)
+        return "" if own is None else own.fingerprint
+    return resolve_model(reference, store).fingerprint
 
 
 def dataset_for(given: str | None, known: str | None, whose: str) -> str:

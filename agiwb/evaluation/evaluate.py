@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agiwb.artifacts.any_format import with_own_format
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.datasets.dataset import CLASSIFYING, Dataset, Split
 from agiwb.datasets.main_metric import graded_task
@@ -56,7 +57,7 @@ def _inputs(config: EvaluateConfig, store: RunStore) -> dict[str, Input]:
     return inputs
 
 
-@step("evaluate", inputs=_inputs)
+@step("evaluate", inputs=_inputs, settle=with_own_format)
 def evaluate(config: EvaluateConfig, context: Context) -> EvaluateRecord:
     """Return the record of an artifact's quality, overall and on every slice.
 

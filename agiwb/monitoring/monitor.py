@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agiwb.artifacts.any_format import with_own_format
 from agiwb.artifacts.manifest import check_served_name
 from agiwb.artifacts.resolve import ArtifactSource, dataset_for, resolve_artifact
 from agiwb.datasets.dataset import Dataset
@@ -144,7 +145,7 @@ def _inputs(config: MonitorConfig, store: RunStore) -> dict[str, Input]:
     return inputs
 
 
-@step("monitor", inputs=_inputs, publish=publish_findings)
+@step("monitor", inputs=_inputs, publish=publish_findings, settle=with_own_format)
 def monitor(config: MonitorConfig, context: Context) -> MonitorRecord:
     """Return the record of a window of served traffic: drift, quality, accuracy, operation.
 

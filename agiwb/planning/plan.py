@@ -6,7 +6,7 @@ import platform
 
 from pydantic import Field
 
-from agiwb.artifacts.any_format import OneArtifactConfig
+from agiwb.artifacts.any_format import OneArtifactConfig, with_own_format
 from agiwb.artifacts.manifest import StandaloneFormat
 from agiwb.artifacts.resolve import resolve_artifact
 from agiwb.errors import InputError
@@ -72,7 +72,7 @@ def _inputs(config: PlanConfig, store: RunStore) -> dict[str, Input]:
     return {"model": Input(source.fingerprint, source.run_id)}
 
 
-@step("plan", inputs=_inputs, reusable=False)
+@step("plan", inputs=_inputs, reusable=False, settle=with_own_format)
 def plan(config: PlanConfig, context: Context) -> PlanRecord:
     """Return how many replicas, cores and bytes a load needs, from what it costs on this machine.
 

@@ -38,6 +38,7 @@ def execute(
     record: R
     reuse = reuse and not Settings().fresh
     store = open_store()
+    config = step.settle(config, store)
     provenance = origin(step, config, store)
     key = cache_key(step.name, config, provenance)
     begun = job.run() if job is not None else None

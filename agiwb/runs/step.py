@@ -30,6 +30,11 @@ class Input:
     run_id: str | None = None
 
 
+def as_given(config: C, store: RunStore) -> C:
+    """Return the config as it is: most say all that decides the result."""
+    return config
+
+
 def nothing_ahead(config: C) -> AbstractContextManager[None]:
     """Get nothing ready: what most steps do before a run exists."""
     return contextlib.nullcontext()
@@ -60,6 +65,9 @@ class Step(Generic[C, R]):
     """Entered once it is certain that the work will be done, while the history is opened, which
     takes seconds: begins what gets ready in the background, and returns at once. Left when the run
     has ended, however that was."""
+    settle: Callable[[C, RunStore], C] = as_given
+    """Asked before ``inputs`` for the config with what only the history can tell: it is the one
+    that is run, and kept in the record."""
 
     def __call__(
         self,
@@ -102,12 +110,14 @@ def step(
     publish: Callable[[R, RunStore], None] = nothing_to_publish,
     reusable: bool = True,
     ahead: Callable[[C], AbstractContextManager[None]] = nothing_ahead,
+    settle: Callable[[C, RunStore], C] = as_given,
 ) -> Callable[[Callable[[C, Context], R]], Step[C, R]]:
     """Return a decorator that makes a step of a function from config and context to record."""
 
     def decorate(run: Callable[[C, Context], R]) -> Step[C, R]:
         types = typing.get_type_hints(run)
-        made = Step(name, run, inputs, types["config"], types["return"], publish, reusable, ahead)
+        config_type, record_type = types["config"], types["return"]
+        made = Step(name, run, inputs, config_type, record_type, publish, reusable, ahead, settle)
         object.__setattr__(made, "__doc__", run.__doc__)
         return made
 

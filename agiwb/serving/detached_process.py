@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agiwb.errors import AgiwbError
 from agiwb.serving.detached import DetachedServer, ServerFolder
-from agiwb.serving.serve import as_flags, prepare
+from agiwb.serving.serve import as_flags, prepare, settled
 from agiwb.serving.settings import OPERATOR_KEY
 
 
@@ -21,7 +21,7 @@ def main(folder: ServerFolder) -> int:
     said = os.dup(1)
     os.dup2(2, 1)  # the first line on stdout is to be the server's own
     try:
-        _, settings = prepare(DetachedServer(folder).config)
+        _, settings = prepare(settled(DetachedServer(folder).config))
     except AgiwbError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -13,7 +13,7 @@ from typing import Self, get_args
 
 from pydantic import Field, model_validator
 
-from agiwb.artifacts.any_format import OneArtifactConfig
+from agiwb.artifacts.any_format import OneArtifactConfig, with_own_format
 from agiwb.artifacts.manifest import SERVED_NAME, ServedFormat, check_served_name
 from agiwb.errors import ConfigError, InputError, ServingError, did_you_mean
 from agiwb.runs.files import write_atomic
@@ -110,7 +110,16 @@ def serve(config: ServeConfig) -> Endpoint:
             "The server would verify its clients' certificates, and an endpoint has none.",
             "Serve it by `agiwb serve`, or leave out `client_verify` and have clients use keys.",
         )
+    config = settled(config)
     return _start(config, *prepare(config))
+
+
+def settled(config: ServeConfig) -> ServeConfig:
+    """Return the config with the format of what is served, where the model itself tells it."""
+    if config.model_base_path is not None or config.model_config_file is not None:
+        return config
+    require_writable(Settings().workspace_path)
+    return with_own_format(config, open_store())
 
 
 def prepare(config: ServeConfig) -> tuple[str, ServerSettings]:
@@ -182,6 +191,7 @@ def run_server(config: ServeConfig) -> None:
         InputError: See ``serve``.
         ServingError: The server did not start, or ended by itself.
     """
+    config = settled(config)
     prepared = prepare(config)  # which an interrupt ends at once
     with _stop_signals() as stopped, _start(config, *prepared) as endpoint:
         print(f"Serving {endpoint.url} (version {endpoint.version})", file=sys.stderr)

@@ -17,14 +17,17 @@ from agiwb import (
     ImportConfig,
     InputError,
     NotFoundError,
+    ServeConfig,
     convert,
     evaluate,
     import_model,
     open_runtime,
     open_store,
+    serve,
 )
+from agiwb.artifacts.any_format import find_source, with_own_format
 from agiwb.artifacts.manifest import read_artifact
-from agiwb.artifacts.resolve import resolve_artifact, resolve_model
+from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact, resolve_model
 from agiwb.cli import main
 from agiwb.importing.report import SCAN_FILE
 from agiwb.runs.record import Record
@@ -111,6 +114,35 @@ def test_a_scanner_is_asked_besides(
     monkeypatch.setenv("AGIWB_MODEL_SCANNER", str(tmp_path / "none"))
     with pytest.raises(InputError, match="could not be asked"):
         import_model(ImportConfig(path=path), reuse=False)
+
+
+def test_a_model_of_one_format_needs_no_word_of_it(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "sums.tflite").write_bytes(tiny_tflite())
+    import_model(ImportConfig(path=tmp_path / "sums.tflite"))
+    with serve(ServeConfig(model="sums", rest_api_port=0, grpc=False)) as endpoint:
+        np.testing.assert_allclose(endpoint.predict(EXAMPLES[:1]), 2 * EXAMPLES[:1])
+    told = with_own_format(EvaluateConfig(model="sums"), open_store())
+    assert told.format == "litert"
+    asked = EvaluateConfig(model="sums", format="onnx", dataset="digits")
+    with pytest.raises(NotFoundError, match=r"no onnx artifact of 'sums'.*`--format litert`"):
+        evaluate(asked)
+
+
+def test_what_was_made_of_an_import_is_found_by_its_name(workspace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.onnx"
+    path.write_bytes(onnx_model().SerializeToString())
+    import_model(ImportConfig(path=path))
+    rows = np.random.default_rng(1).random((40, 4), np.float32)
+    np.savez(tmp_path / "rows.npz", x=rows, y=np.arange(40) % 3)
+    half = ConvertConfig(
+        model="theirs", dataset=f"{tmp_path}/rows.npz", formats=("onnx_float16",), score=False
+    )
+    made = convert(half)
+    found = resolve_artifact("theirs", "onnx_float16", open_store())
+    assert found.run_id == made.run.id
+    own = find_source("theirs", open_store())
+    assert isinstance(own, ArtifactSource)
+    assert own.artifact.format == "onnx"
 
 
 @pytest.mark.slow

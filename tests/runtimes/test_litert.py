@@ -64,9 +64,7 @@ def litert_files(tmp_path_factory):
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32, "sound")])
     def level(sound):
-        windows = tf.nn.conv1d(
-            tf.expand_dims(sound, -1), tf.ones((400, 1, 2)) / 400, 160, "VALID"
-        )
+        windows = tf.nn.conv1d(tf.expand_dims(sound, -1), tf.ones((400, 1, 2)) / 400, 160, "VALID")
         return {"levels": windows}
 
     module.level = level
