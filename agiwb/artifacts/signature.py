@@ -28,7 +28,10 @@ def main_signature(names: Iterable[str]) -> str | None:
 
 
 class TensorSpec(BaseModel):
-    """One named tensor. ``dtype`` is NumPy's name; ``None`` in ``shape`` is a free dimension."""
+    """One named tensor. ``dtype`` is NumPy's name; ``None`` in ``shape`` is a free dimension.
+
+    NumPy has no fixed name of strings: arrays of them are of ``object``, and shown as "string".
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,7 +41,8 @@ class TensorSpec(BaseModel):
 
     def __str__(self) -> str:
         sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
-        return f"{self.name}: {self.dtype} ({sizes})"
+        dtype = "string" if self.dtype == "object" else self.dtype
+        return f"{self.name}: {dtype} ({sizes})"
 
 
 class Signature(BaseModel):

@@ -148,7 +148,9 @@ def _cast(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype == dtype:
         return array
     if not _may_become(array.dtype.kind, dtype.kind):
-        raise _misfit(spec, array, f"Give values of type {dtype.name}.")
+        raise _misfit(
+            spec, array, f"Give values of type {'string' if dtype.kind == 'O' else dtype.name}."
+        )
     if dtype.kind in "iu" and not _all_within(array, dtype):
         raise _misfit(
             spec, array, f"Some of its values are outside what {dtype.name} holds; scale them."
@@ -187,7 +189,8 @@ def _check_batch(signature: Signature, tensors: Tensors) -> None:
 
 
 def _misfit(spec: TensorSpec, array: NDArray[Any], fix: str) -> InputError:
-    came = TensorSpec(name=spec.name, dtype=array.dtype.name, shape=array.shape)
+    dtype = "object" if array.dtype.kind in _TEXT else array.dtype.name
+    came = TensorSpec(name=spec.name, dtype=dtype, shape=array.shape)
     return InputError(f"The model expects {spec}, but got {came}.", fix)
 
 

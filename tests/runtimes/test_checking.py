@@ -54,9 +54,8 @@ def test_values_are_cast_to_the_signatures_dtype(given, expected):
 )
 def test_an_unsafe_dtype_is_refused(given, expected):
     array = np.zeros((1, 2), given)
-    with pytest.raises(
-        InputError, match=re.escape(f"x: {expected} (?, 2), but got x: {array.dtype.name}")
-    ):
+    said = "string" if array.dtype.kind in "OU" else given
+    with pytest.raises(InputError, match=re.escape(f"x: {expected} (?, 2), but got x: {said} (1")):
         check_inputs(signature(spec("x", expected, None, 2)), {"x": array})
 
 

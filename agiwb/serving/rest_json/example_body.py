@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,21 @@ _LONGEST_EXAMPLE = 400
 
 
 def example_body(signature: Signature) -> dict[str, Any]:
-    """Return a row-format body of zeros that fits the signature, with sizes of 1 where free."""
-    values = {spec.name: _zeros(spec) for spec in signature.inputs}
-    row = next(iter(values.values())) if len(values) == 1 else values
-    rows = max((spec.shape[0] or 1 for spec in signature.inputs if spec.shape), default=1)
-    return {"instances": [row] * rows}
+    """Return a body of zeros that fits the signature, with sizes of 1 where free.
+
+    It has rows, unless the inputs cannot be cut into as many: a recurrent state may have its
+    examples along another axis than the first, and a sampling rate has none.
+    """
+    counts = {spec.shape[0] if spec.shape else 0 for spec in signature.inputs} - {None}
+    has_rows = len(counts) < 2 and 0 not in counts
+    values = {
+        spec.name: _zeros(spec, spec.shape[1:] if has_rows else spec.shape)
+        for spec in signature.inputs
+    }
+    value = next(iter(values.values())) if len(values) == 1 else values
+    if not has_rows:
+        return {"inputs": value}
+    return {"instances": [value] * (counts.pop() if counts else 1)}
 
 
 def describe_inputs(signature: Signature) -> str:
@@ -31,11 +42,10 @@ def describe_inputs(signature: Signature) -> str:
     return f"The model takes {specs}. A body of this form: {_sketch(body)}"
 
 
-def _zeros(spec: TensorSpec) -> Any:
-    """Return one row of zeros, of empty strings, or of ``false``."""
-    shape = [size or 1 for size in spec.shape[1:]]
+def _zeros(spec: TensorSpec, sizes: Sequence[int | None]) -> Any:
+    """Return lists of zeros, of empty strings, or of ``false``, with these sizes."""
     empty = "" if np.dtype(spec.dtype).kind == "O" else 0
-    return np.full(shape, empty, spec.dtype).tolist()
+    return np.full([size or 1 for size in sizes], empty, spec.dtype).tolist()
 
 
 def _sketch(value: Any) -> str:

@@ -218,6 +218,16 @@ def test_the_example_body_fits(shape, dtype):
     check_inputs(wanted, decode(body, wanted).tensors)
 
 
+@pytest.mark.parametrize(
+    "shapes", [[(None, 2), (3, None, 4)], [(2, None), (3, None)], [(None, 2), ()], [()]]
+)
+def test_the_example_body_of_inputs_that_are_no_rows_fits_too(shapes):
+    specs = [TensorSpec(name=f"x{n}", dtype="int64", shape=s) for n, s in enumerate(shapes)]
+    wanted = Signature(inputs=tuple(specs), outputs=())
+    body = json.dumps(example_body(wanted)).encode()
+    check_inputs(wanted, decode(body, wanted).tensors)
+
+
 def test_an_error_shows_the_signature_and_an_example_that_fits():
     text = describe_inputs(TWO)
     assert "a: float32 (?); b: int64 (?)" in text
