@@ -73,7 +73,7 @@ class ConvertRecord(Record):
 
 def _inputs(config: ConvertConfig, store: RunStore) -> dict[str, Input]:
     found = find_source(config.model, store)
-    dataset = dataset_for(config.dataset, *known_dataset(found))
+    dataset = dataset_for(config.dataset, known_dataset(found), config.model)
     if isinstance(found, ArtifactSource):
         for wanted in config.formats:
             require_reachable(found.artifact.format, wanted)
@@ -104,7 +104,7 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
     """
     found = find_source(config.model, context.store)
     context.confirm("model", found.fingerprint)
-    dataset = dataset_for(config.dataset, *known_dataset(found))
+    dataset = dataset_for(config.dataset, known_dataset(found), config.model)
     data = load_dataset(dataset)
     runtime = open_source(found, data, config)
     source = read_source(found, data, config, runtime)

@@ -16,11 +16,9 @@ from agiwb.runtimes.keras import KerasRuntime
 from agiwb.runtimes.runtime import Runtime, open_runtime
 
 
-def known_dataset(found: Found) -> tuple[str | None, str]:
-    """Return the data set that a source was trained on, if that is known, and what to call it."""
-    if isinstance(found, ModelSource):
-        return found.dataset, str(found.path)
-    return found.artifact.dataset, str(found.folder)
+def known_dataset(found: Found) -> str | None:
+    """Return the data set that a source was trained on, if that is known."""
+    return found.dataset if isinstance(found, ModelSource) else found.artifact.dataset
 
 
 def open_source(found: Found, data: Dataset, config: ConvertConfig) -> Runtime:

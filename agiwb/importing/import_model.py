@@ -118,7 +118,7 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
     original = context.files / "original" if kind == "keras" else context.files / kind
     path = _copy(config.path, kind, original)
     context.progress("inspect", 0, 2)
-    with _called(config.path, path):
+    with _refusals_naming(config.path, path):
         contents = _inspected(path, kind, config)
         report = ScanReport(
             format=kind,
@@ -174,12 +174,12 @@ def import_model(config: ImportConfig, context: Context) -> ImportRecord:
 
 
 @contextmanager
-def _called(source: Path, copy: Path) -> Iterator[None]:
-    """Have the refusal of a copy name the file that it was made of."""
+def _refusals_naming(source: Path, copy: Path) -> Iterator[None]:
+    """Have what is said of ``copy`` name the file that the user gave: the copy's name is ours."""
     try:
         yield
     except InputError as error:
-        problem = error.problem.replace(f"The file {copy.name} ", f"The file {source.name} ", 1)
+        problem = error.problem.replace(f"The file {copy.name} ", f"The file {source.name} ")
         raise InputError(problem, error.fix) from error
 
 

@@ -259,5 +259,7 @@ def test_a_refusal_while_loading_names_the_users_file_too(workspace: Path, tmp_p
     model = onnx_model()
     model.graph.initializer[0].dims[:] = [6, 2]  # as many values, and no matrix that fits
     (tmp_path / "misfit.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(InputError, match=r"^The file misfit\.onnx is not imported: it cannot be l"):
+    said = r"^The file misfit\.onnx is not imported: it cannot be loaded"
+    with pytest.raises(InputError, match=said) as caught:
         import_model(ImportConfig(path=tmp_path / "misfit.onnx"))
+    assert "The file model.onnx" not in str(caught.value)
