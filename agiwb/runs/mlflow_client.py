@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agiwb.errors import UnreachableError, WorkspaceError
 from agiwb.runs.mlflow_start import start_mlflow
-from agiwb.runs.postgres import comes_in_a_moment, connect, exclusive, pauses
-from agiwb.runs.tracking_address import TrackingAddress
+from agiwb.runs.postgres import comes_in_a_moment, exclusive, pauses
+from agiwb.runs.tracking_address import TrackingAddress, look_for
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -55,8 +55,8 @@ def open_client(workspace: Path, address: TrackingAddress) -> MlflowClient:
     settings = {"database": _DATABASE_SETTINGS, "server": _SERVER_SETTINGS}.get(address.kind, {})
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    if address.database is not None and address.uri not in _opened:
-        connect(address.database).close()  # before the import: who is refused is told at once
+    if address.uri not in _opened:
+        look_for(address)  # before the import: who is refused is told at once
     start_mlflow()
     from mlflow.exceptions import MlflowException
     from mlflow.store.db import utils

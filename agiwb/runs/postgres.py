@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 from agiwb.errors import UnreachableError, WorkspaceError
 from agiwb.runs.database_url import shown, without_secrets
-from agiwb.runs.silence import REMEMBERED_S, Silence
+from agiwb.runs.silence import ASKED_AGAIN, Silence
 from agiwb.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _OPTIONS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",  # milliseconds
 }
-_ASKED_AGAIN = f" It is asked again after {REMEMBERED_S:.0f} s; `agiwb doctor` asks at once."
 _LOCK_TIMEOUT: LiteralString = "60s"
 _PAUSES_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 
@@ -84,14 +83,14 @@ def connect(url: URL, *, anew: bool = False) -> Connection:
     conninfo = patient(url).set(drivername="postgresql").render_as_string(hide_password=False)
     silence = Silence(Settings().workspace_path, place(url))
     if not anew and (age_s := silence.age_s()) is not None:
-        raise unreachable(url, f"it did not answer {age_s:.0f} s ago.", _ASKED_AGAIN)
+        raise unreachable(url, f"it did not answer {age_s:.0f} s ago.", ASKED_AGAIN)
     waits = pauses()
     while True:
         try:
             connection = psycopg.connect(conninfo, autocommit=True)
         except psycopg.errors.ConnectionTimeout as error:
             silence.note()
-            raise unreachable(url, f"{error}.", _ASKED_AGAIN) from None
+            raise unreachable(url, f"{error}.", ASKED_AGAIN) from None
         except psycopg.Error as error:
             problem = str(error)
             wait = next(waits, None) if comes_in_a_moment(problem) else None

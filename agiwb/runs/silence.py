@@ -14,6 +14,7 @@ from pathlib import Path
 from agiwb.runs.files import write_atomic
 
 REMEMBERED_S = 60.0
+ASKED_AGAIN = f" It is asked again after {REMEMBERED_S:.0f} s; `agiwb doctor` asks at once."
 
 
 class Silence:

@@ -12,12 +12,14 @@ from pydantic import SecretStr
 from agiwb.errors import ConfigError, UnreachableError
 from agiwb.runs.database_url import parsed_url, without_secrets
 from agiwb.runs.postgres import connect, patient, place
+from agiwb.runs.silence import ASKED_AGAIN, Silence
+from agiwb.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 _VARIABLE = "AGIWB_TRACKING_URI"
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,11 @@ def tracking_address(secret: SecretStr | None, workspace: Path) -> TrackingAddre
 def look_for(address: TrackingAddress, *, anew: bool = False) -> bool:
     """Return whether the history answered; False if it is a file, which nobody has to answer for.
 
+    A server that said nothing is left alone for a minute, by all processes of the workspace.
+
     Args:
         address: Of the history.
-        anew: Ask a database even if it was silent a moment ago.
+        anew: Ask the server even then.
 
     Raises:
         UnreachableError: It did not answer within seconds.
@@ -89,20 +93,44 @@ def look_for(address: TrackingAddress, *, anew: bool = False) -> bool:
         return True
     if not address.uri.startswith("http"):
         return False
+    silence = Silence(Settings().workspace_path, address.shown)
+    if not anew and (age_s := silence.age_s()) is not None:
+        raise _unreachable(address, f"it did not answer {age_s:.0f} s ago", ASKED_AGAIN)
+    try:
+        _speak_with(address.shown)
+    except TimeoutError:
+        silence.note()
+        problem = f"it did not answer within {_TIMEOUT_S:.0f} s"
+        raise _unreachable(address, problem, ASKED_AGAIN) from None
+    except OSError as error:
+        raise _unreachable(address, str(error)) from None
+    silence.forget()
+    return True
+
+
+def _speak_with(server: str) -> None:
+    """Return once the server has said something, whatever that is; else raise an OSError."""
+    import ssl
     import urllib.error
     import urllib.request
 
-    request = urllib.request.Request(f"{address.shown.rstrip('/')}/health")  # noqa: S310  http
+    request = urllib.request.Request(f"{server.rstrip('/')}/health")  # noqa: S310  http
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310
-            return True
-    except urllib.error.HTTPError:  # it may ask who we are: it answers
-        return True
-    except OSError as error:
-        raise UnreachableError(
-            f"The MLflow server {address.shown} cannot be reached: {error}.",
-            "Is it running, and does the network lead there?",
-        ) from None
+            return
+    except urllib.error.HTTPError:  # it may ask who we are
+        return
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLError):  # MLflow may know its certificate
+            return
+        raise error.reason if isinstance(error.reason, OSError) else error from None
+
+
+def _unreachable(address: TrackingAddress, problem: str, more: str = "") -> UnreachableError:
+    return UnreachableError(
+        f"The run history {address.shown} cannot be reached: {problem}.",
+        f"Is it running, and does the network lead there?{more}",
+    )
 
 
 def _without_user(uri: str) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+import socket
+import ssl
+import threading
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import SecretStr
 
 from agiwb.errors import ConfigError, UnreachableError
+from agiwb.runs import tracking_address as addresses
 from agiwb.runs.tracking_address import look_for, tracking_address
 from agiwb.settings import Settings
 
@@ -41,9 +47,44 @@ def test_the_settings_do_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "s3cret" not in repr(Settings())
 
 
-def test_a_server_that_is_away_is_told_of() -> None:
+def test_a_server_that_is_away_is_told_of(workspace: Path) -> None:
     assert not look_for(tracking_address(None, Path("/w")))
     for uri in ("http://me:s3cret@127.0.0.1:1", "postgresql://me:s3cret@127.0.0.1:1/db"):
         with pytest.raises(UnreachableError, match="cannot be reached") as caught:
             look_for(tracking_address(SecretStr(uri), Path("/w")))
         assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_left_alone_for_a_while(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "_TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        address = tracking_address(
+            SecretStr(f"http://127.0.0.1:{silent.getsockname()[1]}"), workspace
+        )
+        with pytest.raises(UnreachableError, match="did not answer within"):
+            look_for(address)
+        silent.accept()[0].close()
+        with pytest.raises(UnreachableError, match=r"not answer \d+ s ago.*asked again after 60 s"):
+            look_for(address)
+        with pytest.raises(BlockingIOError):  # nobody was asked
+            silent.accept()
+        with pytest.raises(UnreachableError, match="did not answer within"):
+            look_for(address, anew=True)
+
+
+def test_a_server_whose_certificate_is_unknown_here_answers(workspace: Path) -> None:
+    trusted = trustme.CA().issue_cert("127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trusted.configure_cert(context)
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    assert look_for(
+        tracking_address(SecretStr(f"https://127.0.0.1:{server.server_port}"), workspace)
+    )
+    thread.join()
+    server.server_close()
