@@ -20,7 +20,8 @@ def example_body(signature: Signature) -> dict[str, Any]:
     It has rows, unless the inputs cannot be cut into as many: a recurrent state may have its
     examples along another axis than the first, and a sampling rate has none.
     """
-    counts = {spec.shape[0] if spec.shape else 0 for spec in signature.inputs} - {None}
+    firsts = [spec.shape[0] if spec.shape else 0 for spec in signature.inputs]
+    counts = {size for size in firsts if size is not None}
     has_rows = len(counts) < 2 and 0 not in counts
     values = {
         spec.name: _zeros(spec, spec.shape[1:] if has_rows else spec.shape)
