@@ -13,6 +13,7 @@ REACHABLE: dict[Format, tuple[Format, ...]] = {
     "h5": FORMATS,
     "saved_model": _FROM_SAVED_MODEL,
     "onnx": ("onnx_float16", "openvino"),
+    "litert": ("onnx", "onnx_float16", "openvino"),
 }
 """The formats that can be made from each; those that are not named here are an end."""
 

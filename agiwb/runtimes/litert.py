@@ -175,6 +175,13 @@ def _load_runner(path: Path, threads: int) -> _Runner:
     return runner
 
 
+def names_in_graph(path: Path) -> dict[str, str]:
+    """Return what the graph of a LiteRT file calls its inputs and outputs, by their names here."""
+    runner = _load_runner(path, threads=1)
+    details = {**runner.get_input_details(), **runner.get_output_details()}
+    return {name: entry["name"] for name, entry in details.items()}
+
+
 def _allocate(interpreter: Interpreter) -> None:
     """Have the tensors laid out, by which a model that cannot be run is told.
 

@@ -130,8 +130,8 @@ def with_external_data(location: str, **told: str) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def tiny_tflite() -> bytes:
-    """Return a LiteRT model with one ADD of a tensor of 4 numbers to itself."""
+def tiny_tflite(*, int8: bool = False) -> bytes:
+    """Return a LiteRT model with one ADD of a tensor of 4 numbers to itself, perhaps quantized."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -146,6 +146,13 @@ def tiny_tflite() -> bytes:
         tensor = schema.TensorT()
         tensor.shape, tensor.name, tensor.buffer = np.array([1, 4], np.int32), name.encode(), 0
         tensor.type = schema.TensorType.FLOAT32
+        if int8:
+            tensor.type, tensor.quantization = (
+                schema.TensorType.INT8,
+                schema.QuantizationParametersT(),
+            )
+            tensor.quantization.scale = np.array([0.1], np.float32)
+            tensor.quantization.zeroPoint = np.array([0], np.int64)
         tensors.append(tensor)
     operator = schema.OperatorT()
     operator.inputs, operator.outputs = np.array([0, 0], np.int32), np.array([1], np.int32)

@@ -18,6 +18,7 @@ from agiwb import (
     InputError,
     NotFoundError,
     ServeConfig,
+    WorkError,
     convert,
     evaluate,
     import_model,
@@ -29,6 +30,7 @@ from agiwb.artifacts.any_format import find_source, with_own_format
 from agiwb.artifacts.manifest import read_artifact
 from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact, resolve_model
 from agiwb.cli import main
+from agiwb.conversion.onnx_from_litert import onnx_from_litert
 from agiwb.importing.report import SCAN_FILE
 from agiwb.runs.record import Record
 from tests.importing.import_files import (
@@ -143,6 +145,26 @@ def test_what_was_made_of_an_import_is_found_by_its_name(workspace: Path, tmp_pa
     own = find_source("theirs", open_store())
     assert isinstance(own, ArtifactSource)
     assert own.artifact.format == "onnx"
+
+
+@pytest.mark.slow
+def test_a_litert_file_becomes_onnx(workspace: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", x=np.repeat(EXAMPLES, 8, axis=0), y=np.arange(24) % 2)
+    (tmp_path / "sums.tflite").write_bytes(tiny_tflite())
+    import_model(ImportConfig(path=tmp_path / "sums.tflite"))
+    asked = ConvertConfig(
+        model="sums", dataset=f"{tmp_path}/rows.npz", formats=("onnx",), score=False
+    )
+    assert convert(asked).passed
+    store = open_store()
+    found, own = resolve_artifact("sums", "onnx", store), resolve_artifact("sums", "litert", store)
+    assert found.artifact.signature == own.artifact.signature
+    answer = open_runtime(found.folder).run({"features": EXAMPLES[:1]})["sums"]
+    np.testing.assert_allclose(answer, 2 * EXAMPLES[:1], rtol=1e-6)
+
+    (tmp_path / "model.tflite").write_bytes(tiny_tflite(int8=True))
+    with pytest.raises(WorkError, match="has `features` in integers of int8"):
+        onnx_from_litert(tmp_path, opset=17)
 
 
 @pytest.mark.slow
