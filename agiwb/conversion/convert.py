@@ -127,7 +127,7 @@ def convert(config: ConvertConfig, context: Context) -> ConvertRecord:
             data.task if config.score else None,
             exported_once(source, config.formats, Path(scratch)),
             _lineage(found),
-            questions,
+            questions.without(reference.unanswered),
             Path(scratch),
             reference,
             context,

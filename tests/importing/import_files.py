@@ -118,6 +118,25 @@ def onnx_model() -> onnx.ModelProto:
     return helper.make_model(graph_proto, opset_imports=opset, ir_version=10, **writer)
 
 
+def sliding_sums(path: Path) -> Path:
+    """Return ``path``, an ONNX model that adds up 3 values at a time along a row of any length."""
+    axis = onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")
+    ones = onnx.numpy_helper.from_array(np.ones((1, 1, 3), np.float32), "ones")
+    nodes = [
+        helper.make_node("Unsqueeze", ["rows", "axis"], ["one_channel"]),
+        helper.make_node("Conv", ["one_channel", "ones"], ["sums_of_one_channel"]),
+        helper.make_node("Squeeze", ["sums_of_one_channel", "axis"], ["sums"]),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
+        for name, size in (("rows", "steps"), ("sums", "windows"))
+    ]
+    graph_proto = helper.make_graph(nodes, "model", values[:1], values[1:], [axis, ones])
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph_proto, opset_imports=opset, ir_version=10), path)
+    return path
+
+
 def with_external_data(location: str, **told: str) -> bytes:
     """Return the model with its weights in the file ``location``."""
     model = onnx_model()

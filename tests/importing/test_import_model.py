@@ -27,7 +27,7 @@ from agiwb import (
     serve,
 )
 from agiwb.artifacts.any_format import find_source, with_own_format
-from agiwb.artifacts.manifest import read_artifact
+from agiwb.artifacts.manifest import PARITY_FILE, read_artifact
 from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact, resolve_model
 from agiwb.cli import main
 from agiwb.conversion.onnx_from_litert import onnx_from_litert
@@ -37,6 +37,7 @@ from tests.importing.import_files import (
     DENSE,
     onnx_model,
     sequential,
+    sliding_sums,
     tiny_tflite,
     with_external_data,
     write_keras,
@@ -131,9 +132,7 @@ def test_a_model_of_one_format_needs_no_word_of_it(workspace: Path, tmp_path: Pa
 
 
 def test_what_was_made_of_an_import_is_found_by_its_name(workspace: Path, tmp_path: Path) -> None:
-    path = tmp_path / "theirs.onnx"
-    path.write_bytes(onnx_model().SerializeToString())
-    import_model(ImportConfig(path=path))
+    import_model(ImportConfig(path=sliding_sums(tmp_path / "theirs.onnx")))
     rows = np.random.default_rng(1).random((40, 4), np.float32)
     np.savez(tmp_path / "rows.npz", x=rows, y=np.arange(40) % 3)
     half = ConvertConfig(
@@ -142,6 +141,8 @@ def test_what_was_made_of_an_import_is_found_by_its_name(workspace: Path, tmp_pa
     made = convert(half)
     found = resolve_artifact("theirs", "onnx_float16", open_store())
     assert found.run_id == made.run.id
+    parity = json.loads((found.folder / PARITY_FILE).read_text())
+    assert parity["unanswered"] == ["one step"]  # which is less than a window
     own = find_source("theirs", open_store())
     assert isinstance(own, ArtifactSource)
     assert own.artifact.format == "onnx"

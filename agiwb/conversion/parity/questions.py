@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,11 @@ class Questions:
     def asked(self) -> Cases:
         """All that an artifact is asked."""
         return {REAL: self.real, **self.edges, TEST: self.test}
+
+    def without(self, cases: Container[str]) -> Questions:
+        """Return the questions without these edge cases."""
+        kept = {name: edge for name, edge in self.edges.items() if name not in cases}
+        return replace(self, edges=kept)
 
     def through(self, prepare: Callable[[Tensors], Tensors]) -> Questions:
         """Return the questions for an artifact that begins after the model's first layers.

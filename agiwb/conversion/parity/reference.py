@@ -32,7 +32,7 @@ class Reference:
 
     Attributes:
         answers: To the questions' cases; ``unanswered`` are left out.
-        unanswered: Edge cases to which the model itself answers NaN or infinity.
+        unanswered: Edge cases that the model itself refuses, or answers with NaN or infinity.
         labels: As in Questions.
         metric: As in Questions; ``interval`` and ``chance`` are None where it is.
         interval: 95 % interval of the validation score; of an RMSE, of its difference from
@@ -77,15 +77,16 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
 
     Raises:
         ConfigError: Its first output is not what the data set's task asks for.
-        InputError: The model should give a probability for each class, and does not.
+        InputError: The model should give a probability for each class, and does not; or it refuses
+            real examples.
         WorkError: Its answers to real examples are NaN or infinite.
     """
-    answers = answer_cases(runtime, questions.asked)
+    answers, refused = _answers(runtime, questions)
     validation = answer_batches(runtime, questions.validation)
     refuse_nonfinite(
         {REAL: answers[REAL], TEST: answers[TEST], VALIDATION: validation}, "the model's"
     )
-    unanswered = tuple(
+    without_meaning = tuple(
         case
         for case, outputs in answers.items()
         if not all(np.isfinite(array).all() for array in outputs.values())
@@ -100,14 +101,28 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
             questions.metric, questions.labels[VALIDATION], validation[output]
         )
     return Reference(
-        {case: outputs for case, outputs in answers.items() if case not in unanswered},
-        unanswered,
+        {case: outputs for case, outputs in answers.items() if case not in without_meaning},
+        (*refused, *without_meaning),
         questions.labels,
         questions.metric,
         interval,
         chance,
         fixed_batch(runtime.signature),
     )
+
+
+def _answers(runtime: Runtime, questions: Questions) -> tuple[Cases, tuple[str, ...]]:
+    """Return the model's answers, and the edge cases that it refuses: one step is no window."""
+    answers: Cases = {}
+    refused = []
+    for name, case in questions.asked.items():
+        try:
+            answers |= answer_cases(runtime, {name: case})
+        except InputError:
+            if name not in questions.edges:
+                raise
+            refused.append(name)
+    return answers, tuple(refused)
 
 
 def _require_probabilities(real: NDArray[Any]) -> None:

@@ -54,8 +54,8 @@ class ParityReport(BaseModel):
     Attributes:
         passed: Whether nothing is amiss, and the model beats chance.
         examples: Real ones that were asked.
-        edge_cases: That were compared; ``unanswered`` are those to which the model itself answers
-            NaN or infinity.
+        edge_cases: That were compared; ``unanswered`` are those that the model itself refuses, or
+            answers with NaN or infinity.
         outputs: The model's first output is the one that the metric judges.
         metric: What that is; None if answers were only compared, and so are all scores.
         change: The metric on the real examples.
