@@ -32,7 +32,8 @@ class Reference:
 
     Attributes:
         answers: To the questions' cases; ``unanswered`` are left out.
-        unanswered: Edge cases that the model itself refuses, or answers with NaN or infinity.
+        unanswered: Edge cases that the model itself refuses, or answers with NaN, infinity or
+            nothing at all.
         labels: As in Questions.
         metric: As in Questions; ``interval`` and ``chance`` are None where it is.
         interval: 95 % interval of the validation score; of an RMSE, of its difference from
@@ -89,7 +90,8 @@ def ask_reference(runtime: Runtime, questions: Questions) -> Reference:
     without_meaning = tuple(
         case
         for case, outputs in answers.items()
-        if not all(np.isfinite(array).all() for array in outputs.values())
+        if case in questions.edges
+        and not all(array.size and np.isfinite(array).all() for array in outputs.values())
     )
     interval, chance = None, None
     if questions.metric is not None:

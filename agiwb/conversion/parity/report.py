@@ -55,7 +55,7 @@ class ParityReport(BaseModel):
         passed: Whether nothing is amiss, and the model beats chance.
         examples: Real ones that were asked.
         edge_cases: That were compared; ``unanswered`` are those that the model itself refuses, or
-            answers with NaN or infinity.
+            answers with NaN, infinity or nothing at all.
         outputs: The model's first output is the one that the metric judges.
         metric: What that is; None if answers were only compared, and so are all scores.
         change: The metric on the real examples.
