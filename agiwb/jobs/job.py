@@ -20,6 +20,7 @@ from agiwb.runs.liveness import RunFolder, RunStatus, job_folders, new_status
 from agiwb.runs.provenance import describe_origin
 from agiwb.runs.record import ENDED, Record, RunState
 from agiwb.runs.registry import load_step
+from agiwb.runs.step import as_given
 from agiwb.runs.store import open_store, require_writable
 from agiwb.settings import Settings
 
@@ -237,13 +238,16 @@ def submit(step: str, config: Config, *, reuse: bool = True) -> Job:
         InputError: There is no such step, the config is another step's, or the workspace cannot be
             written.
     """
-    expected = load_step(step).config_type
+    asked = load_step(step)
+    expected = asked.config_type
     if not isinstance(config, expected):
         raise ConfigError(
             f"The step `{step}` takes a {expected.__name__}, not a {type(config).__name__}."
         )
     workspace = Settings().workspace_path
     require_writable(workspace)
+    if asked.settle is not as_given:  # while it is known what was given: a job's file has all
+        config = asked.settle(config, open_store())
     folder = RunFolder(workspace / "jobs" / uuid.uuid4().hex)
     folder.path.mkdir(parents=True)
     with folder.locked():

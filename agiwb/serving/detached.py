@@ -34,7 +34,7 @@ from agiwb.serving.client_needs import needs_of_clients
 from agiwb.serving.endpoint import Endpoint
 from agiwb.serving.foreign_process import ForeignProcess
 from agiwb.serving.launch import stop_server
-from agiwb.serving.serve import ServeConfig, publish_model
+from agiwb.serving.serve import ServeConfig, publish_model, settled
 from agiwb.settings import Settings
 
 ServerState = Literal["starting", "running", "ended"]
@@ -188,7 +188,7 @@ class DetachedServer:
             certificate_file=certificate,
             curl_options=needs_of_clients(config).curl_options(certificate),
             find_version=lambda reference, wanted: publish_model(
-                reference, wanted or config.format, ready.model_name, workspace
+                reference, wanted or settled(config).format, ready.model_name, workspace
             ),
             outlives=True,
         )

@@ -32,6 +32,7 @@ from agiwb.artifacts.resolve import ArtifactSource, resolve_artifact, resolve_mo
 from agiwb.cli import main
 from agiwb.conversion.onnx_from_litert import onnx_from_litert
 from agiwb.importing.report import SCAN_FILE
+from agiwb.jobs.job import submit
 from agiwb.runs.record import Record
 from tests.importing.import_files import (
     DENSE,
@@ -126,6 +127,9 @@ def test_a_model_of_one_format_needs_no_word_of_it(workspace: Path, tmp_path: Pa
         np.testing.assert_allclose(endpoint.predict(EXAMPLES[:1]), 2 * EXAMPLES[:1])
     told = with_own_format(EvaluateConfig(model="sums"), open_store())
     assert told.format == "litert"
+    job = submit("evaluate", EvaluateConfig(model="sums"))
+    assert job.config["format"] == "litert"
+    job.cancel()
     asked = EvaluateConfig(model="sums", format="onnx", dataset="digits")
     with pytest.raises(NotFoundError, match=r"no onnx artifact of 'sums'.*`--format litert`"):
         evaluate(asked)
