@@ -53,10 +53,10 @@ publish: setup
 	$(BIN)/agiwb publish
 
 # Browsers, kernels and servers by the dozen share a few cores here: a test that fails is asked once
-# more, and the summary names it.
+# more, and the summary says why. Where many fail, it is not for want of time.
 test: setup-dev
 	sh tests/ensure_debian_packages.sh
-	$(BIN)/pytest --reruns 1 -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --reruns 1 --max-suite-reruns 5 --rerun-show-tracebacks -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup-dev
 	$(BIN)/pytest -m "not slow and not browser"
