@@ -9,9 +9,15 @@ Names are loaded when first used, so that importing agiwb costs nothing.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+# They would tell their makers how they are used, a server in production too; ONNX Runtime keeps a
+# thread, a database and a number of this machine for that. Whoever wants it sets them before.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "AddDatasetConfig": "agiwb.datasets.add",

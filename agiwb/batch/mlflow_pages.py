@@ -21,7 +21,7 @@ from agiwb.settings import Settings
 _START_S = 180.0
 _LOOK_S = 0.3
 _START_TIME_TOLERANCE_S = 1.0
-_PAGES_ONLY = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+_PAGES_ONLY = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def mlflow_address() -> str:

@@ -37,15 +37,14 @@ _CREDENTIALS = struct.Struct("3i")
 _READ_AT_IMPORT = (
     "ABSL", "ARROW_", "CUDA_", "DNNL_", "GOTO_", "GRPC_", "HIP_", "HOME", "HSA_", "JAX_", "JE_",
     "KERAS_", "KMP_", "LANG", "LC_", "LD_", "MALLOC_", "MKL_", "MLFLOW_", "MPL", "NCCL_", "NPY_",
-    "NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PATH", "PROTOCOL_BUFFERS_", "PYTHON",
-    "ROCM_", "TF_", "TF2_", "TSL_", "VIRTUAL_ENV", "XDG_", "XLA_",
+    "NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "ORT_", "PATH", "PROTOCOL_BUFFERS_",
+    "PYTHON", "ROCM_", "TF_", "TF2_", "TSL_", "VIRTUAL_ENV", "XDG_", "XLA_",
 )  # fmt: skip
 
 # A process that has imported the libraries asks for the same as one that has not.
 _SET_BY_IMPORTS = {
     ("KMP_DUPLICATE_LIB_OK", "True"),
     ("KMP_INIT_AT_FORK", "FALSE"),
-    ("MLFLOW_DISABLE_TELEMETRY", "true"),
     ("TF2_BEHAVIOR", "1"),
     ("TF_CPP_MIN_LOG_LEVEL", "3"),
 }

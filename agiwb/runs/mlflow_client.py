@@ -51,7 +51,6 @@ def open_client(workspace: Path, address: TrackingAddress) -> MlflowClient:
         UnreachableError: The server is away; so do the client's methods if it is later.
         WorkspaceError: The history is damaged, or refuses whoever asks.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     settings = {"database": _DATABASE_SETTINGS, "server": _SERVER_SETTINGS}.get(address.kind, {})
     for name, value in settings.items():
         os.environ.setdefault(name, value)

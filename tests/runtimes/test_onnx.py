@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -82,3 +86,15 @@ def test_a_damaged_file_is_named(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.onnx"):
         OnnxRuntime(tmp_path / "gone.onnx")
+
+
+def test_nobody_is_told_that_it_is_used(tmp_path):
+    path = write_half_plus_two(tmp_path) / "model.onnx"
+    places = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+    for name in places:
+        (tmp_path / name).mkdir()
+    mine = {name: str(tmp_path / name) for name in places}
+    kept = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    words = "from agiwb.runtimes.onnx import OnnxRuntime; import sys; OnnxRuntime(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", words, path], env={**kept, **mine}, check=True)
+    assert [found for name in places for found in (tmp_path / name).rglob("*")] == []
