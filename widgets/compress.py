@@ -16,6 +16,7 @@ from widgets.selection import Selection
 from widgets.send_on import SendOnState
 from widgets.step_panel import StepPanel
 from widgets.tradeoff import TradeoffState, TradeoffView
+from widgets.wording import problem_html
 
 _BASIC = (
     "model",
@@ -102,9 +103,8 @@ class CompressPanel(StepPanel):
         self.state.form.change(self.tradeoff.limit_fields())
 
     def _show_told(self, _: Any = None) -> None:
-        wrong, told = escape(self.send_on.error), escape(self.send_on.told)
-        said = f'<p class="agiwb-wrong" role="alert">{wrong}</p>' if wrong else ""
-        self.told.value = said or f'<p role="status">{told}</p>'
+        wrong = problem_html(self.send_on.error, self.send_on.error_traceback)
+        self.told.value = wrong or f'<p role="status">{escape(self.send_on.told)}</p>'
 
 
 def _shown_with(record: SweepRecord | None) -> str:

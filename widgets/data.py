@@ -17,6 +17,7 @@ from widgets.selection import Selection
 from widgets.static import StaticFallback, is_batch
 from widgets.step_panel import StepPanel
 from widgets.style import style_sheet
+from widgets.wording import problem_line
 
 _STYLE = {"description_width": "12rem"}
 _HINT = (
@@ -89,14 +90,14 @@ class DataPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             layout={"width": "min(100%, 34rem)"},
         )  # fmt: skip
         self.button = ipw.Button(description="Show", button_style="primary")
-        self.problem, self.page = ipw.HTML(), ipw.HTML(_HINT)
+        self.problem, self.page = problem_line(self.state), ipw.HTML(_HINT)
         self.page.add_class("agiwb-scroll")
         self.adding = ipw.Checkbox(value=False, description="Add your own data", indent=False)
         self.add_panel = ipw.VBox()
         self.button.on_click(lambda _: self.state.look(self.choice.value))
         self.adding.observe(self._open_form, "value")
         self.selection.observe(self._selected, "dataset")
-        self.state.observe(self._show, ["page", "busy", "error"])
+        self.state.observe(self._show, ["page", "busy"])
         traitlets.dlink((self.state, "names"), (self.choice, "options"))
         row = ipw.HBox([self.choice, self.button])
         row.add_class("agiwb-buttons")
@@ -112,9 +113,10 @@ class DataPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def _open_form(self, change: Any) -> None:
         if change["new"] and not self.add_panel.children:  # made when first asked for
-            panel = StepPanel("add_dataset", self.selection, verb="Add")
-            panel.state.observe(lambda _: self.state.refresh(), "record")
-            self.add_panel.children = [panel]
+            with self.state.showing_errors():
+                panel = StepPanel("add_dataset", self.selection, verb="Add")
+                panel.state.observe(lambda _: self.state.refresh(), "record")
+                self.add_panel.children = [panel]
         self.add_panel.layout.display = "" if change["new"] else "none"
 
     def _selected(self, change: Any) -> None:
@@ -124,6 +126,4 @@ class DataPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
     def _show(self, _: Any) -> None:
         busy = '<p role="status">Reading and examining the data…</p>'
         self.page.value = busy if self.state.busy else self.state.page or _HINT
-        text = escape(self.state.error)
-        self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
         self.button.disabled = self.state.busy

@@ -102,9 +102,10 @@ class InspectionPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywid
 
     def _open_form(self, change: Any) -> None:
         if change["new"] and not self.import_panel.children:  # made when first asked for
-            self.import_panel.children = [
-                StepPanel("import_model", self.selection, verb="Import", values=self._given())
-            ]
+            with self.state.showing_errors():
+                self.import_panel.children = [
+                    StepPanel("import_model", self.selection, verb="Import", values=self._given())
+                ]
         self.import_panel.layout.display = "" if change["new"] else "none"
 
     def _given(self) -> dict[str, Any]:

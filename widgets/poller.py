@@ -13,6 +13,8 @@ import threading
 import weakref
 from typing import Protocol
 
+from widgets.guard import GuardedState
+
 _PAUSE_S = 0.33
 
 
@@ -29,7 +31,7 @@ class Watched(Protocol):
 _lock = threading.Lock()
 _watched: weakref.WeakKeyDictionary[Watched, int] = weakref.WeakKeyDictionary()
 _failing: weakref.WeakSet[Watched] = weakref.WeakSet()
-"""What has raised at its last look, which is logged once."""
+"""What has raised at its last look, which is logged once, and shown until a look succeeds."""
 _asked = itertools.count()
 _thread: threading.Thread | None = None
 
@@ -48,12 +50,17 @@ def _looks_on(one: Watched) -> bool:
     """Have it look, and return whether it is to look again; what fails may succeed then."""
     try:
         again = one.look()
-    except Exception:
+    except Exception as error:
         if one not in _failing:
             logging.getLogger("agiwb").exception("A panel could not be brought up to date.")
         _failing.add(one)
+        if isinstance(one, GuardedState):
+            one.show_error(error)
         return True
-    _failing.discard(one)
+    if one in _failing:
+        _failing.discard(one)
+        if isinstance(one, GuardedState):
+            one.error = ""
     return again
 
 

@@ -17,6 +17,7 @@ from widgets.selection import Selection
 from widgets.static import StaticFallback, is_batch
 from widgets.step_state import StepState
 from widgets.style import style_sheet
+from widgets.wording import problem_line
 
 
 class StepPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -62,14 +63,13 @@ class StepPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         self.anew = ipw.Checkbox(
             value=False, description="Run anew, even if the result is known", indent=False
         )
-        self.problem = ipw.HTML()
+        self.problem = problem_line(self.state)
         self.job = ipw.VBox()
         self.result = ipw.HTML()
         self.result.add_class("agiwb-scroll")
         self.button.on_click(lambda _: self.state.run(anew=self.anew.value))
         self.state.observe(self._show_job, "job")
         self.state.observe(self._show_result, "result")
-        self.state.observe(self._show_problem, "error")
         self.state.form.observe(self._show_readiness, "config")
         buttons = ipw.HBox([self.button, self.anew])
         buttons.add_class("agiwb-buttons")
@@ -108,10 +108,6 @@ class StepPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def _show_result(self, change: Any) -> None:
         self.result.value = change["new"]
-
-    def _show_problem(self, change: Any) -> None:
-        text = escape(change["new"])
-        self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
 
     def _show_readiness(self, _: Any = None) -> None:
         self.button.disabled = self.state.form.config is None

@@ -90,11 +90,14 @@ class StepState(GuardedState):
         """Return a label and the config's fields of each of this step's newest jobs."""
         earlier = []
         for job in self._jobs():
-            status = job.status
+            try:
+                status, fields = job.status, job.config
+            except NotFoundError:  # it is deleted in this moment
+                continue
             began = status.started_at or status.submitted_at
             when = f"{began.astimezone():%Y-%m-%d %H:%M}" if began else ""
-            label = f"{when} {brief(title(job.config))}, {status.state}, job {job.id[:8]}".strip()
-            earlier.append((label, job.config))
+            label = f"{when} {brief(title(fields))}, {status.state}, job {job.id[:8]}".strip()
+            earlier.append((label, fields))
             if len(earlier) == _MOST_EARLIER:
                 break
         return earlier

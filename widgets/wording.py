@@ -54,13 +54,23 @@ def bars(values: list[tuple[str, float]], label: str) -> str:
     return f'<table aria-label="{escape(label)}">{rows}</table>'
 
 
+def problem_html(text: str, traceback: str = "") -> str:
+    """Return what is wrong, with the traceback behind it if there is one; empty if nothing is."""
+    if not text:
+        return ""
+    whole = f"<pre>{escape(traceback)}</pre></details>" if traceback else ""
+    opens = "<details><summary>The whole traceback</summary>" if whole else ""
+    return f'<p class="agiwb-wrong" role="alert">{escape(text)}</p>{opens}{whole}'
+
+
 def problem_line(state: GuardedState, name: str = "error") -> ipw.HTML:
     """Return a line that shows what is wrong with a state, while something is."""
     line = ipw.HTML()
 
     def show(_: Any = None) -> None:
-        text = escape(getattr(state, name))
-        line.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
+        line.value = problem_html(
+            getattr(state, name), state.error_traceback if name == "error" else ""
+        )
 
     state.observe(show, name)
     show()

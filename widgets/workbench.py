@@ -15,7 +15,7 @@ from widgets.poller import watch
 from widgets.selection import Selection
 from widgets.static import StaticFallback, is_batch
 from widgets.style import style_sheet
-from widgets.wording import brief, row, status_line
+from widgets.wording import brief, problem_line, row, status_line
 
 TABS = {
     "Data": "widgets.data:DataPanel",
@@ -59,15 +59,15 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
 
     def __init__(self, selection: Selection | None = None, *, first: str = "Data") -> None:
         self.state = WorkbenchState(selection)
-        self.selected, self.problem = ipw.HTML(), ipw.HTML()
+        self.selected, self.problem = ipw.HTML(), problem_line(self.state)
         self.tabs = ipw.Tab([ipw.VBox() for _ in TABS], titles=tuple(TABS))
         self.state.selection.observe(self._show_selected, list(_SELECTED))
         self.state.selection.observe(self._turn, "tab")
-        self.state.observe(self._show_problem, "error")
         self.tabs.observe(self._open, "selected_index")
         self.sheet = style_sheet()
         head = row(self.selected, status_line(self.state.jobs, "going"))
-        super().__init__([self.sheet, head, self.problem, self.tabs])
+        unread = problem_line(self.state.jobs)
+        super().__init__([self.sheet, head, unread, self.problem, self.tabs])
         self.add_class("agiwb")
         self._show_selected()
         self.tabs.selected_index = list(TABS).index(first)
@@ -106,7 +106,3 @@ class Workbench(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         ]
         text = " · ".join(parts) or "nothing yet"
         self.selected.value = f'<p class="agiwb-soft" role="status">Selected: {text}</p>'
-
-    def _show_problem(self, change: Any) -> None:
-        text = escape(change["new"])
-        self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""

@@ -71,13 +71,16 @@ class Job:
         """All of the job's status: its times, its process, its exit code."""
         status = self.folder.look()
         if status is None:
-            raise NotFoundError(f"Job {self.id[:8]} is no longer in the workspace.")
+            raise self._gone()
         return status
 
     @property
     def config(self) -> dict[str, Any]:
         """The fields of the config."""
-        return self.folder.config()
+        try:
+            return self.folder.config()
+        except FileNotFoundError:
+            raise self._gone() from None
 
     @property
     def error(self) -> str:
@@ -218,6 +221,12 @@ class Job:
             )
             self.folder.write(again)
             start_worker(self.folder, again)
+
+    def _gone(self) -> NotFoundError:
+        return NotFoundError(
+            f"Job {self.id[:8]} is no longer in the workspace.",
+            "`agiwb jobs list` shows the others.",
+        )
 
     def _how_to_resume(self) -> str:
         kept = self.folder.checkpoint

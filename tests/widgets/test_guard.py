@@ -4,6 +4,7 @@ import pytest
 
 from agiwb.errors import NotFoundError
 from widgets.guard import STRICT, GuardedState, guarded
+from widgets.wording import problem_line
 
 
 class Sample(GuardedState):
@@ -29,6 +30,11 @@ def test_a_bug_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     state.run(ZeroDivisionError("a bug"))
     assert state.error == "ZeroDivisionError('a bug')"
     assert "ZeroDivisionError: a bug" in caplog.text
+    line = problem_line(state)
+    assert "a bug" in line.value
+    assert "test_guard.py" in line.value, "the traceback is not shown"
+    state.run(NotFoundError("No such run.", "List them."))
+    assert "Traceback" not in line.value
 
 
 def test_tests_can_ask_for_the_exception(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from agiwb.errors import WorkError
+from widgets.guard import GuardedState
 from widgets.poller import watch
 
 
@@ -63,6 +65,24 @@ def test_what_raises_is_told_once_looked_at_again_and_does_not_stop_the_others(
     wait_for(lambda: broken.looks == 5)
     assert sound.looks == 3
     assert caplog.text.count("could not be brought up to date") == 2
+
+
+def test_a_panel_shows_what_its_look_has_raised_until_one_succeeds() -> None:
+    class Looking(GuardedState):
+        looks = 0
+
+        def look(self) -> bool:
+            self.looks += 1
+            if self.looks == 1:
+                raise WorkError("The disk is full.", "Make room.")
+            return self.looks < 3
+
+    panel = Looking()
+    seen: list[str] = []
+    panel.observe(lambda change: seen.append(change["new"]), "error")
+    watch(panel)
+    wait_for(lambda: panel.looks == 3)
+    assert seen == ["The disk is full. Make room.", ""]
 
 
 def test_what_nobody_holds_is_forgotten() -> None:

@@ -151,6 +151,22 @@ def test_queued_jobs_say_how_many_are_before_them(workspace: Path) -> None:
     assert (shown.menu.value, shown.shown.children) == ("", ())
 
 
+def test_a_job_that_is_deleted_as_it_is_chosen_is_said_to_be_gone(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(STRICT)
+    job = submit("train", TrainConfig(**_LONG))
+    shown = JobList()
+    job.cancel(wait=True, grace_s=1)
+    shutil.rmtree(job.folder.path)
+    shown.state.choose(job.id)  # as the menu does, which may know of its end by now
+    assert job.id[:8] in shown.state.error
+    assert (shown.menu.value, shown.shown.children) == ("", ())
+    shown.state.refresh()
+    assert shown.state.rows == ()
+    assert shown.state.error, "the message was gone before anyone could read it"
+
+
 @pytest.mark.slow
 def test_a_job_is_stopped_found_again_and_resumed(workspace: Path) -> None:
     state = StepState("train", Selection())

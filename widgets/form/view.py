@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as ipw
@@ -15,6 +14,7 @@ from widgets.form.copy_button import CopyButton
 from widgets.form.state import FormState
 from widgets.menu import Menu
 from widgets.style import style_sheet
+from widgets.wording import problem_line
 
 _BASIC_FIELDS = 6
 _WIDE = {"width": "min(100%, 40rem)"}
@@ -61,15 +61,13 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         )
         self.more.observe(self._show_rest, "value")
         self.advanced = ipw.VBox()
-        self.problem = ipw.HTML()
-        self.state.observe(self._show_problem, "problem")
+        self.problem = problem_line(self.state, "problem")
         # In the order of the page, where an earlier one decides what a later one shows.
         parts = [style_sheet(), *self._beginnings(), self.basic]
         parts += [self.more, self.advanced] if self._rest else []
         parts += [self.problem, *self._copies()]
         super().__init__(parts)
         self.add_class("agiwb")
-        self._show_problem()
 
     def show_earlier(self, earlier: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Offer these earlier runs from now on; the one that is on screen stays chosen."""
@@ -165,7 +163,3 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         wrong = "Something on screen is wrong: mend it first."
         self.text.value = FACES[face](step_name, self.state) if ready else wrong
         self.copy.text = self.text.value
-
-    def _show_problem(self, _: Any = None) -> None:
-        text = escape(self.state.problem)
-        self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""

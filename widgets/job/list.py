@@ -9,15 +9,18 @@ from typing import Any
 import ipywidgets as ipw
 import traitlets
 
+from agiwb.errors import NotFoundError
 from agiwb.jobs.job import Job, list_jobs
+from agiwb.runs.liveness import RunStatus
 from agiwb.runs.record import title
 from widgets.guard import GuardedState, guarded
+from widgets.job.state import JobState
 from widgets.job.view import JobView
 from widgets.menu import Menu
 from widgets.poller import watch
 from widgets.static import StaticFallback
 from widgets.style import style_sheet
-from widgets.wording import brief
+from widgets.wording import brief, problem_line
 
 _MOST = 15
 _PAUSE_S = 1.0
@@ -32,6 +35,7 @@ class JobListState(GuardedState):
     )
 
     chosen = traitlets.Unicode("", help="Id of the job that is looked at; empty for none")
+    job = traitlets.Instance(JobState, None, allow_none=True, help="The job that is looked at")
     going = traitlets.Unicode("", help="How many run and wait, in words; empty if none does")
 
     def __init__(self, **traits: Any) -> None:
@@ -39,15 +43,22 @@ class JobListState(GuardedState):
         self._next_look = 0.0
 
     @guarded
+    def choose(self, job_id: str) -> None:
+        """Look at a job; at none if the id is empty."""
+        self.chosen, self.job = "", None
+        if job_id:
+            self.job = JobState(job_id)
+            self.chosen = job_id
+
     def refresh(self) -> None:
-        """Look at the jobs now."""
-        jobs = list_jobs()
-        states = {job.id: job.state for job in jobs}
-        waiting = [job.id for job in reversed(jobs) if states[job.id] == "queued"]
-        self.rows = tuple(_row(job, states[job.id], waiting) for job in jobs[:_MOST])
+        """Look at the jobs now; one that is deleted meanwhile has no row."""
+        found = [(job, status) for job in list_jobs() if (status := job.folder.look()) is not None]
+        waiting = [job.id for job, status in reversed(found) if status.state == "queued"]
+        rows = (_row(job, status, waiting) for job, status in found[:_MOST])
+        self.rows = tuple(row for row in rows if row is not None)
         if self.chosen not in {row[0] for row in self.rows}:
-            self.chosen = ""
-        running = list(states.values()).count("running")
+            self.chosen, self.job = "", None
+        running = [status.state for _, status in found].count("running")
         parts = [f"{running} running"] if running else []
         parts += [f"{len(waiting)} waiting"] if waiting else []
         self.going = f"Jobs: {', '.join(parts)}" if parts else ""
@@ -70,10 +81,12 @@ class JobList(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
         self.table.add_class("agiwb-scroll")
         self.menu = Menu(description="Show job", layout={"width": "min(100%, 30rem)"})
         self.shown = ipw.VBox()
-        self.menu.on_choice(self._choose)
-        self.state.observe(self._show, ["rows", "chosen"])
-        self.state.observe(self._open, "chosen")
-        super().__init__([style_sheet(), self.table, self.menu, self.shown])
+        self.menu.on_choice(self.state.choose)
+        self.state.observe(self._show, ["rows", "chosen", "error"])
+        self.state.observe(self._open, "job")
+        super().__init__(
+            [style_sheet(), self.table, self.menu, problem_line(self.state), self.shown]
+        )
         self.add_class("agiwb")
         self._show()
         watch(self.state)
@@ -88,20 +101,21 @@ class JobList(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is 
         options += [(f"{row[0][:8]} {row[1]} {row[2]}", row[0]) for row in self.state.rows]
         self.menu.fill(options, self.state.chosen)
 
-    def _choose(self, chosen: str) -> None:
-        self.state.chosen = chosen
-
     def _open(self, change: Any) -> None:
         self.shown.children = [JobView(change["new"])] if change["new"] else []
 
 
-def _row(job: Job, state: str, waiting: list[str]) -> tuple[str, ...]:
-    status = job.status
+def _row(job: Job, status: RunStatus, waiting: list[str]) -> tuple[str, ...] | None:
+    try:
+        what = brief(title(job.config))
+    except NotFoundError:
+        return None
+    state = status.state
     began = status.started_at or status.submitted_at
     event = job.progress
     before = waiting.index(job.id) if job.id in waiting else 0
     return (
-        job.id, status.step, brief(title(job.config)),
+        job.id, status.step, what,
         state if state != "queued" else f"queued, {before} before it" if before else "queued, next",
         "" if event is None else f"{event.phase} {event.done}/{event.total}",
         f"{began.astimezone():%Y-%m-%d %H:%M}" if began else "",
@@ -116,4 +130,7 @@ def _table(rows: tuple[tuple[str, ...], ...]) -> str:
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in (row[0][:8], *row[1:])) + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f'<table style="white-space: nowrap"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
+    )

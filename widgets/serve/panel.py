@@ -77,7 +77,9 @@ class ServePanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets 
 
     def _offer_formats(self, _: Any = None) -> None:
         """Offer what was made first, and choose of it: of the rest no server can be started yet."""
-        found = self.state.formats_made(self.model.value)
+        found: tuple[str, ...] = ()
+        with self.state.showing_errors():
+            found = self.state.formats_made(self.model.value)
         made = [kind for kind in found if kind in get_args(ServedFormat)]
         missing = [kind for kind in get_args(ServedFormat) if kind not in found]
         options = [(kind, kind) for kind in made]

@@ -24,6 +24,7 @@ from widgets.tradeoff.detail import (
 from widgets.tradeoff.limits import LimitBoxes
 from widgets.tradeoff.scatter import Scatter
 from widgets.tradeoff.state import TradeoffState
+from widgets.wording import problem_line
 
 _ACCURACY = "validation accuracy (%)"
 _WIDE = 8
@@ -61,7 +62,7 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
         )
         self.verdict, self.figures, self.drawing = ipw.HTML(), ipw.HTML(), ipw.HTML()
         self.figures.add_class("agiwb-scroll")
-        self.problem = ipw.HTML()
+        self.problem = problem_line(self.state)
         hint = ipw.HTML(f'<p class="agiwb-soft">{_HINT}</p>')
         menus = ipw.Box([self.inspect, self.compare])
         menus.add_class("agiwb-row")
@@ -98,7 +99,6 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
         state.observe(self._show_limits, ["accuracy_drop", "gzip_bytes", "latency_ratio"])
         state.observe(self._show_choice, "choice")
         state.observe(self._show_candidates, ["inspected", "compared"])
-        state.observe(self._show_problem, "error")
 
     def _move_accuracy(self, change: Any) -> None:
         if change["new"] is not None and change["new"] != self._least_accuracy():
@@ -172,11 +172,10 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
     def _show_picture(self, _: Any = None) -> None:
         record, what = self.state.record, self.picture.value
         shown = record is not None and what and self.state.inspected
-        self.drawing.value = picture_html(record, self.state.inspected, what) if shown else ""
-
-    def _show_problem(self, change: Any) -> None:
-        text = escape(change["new"])
-        self.problem.value = f'<p class="agiwb-wrong" role="alert">{text}</p>' if text else ""
+        self.drawing.value = ""
+        if shown:
+            with self.state.showing_errors():
+                self.drawing.value = picture_html(record, self.state.inspected, what)
 
 
 def _menu(label: str) -> Menu:
