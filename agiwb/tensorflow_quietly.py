@@ -6,16 +6,16 @@ Call ``import_tensorflow`` before ``import keras``, which imports TensorFlow its
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from agiwb.native_chatter import held_back
+from agiwb.staying import left_alone
 
 _EXTRAS = frozenset({"IPython", "matplotlib", "sklearn"})
 
@@ -25,30 +25,17 @@ def import_tensorflow() -> ModuleType:
     # Level 2 still prints harmless C++ "errors" (no CUDA, unknown graph attributes) at every start;
     # what really fails reaches us as a Python exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Its C++ side prints before it reads any log level.
-    quiet = contextlib.nullcontext() if "tensorflow" in sys.modules else held_back()
-    with quiet, warnings.catch_warnings(), _nothing_collected():
+    with contextlib.ExitStack() as meanwhile:
+        if "tensorflow" not in sys.modules:
+            meanwhile.enter_context(held_back())  # C++ prints before it reads any log level
+            meanwhile.enter_context(left_alone())
+        meanwhile.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
     module: ModuleType = tf
     return module
-
-
-@contextlib.contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Stop the garbage collector: an import makes a million objects that stay.
-
-    It would look through them time and again, for an eighth of TensorFlow's start.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def leave_out_extras_of_keras() -> None:

@@ -16,6 +16,7 @@ from agiwb.errors import UnreachableError, WorkspaceError
 from agiwb.runs.mlflow_start import start_mlflow
 from agiwb.runs.postgres import comes_in_a_moment, exclusive, pauses
 from agiwb.runs.tracking_address import TrackingAddress, look_for
+from agiwb.staying import nothing_collected
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -56,11 +57,12 @@ def open_client(workspace: Path, address: TrackingAddress) -> MlflowClient:
         os.environ.setdefault(name, value)
     if address.uri not in _opened:
         look_for(address)  # before the import: who is refused is told at once
-    start_mlflow()
-    from mlflow.exceptions import MlflowException
-    from mlflow.store.db import utils
-    from mlflow.tracking import MlflowClient
-    from sqlalchemy.exc import SQLAlchemyError
+    with nothing_collected():
+        start_mlflow()
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.db import utils
+        from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import SQLAlchemyError
 
     for name in _CHATTY:  # after the import, which sets its own level
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -70,7 +72,8 @@ def open_client(workspace: Path, address: TrackingAddress) -> MlflowClient:
         utils.MAX_RETRY_COUNT = _MOST_TRIES
     try:
         with _alone(workspace, address):
-            client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+            with nothing_collected():  # it imports its stores
+                client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
             reaching = cast("MlflowClient", _Reaching(client, address))
             reaching.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
