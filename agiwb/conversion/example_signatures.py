@@ -66,7 +66,7 @@ def example_endpoints(model: keras.Model, classes: tuple[str, ...]) -> dict[str,
         return {"outputs": tf.reshape(answer(examples), [-1])}
 
     name, function = ("classify", classify) if classes else ("regress", regress)
-    return {name: tf.function(function, input_signature=batch)}
+    return {name: tf.function(function, input_signature=batch, autograph=False)}
 
 
 def add_methods(folder: Path, names: Iterable[str]) -> None:

@@ -67,7 +67,8 @@ def _save(lifted: LiftedGraph, folder: Path) -> list[Weight]:
     names = lifted.names | called
 
     @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec(t.shape, t.dtype, names[t.name]) for t in taken]
+        input_signature=[tf.TensorSpec(t.shape, t.dtype, names[t.name]) for t in taken],
+        autograph=False,
     )
     def answer(*values: Any) -> Any:
         return dict(zip(map(names.get, lifted.outputs), function(*values), strict=True))

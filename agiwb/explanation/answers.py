@@ -24,7 +24,9 @@ _BATCH = 1024
 def answer_function(model: keras.Model) -> AnswerFunction:
     """Return what asks ``model`` about raw features, as ``Split.features`` has them."""
     tf = import_tensorflow()
-    traced = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+    traced = tf.function(
+        lambda inputs: model(inputs, training=False), reduce_retracing=True, autograph=False
+    )
 
     def answer(features: NDArray[Any]) -> NDArray[np.float32]:
         parts = []
@@ -53,7 +55,8 @@ def path_function(
             tf.TensorSpec((None, *shape), tf.float32),
             tf.TensorSpec((None,), tf.int64),
             tf.TensorSpec((None,), tf.int64),
-        ]
+        ],
+        autograph=False,
     )
     def traced(points: Any, examples: Any, outputs: Any) -> Any:
         with tf.GradientTape() as tape:

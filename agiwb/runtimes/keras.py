@@ -47,7 +47,8 @@ class KerasRuntime:
             return list(keras.tree.flatten(model(given, training=False)))
 
         self.model = model  # the traced function holds its variables by weak reference only
-        self._answer = tf.function(answer, input_signature=expected).get_concrete_function()
+        traced = tf.function(answer, input_signature=expected, autograph=False)
+        self._answer = traced.get_concrete_function()
 
     @property
     def signature(self) -> Signature:

@@ -74,7 +74,7 @@ def _scorer(
     tf = import_tensorflow()
     items = tf.constant(catalogue)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def answer(users: Any) -> Any:
         pairs = {
             "user": tf.repeat(users, len(catalogue)),

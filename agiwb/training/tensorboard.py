@@ -55,7 +55,7 @@ class TensorBoardLog(keras.callbacks.Callback):  # type: ignore[misc]  # keras i
         given = {tensor.name: tensor for tensor in inputs} if len(inputs) > 1 else inputs[0]
         signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), given)
         with self._writers["train"].as_default():
-            traced = tf.function(self.model).get_concrete_function(signature)
+            traced = tf.function(self.model, autograph=False).get_concrete_function(signature)
             tf.summary.graph(traced.graph)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
