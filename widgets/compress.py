@@ -78,7 +78,7 @@ class CompressPanel(StepPanel):
         traitlets.dlink((self.tradeoff, "record"), (self.view.layout, "display"), _shown_with)
         buttons = ipw.HBox([self.convert, self.serve, self.reuse_limits])
         buttons.add_class("agiwb-buttons")
-        self.view.children = (*self.view.children, buttons, self.told)
+        self.view.add_below_verdict(buttons, self.told)
         children = [child for child in self.children if child is not self.result]
         self.children = (*children, self.candidates, self.view)
         self.form.add_below("recipes", self.recipes)

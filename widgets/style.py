@@ -13,13 +13,14 @@ _SHEET = """
 body[data-jp-theme-light="false"] .agiwb { --jp-widgets-dropdown-arrow: url("data:image/svg+xml,\
 %3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5 7l4 4 4-4' \
 stroke='%23ddd' stroke-width='1.8' fill='none'/%3E%3C/svg%3E"); }
+body[data-jp-theme-light="false"] .agiwb { color-scheme: dark; }
 .agiwb-soft, .agiwb-note { color: var(--jp-ui-font-color2, #5b6474); }
 .agiwb-note { font-size: .85em; line-height: 1.35; max-width: 34rem; }
 .agiwb-wrong { color: var(--jp-error-color1, #b00020); font-weight: 600; }
 .agiwb a { color: var(--jp-content-link-color, #1565c0); text-decoration: underline; }
 .agiwb-row p { margin: .3rem 0; }
 .agiwb-asking { border-left: 4px solid var(--jp-warn-color1, #f57c00); padding-left: .75rem; }
-.agiwb-row { flex-flow: row wrap; align-items: center; gap: 0 .75rem; }
+.agiwb-row { flex-flow: row wrap; align-items: center; gap: .2rem .75rem; padding: .15rem 0; }
 .agiwb-row > .agiwb-beside { flex: 1 1 16rem; min-width: 0; }
 .agiwb-buttons { flex-flow: row wrap; gap: .25rem; align-items: center; }
 .agiwb-scroll { overflow-x: auto; max-width: 100%; }

@@ -46,7 +46,8 @@ def bars(values: list[tuple[str, float]], label: str) -> str:
     """Return shares of 1 as bars with their names and figures: a table, for who cannot see it."""
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{value:.1%}</td>'
-        '<td style="width: 16rem; max-width: 45vw"><div aria-hidden="true" style="height: .8rem; '
+        '<td style="width: 16rem; max-width: 45vw; vertical-align: middle">'
+        '<div aria-hidden="true" style="height: .8rem; '
         f'width: {100 * min(max(value, 0), 1):.1f}%; background: var(--jp-brand-color1, #1976d2)">'
         "</div></td></tr>"
         for name, value in values

@@ -135,8 +135,8 @@ def _output_alarms(output: OutputDrift | None, classes: Sequence[str]) -> Iterat
         direction = "less" if output.window_score < output.reference_score else "more"
         yield (
             f"The model is {direction} sure of its answers than on the validation split: its top "
-            f"probability is {output.window_score:.2f} on average, and was "
-            f"{output.reference_score:.2f} (effect {output.score_effect:.2f}, "
+            f"probability is {output.window_score:.3f} on average, and was "
+            f"{output.reference_score:.3f} (effect {output.score_effect:.2f}, "
             f"{chance(output.score_p_value)})."
         )
     if output.classes_drifted:

@@ -84,8 +84,8 @@ def plot_lineage(found: Lineage) -> Picture:
         axes.text(
             across, layer, text, ha="center", va="center", fontsize="small",
             weight="bold" if chosen else "normal",
-            bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": BLUE if chosen else GREY,
-                  "linewidth": 2 if chosen else 1},
+            bbox={"boxstyle": "round,pad=0.5", "facecolor": "white",
+                  "edgecolor": BLUE if chosen else GREY, "linewidth": 2 if chosen else 1},
         )  # fmt: skip
     axes.set_xlim(-reach - 0.6, reach + 0.6)
     axes.set_ylim(depth - 0.5, -0.5)

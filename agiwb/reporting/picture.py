@@ -15,13 +15,16 @@ BLUE, ORANGE, VERMILION, GREY = "#0072B2", "#E69F00", "#D55E00", "#777777"
 HALO: list[AbstractPathEffect] = [withStroke(linewidth=2, foreground="white")]
 """Path effects that keep a text readable on top of lines."""
 _DPI = 110
+_BETWEEN = 0.06
+"""Room between axes side by side, as a share of their width: labels must not be read as one."""
 
 
 class Picture(Figure):
     """A figure with a text alternative for those who cannot see it."""
 
     def __init__(self, width: float, height: float, alt: str) -> None:
-        super().__init__(figsize=(width, height), layout="constrained")
+        super().__init__(figsize=(width, height))
+        self.set_layout_engine("constrained", wspace=_BETWEEN)
         self.alt = alt
 
     def png(self) -> bytes:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from agiwb.runs.record import Record
 
+_LONGEST_WORDS = 40
+"""Letters of a cell; what is longer is a sentence, and may be broken into lines."""
+_SENTENCES = ' class="sentences"'
+
 
 @dataclass(frozen=True)
 class Table:
@@ -24,12 +28,18 @@ class Table:
 
     def html(self) -> str:
         """Return the table as HTML, every cell escaped."""
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        head = "".join(
+            f"<th{_SENTENCES if self._holds_sentences(place) else ''}>{html.escape(name)}</th>"
+            for place, name in enumerate(self.columns)
+        )
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _holds_sentences(self, place: int) -> bool:
+        return max((len(row[place]) for row in self.rows), default=0) > _LONGEST_WORDS
 
     def _repr_html_(self) -> str:
         # JupyterLab aligns cells to the right, which suits no sentence.
@@ -37,6 +47,7 @@ class Table:
             self.html()
             .replace("<td>", '<td style="text-align: left">')
             .replace("<th>", '<th style="text-align: left">')
+            .replace(f"<th{_SENTENCES}", f'<th style="text-align: left"{_SENTENCES}')
         )
 
 

@@ -148,6 +148,7 @@ def test_a_preset_and_an_earlier_run_fill_in_the_form_and_the_text_follows() -> 
     form.runs.value = "yesterday"
     assert form.text.value == "agiwb train --epochs 7 --seed 3"
     assert form.preset.value == ""  # it is no longer what is on screen
+    assert form.runs.layout.display == ""
     form.show_earlier([("today", {"epochs": 9}), ("yesterday", {"epochs": 7, "seed": 3})])
     assert form.runs.value == "yesterday"  # as when a job was started from it
     form.rows["epochs"].control.value = 8
@@ -164,6 +165,7 @@ def test_no_menu_is_blank_at_first_nor_when_it_is_set_back() -> None:
     menus = [form.preset, form.runs, form.face]
     menus += [row.control for row in form.rows.values() if hasattr(row.control, "index")]
     assert len(menus) > 4
+    assert form.runs.layout.display == "none"  # there is no earlier run to start from
     assert all(menu.index is not None for menu in menus)
     form.preset.value = "short"
     form.preset.index = 0

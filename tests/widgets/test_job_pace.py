@@ -25,6 +25,15 @@ def test_epochs_are_equal_parts_of_the_whole() -> None:
     pace.take(event(10, "epoch 2 of 4", 10, 10))
     assert pace.fraction == pytest.approx(0.5)
     assert pace.left_s == pytest.approx(10)
+    assert pace.is_of_all
+
+
+def test_a_phase_that_is_not_counted_says_nothing_of_the_whole() -> None:
+    pace = Pace()
+    pace.take(event(0, "fine-tune prune_80", 0, 100))
+    pace.take(event(5, "fine-tune prune_80", 50, 100))
+    assert pace.left_s == pytest.approx(5)
+    assert not pace.is_of_all
 
 
 def test_a_long_curve_is_drawn_with_few_points_and_all_its_extremes() -> None:

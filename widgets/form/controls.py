@@ -14,7 +14,8 @@ from widgets.form.state import FormState
 
 _LABEL_WIDTH = "12rem"
 _WIDTH = "min(100%, 26rem)"
-_MOST_ROWS = 8
+_MOST_ROWS = 12
+_SEVERAL = "Hold Ctrl or Cmd to choose several."
 
 
 class FieldRow(ipw.Box):  # type: ignore[misc]  # ipywidgets is untyped
@@ -32,6 +33,10 @@ class FieldRow(ipw.Box):  # type: ignore[misc]  # ipywidgets is untyped
         state.observe(self._show_note, "errors")
         self._show_note()
 
+    @property
+    def _help(self) -> str:
+        return f"{self.field.help}. {_SEVERAL}" if self.field.kind == "several" else self.field.help
+
     def _entered(self, change: Any) -> None:
         self._state.enter(self.field.name, change["new"])
 
@@ -46,7 +51,7 @@ class FieldRow(ipw.Box):  # type: ignore[misc]  # ipywidgets is untyped
     def _show_note(self, _: Any = None) -> None:
         error = self._state.errors.get(self.field.name)
         with self.note.hold_sync():
-            self.note.text, self.note.wrong = error or self.field.help, bool(error)
+            self.note.text, self.note.wrong = error or self._help, bool(error)
 
 
 def _control(field: FormField, shown: Any, suggestions: Sequence[str]) -> ipw.Widget:  # noqa: PLR0911  one line a kind

@@ -73,6 +73,7 @@ class ConfigForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         """Offer these earlier runs from now on; the one that is on screen stays chosen."""
         chosen = self.runs.value
         self.earlier = dict(earlier)
+        self.runs.layout.display = "" if self.earlier else "none"
         options = [("this form", ""), *((label, label) for label in self.earlier)]
         self.runs.fill(options, chosen if self._is_on_screen(chosen) else "")
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 420, 190, 52, 30
+_SHOWN = "24rem"
+"""So wide that two stand side by side in a notebook beside JupyterLab's files."""
 # Okabe and Ito's colours and dashes: told apart without colour too.
 _LINES = (("#0072B2", ""), ("#E69F00", "6 4"), ("#D55E00", "2 3"), ("#777777", "8 3 2 3"))
 _FRAME = 'stroke="currentColor" stroke-opacity=".35"'
@@ -84,7 +86,7 @@ def _panel(measure: str, lines: Mapping[str, Curve]) -> str:
     return (
         f'<svg role="img" aria-label="{escape(name)} after epoch {max(xs)}: {escape(told)}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT + 18 * len(lines)}" '
-        f'style="width:min(100%, {_WIDTH}px);font-size:12px" fill="currentColor">'
+        f'style="width:min(100%, {_SHOWN});font-size:12px" fill="currentColor">'
         f'<text x="{_LEFT}" y="9" font-weight="600">{escape(name)}</text>{"".join(parts)}</svg>'
     )
 

@@ -34,6 +34,11 @@ class Pace:
         self._last: datetime | None = None
         self._step: tuple[datetime, int] | None = None
 
+    @property
+    def is_of_all(self) -> bool:
+        """Whether what is done and left is of the whole job: its parts are counted."""
+        return _COUNTED.search(self._phase) is not None
+
     def take(self, event: Event) -> None:
         """Go on by one event; those without progress say nothing."""
         if event.done is None or not event.total:

@@ -134,7 +134,8 @@ class JobState(GuardedState):
         if self._pace.rate:
             parts.append(f"{self._pace.rate:.3g} steps/s")
         if self._pace.left_s is not None:
-            parts.append(f"about {duration(self._pace.left_s)} left")
+            of_what = "" if self._pace.is_of_all else " for this part"
+            parts.append(f"about {duration(self._pace.left_s)} left{of_what}")
         if time.monotonic() >= self._next_memory and status.state == "running":
             self._megabytes, self._next_memory = _memory(status), time.monotonic() + _MEMORY_S
         if self._megabytes:

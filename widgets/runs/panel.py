@@ -20,7 +20,7 @@ from widgets.style import style_sheet
 from widgets.wording import brief, problem_line, row, status_line, table
 
 _STYLE = {"description_width": "7rem"}
-_NARROW = {"width": "18rem"}
+_NARROW = {"width": "min(100%, 15.5rem)"}
 _WIDE = {"width": "min(100%, 48rem)"}
 _STATES = ("running", "queued", *ENDED)
 _ROWS = 10
@@ -29,6 +29,7 @@ _NEED_A_RUN = (
     "Select for the other panels", "Delete",
 )  # fmt: skip
 _MOST_STATIC = 30
+_HINT = '<p class="agiwb-soft">Choose a run of the list: then there is more to see and do.</p>'
 
 
 class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -45,7 +46,9 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             description="State", options=[("all", ""), *((name, name) for name in _STATES)],
             style=_STYLE, layout=_NARROW,
         )  # fmt: skip
-        self.text = ipw.Text(description="Words", style=_STYLE, layout=_NARROW)
+        self.text = ipw.Text(
+            description="Words", placeholder="in title, note or error", style=_STYLE, layout=_NARROW
+        )
         self.list = ListBox(description="Run", rows=_ROWS, style=_STYLE, layout=_WIDE)
         self.other = Menu(description="Compare with", style=_STYLE, layout=_WIDE)
         self.note = ipw.Text(description="Note", style=_STYLE, layout=_WIDE)
@@ -119,7 +122,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
         entries, chosen = self.state.entries, self.state.chosen
         self.list.fill([(_line(entry), entry.id) for entry in entries], chosen)
         entry = next((one for one in entries if one.id == chosen), None)
-        self.facts.value = table(_facts(entry)) if entry is not None else ""
+        self.facts.value = table(_facts(entry)) if entry is not None else _HINT
         others = [
             (_line(one), one.id)
             for one in self.state.all_of_step(entry.step if entry is not None else None)

@@ -273,9 +273,19 @@ function render({ model, el }) {
     event.stopPropagation();
   }
 
+  // Where points are so close that one's reach covers the other, the nearest is meant.
+  function nearestTo(event) {
+    const box = svg.getBoundingClientRect();
+    const [across, down] = [event.clientX - box.left, event.clientY - box.top];
+    const away = (mark) => Math.hypot(x(mark.x) - across, y(mark.y) - down);
+    const nearer = (one, other) => (away(other) < away(one) ? other : one);
+    return model.get("marks").reduce(nearer).name;
+  }
+
   const release = () => { held = null; };
   points.addEventListener("click", (event) => {
-    const name = nameAt(event);
+    const byPointer = event.detail > 0 && !event.target.matches(".bar");
+    const name = byPointer ? nearestTo(event) : nameAt(event);
     if (name) choose(name, event.shiftKey);
   });
   points.addEventListener("keydown", onPointKey);

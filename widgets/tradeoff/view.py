@@ -39,6 +39,8 @@ _HINT = (
 class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
     """A sweep's candidates: click on one, compare two, and move the limits of the choice."""
 
+    children: tuple[ipw.Widget, ...]
+
     def __init__(self, state: TradeoffState | SweepRecord | None = None) -> None:
         given = isinstance(state, TradeoffState)
         self.state = state if isinstance(state, TradeoffState) else TradeoffState()
@@ -76,6 +78,12 @@ class TradeoffView(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidget
             self.state.record = state
         elif given:
             self._show_record()
+
+    def add_below_verdict(self, *widgets: ipw.Widget) -> None:
+        """Put what is done with a candidate where it is told what it is worth."""
+        shown = list(self.children)
+        place = shown.index(self.verdict) + 1
+        self.children = (*shown[:place], *widgets, *shown[place:])
 
     def static_html(self) -> str:
         """Return the trade-off as a picture and a table."""

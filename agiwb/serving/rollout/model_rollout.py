@@ -297,8 +297,9 @@ class ModelRollout:
         if state.champion == challenger or not others:
             raise Refusal(
                 Code.FAILED_PRECONDITION,
-                f"Version {challenger} of {self.name} has no other version beside it to challenge.",
-                "Load the version it should be compared with, and make that the champion.",
+                f"Version {challenger} of {self.name} is the one that answers: it has no other "
+                "version beside it to challenge.",
+                "Name another version, or another model to load as one.",
             )
         return max(others)
 
