@@ -83,6 +83,30 @@ def formats_made(
     return tuple(kind for kind in formats if any(one.file(kind).is_dir() for one in records))
 
 
+def models_made(kind: str, history: Sequence[HistoryEntry]) -> list[str]:
+    """Return what to call the models of which there is an artifact in a format, newest first.
+
+    They are as a conversion was told them: a name, a run, or ``<run>:<candidate>``.
+
+    Args:
+        kind: The format.
+        history: The workspace's.
+    """
+    made = [
+        (entry.started_at, getattr(record.config, "model", "latest"), record)
+        for entry in history
+        if entry.step in _MAKE_ARTIFACTS
+        and (record := _record(entry)) is not None
+        and record.file(kind).is_dir()
+    ]
+    made.sort(key=lambda one: one[0], reverse=True)
+    names = (
+        str(getattr(record, "model_name", called)) if called == "latest" else str(called)
+        for _, called, record in made
+    )
+    return list(dict.fromkeys(names))
+
+
 def _origins(history: Sequence[HistoryEntry]) -> list[tuple[HistoryEntry, str]]:
     found = []
     for entry in history:

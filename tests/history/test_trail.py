@@ -10,7 +10,7 @@ import pytest
 from agiwb import ConvertConfig, TrainRecord, convert
 from agiwb.history.entries import read_history
 from agiwb.history.records import find_record
-from agiwb.history.trail import model_names, trail_of
+from agiwb.history.trail import model_names, models_made, trail_of
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +32,8 @@ def test_a_changed_file_is_found(
     assert trail[digits_run.run.id].damaged == ()
     assert trail[made.run.id].entry.parents["model"] == digits_run.run.id
     assert trail_of("nothing", history) == []
+    assert digits_run.run.id in models_made("keras", history)
+    assert models_made("nothing", history) == []
 
     copied = find_record(made.run.id, history).run
     assert copied.folder.is_relative_to(copy)

@@ -118,6 +118,9 @@ def test_another_version_is_tried_and_promoted(
     panel: ServePanel, digits_run: TrainRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = convert(ConvertConfig(model=digits_run.run.id, formats=("onnx",)))
+    panel.traffic.refresh()
+    _, view = panel.body.children
+    assert digits_run.run.id in view.version.options
     panel.traffic.canary(str(made.file("onnx")), 25.0)
     panel.traffic.settle()
     assert panel.traffic.told == "Version 2 answers 25 % of the clients."

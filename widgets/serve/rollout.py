@@ -19,12 +19,14 @@ class TrafficState(BusyState):
     load_test = traitlets.Any(None, allow_none=True)
     rollout: traitlets.Dict[str, Any] = traitlets.Dict(help="As Endpoint.rollout tells it")
     told = traitlets.Unicode("", help="What the last change did")
+    rivals = traitlets.Tuple(help="Models that could be put on trial")
 
     def __init__(self, servers: ServersState) -> None:
         super().__init__()
         self._servers = servers
         servers.observe(self._forget, "chosen")
         servers.observe(self._find_out, "state")
+        servers.selection.observe(self._find_out, "artifact")
         self._find_out()
 
     @guarded
@@ -83,8 +85,9 @@ class TrafficState(BusyState):
 
     @guarded
     def refresh(self) -> None:
-        """Ask the server who answers."""
+        """Ask the server who answers, and look up who else could."""
         self.rollout = self._servers.endpoint.rollout()
+        self.rivals = self._servers.rivals()
 
     def _change(self, what: str, change: Callable[[], str]) -> None:
         endpoint = self._servers.endpoint

@@ -10,11 +10,11 @@ from typing import Any, get_args
 
 import traitlets
 
-from agiwb.artifacts.manifest import ServedFormat, format_of
+from agiwb.artifacts.manifest import ServedFormat, format_of, read_artifact
 from agiwb.artifacts.resolve import artifact_beside
 from agiwb.errors import AgiwbError, InputError, NotFoundError
 from agiwb.history.entries import read_history
-from agiwb.history.trail import formats_made
+from agiwb.history.trail import formats_made, models_made
 from agiwb.maintenance.endpoints import endpoint_of
 from agiwb.serving.detached import DetachedServer, find_server, list_servers, serve_detached
 from agiwb.serving.endpoint import Endpoint
@@ -110,6 +110,13 @@ class ServersState(BusyState):
                 others = [kind for kind in get_args(ServedFormat) if kind != made]
                 return (made, *(kind for kind in others if artifact_beside(folder, kind)))
         return formats_made(reference, get_args(ServedFormat), read_history())
+
+    def rivals(self) -> tuple[str, ...]:
+        """Return the models that the chosen server could try: in the format that it serves."""
+        folder = self.server.model_folder()
+        if folder is None:
+            return ()
+        return tuple(models_made(read_artifact(folder).format, read_history()))
 
     @guarded
     def start(self, model: str, artifact_format: str) -> None:

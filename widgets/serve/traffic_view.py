@@ -61,10 +61,12 @@ class TrafficView(ipw.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             value=8, min=1, max=256, description="At once", style=_STYLE, layout=_NARROW
         )
         self.measure = ipw.Button(description="Test under load")
-        self.version = ipw.Text(
-            description="Other version", placeholder="a number, or a model", style=_STYLE,
+        self.version = ipw.Combobox(
+            description="Other version", options=state.rivals, ensure_option=False,
+            placeholder="a number, or a model that was converted to the same format", style=_STYLE,
             layout={"width": "min(100%, 32rem)"},
         )  # fmt: skip
+        traitlets.dlink((state, "rivals"), (self.version, "options"))
         self.percent = ipw.BoundedFloatText(
             value=10.0, min=0.0, max=100.0, description="Share (%)", style=_STYLE, layout=_NARROW
         )
