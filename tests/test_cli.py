@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,9 @@ import pytest
 
 from agiwb.cli import _COMMANDS, COMMAND_ORDER, main
 from agiwb.runs.record import Record
-from agiwb.runs.registry import STEPS
+from agiwb.runs.registry import STEPS, StepEntry
+from agiwb.runs.store import open_store
+from tests.jobs import job_steps
 
 pytestmark = pytest.mark.slow
 
@@ -119,42 +120,50 @@ def test_a_run_prints_one_json_document_and_flags_override_the_file(
     assert json.loads(shown.stdout) == record
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "state"),
-    [(signal.SIGKILL, -signal.SIGKILL, "lost"), (signal.SIGTERM, 130, "cancelled"),
-     (signal.SIGINT, 130, "cancelled")],
-)  # fmt: skip
+COUNT = ("count", "--upto", "100000", "--pause-s", "0.05")
+"""A step of the tests' own that goes on for long and needs no TensorFlow."""
+
+
 def test_a_run_stopped_in_the_middle_is_known_as_such(
-    workspace: Path,
-    number: signal.Signals,
-    code: int,
-    state: str,
-    capsys: pytest.CaptureFixture[str],
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["train", "--architecture", "mlp", "--epochs", "1", "--json"]) == 0
-    kept = capsys.readouterr()
+    monkeypatch.setitem(STEPS, "count", StepEntry("tests.jobs.job_steps:count", "Count."))
+    assert main(["count"]) == 0
+    (finished,) = open_store().summaries()
+    kept = open_store().get(finished.id).model_dump(mode="json")
+    capsys.readouterr()
+    # Its `sitecustomize` does the same in each process.
+    monkeypatch.setenv("PYTHONPATH", str(Path(job_steps.__file__).parent), prepend=os.pathsep)
+    training = ("train", "--architecture", "mlp", "--epochs", "5000")
+    epochs = r"epoch ([2-9]|\d{2,}) of 5000"
+    assert stopped_by(signal.SIGINT, epochs, *training, workspace=workspace) == 130
+    assert stopped_by(signal.SIGTERM, "counted 2", *COUNT, workspace=workspace) == 130
+    assert stopped_by(signal.SIGKILL, "counted 2", *COUNT, workspace=workspace) == -signal.SIGKILL
+    listing = agiwb("runs", "--json", workspace=workspace)
+    runs = json.loads(listing.stdout)
+    assert [(run["step"], run["state"]) for run in runs] == [
+        ("count", "lost"), ("count", "cancelled"), ("train", "cancelled"), ("count", "finished"),
+    ]  # fmt: skip
+    assert listing.stderr.count("was interrupted: its process is gone") == 1
+    assert main(["runs", "show", finished.id]) == 0
+    assert json.loads(capsys.readouterr().out) == kept
+
+
+def stopped_by(number: signal.Signals, said: str, *words: str, workspace: Path) -> int:
+    """Return how a command ends that gets a signal once it has said something."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "agiwb", "train", "--epochs", "5000"],
+        [sys.executable, "-m", "agiwb", *words],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "AGIWB_WORKSPACE": str(workspace)},
     )
     with process:
         assert process.stderr is not None
-        while not re.search(r"epoch ([2-9]|\d{2,}) of 5000", process.stderr.readline()):
-            assert process.poll() is None
-            time.sleep(0.01)
+        while not re.search(said, line := process.stderr.readline()):
+            assert line
         process.send_signal(number)
         process.stderr.read()
-    assert process.returncode == code
-    listing = agiwb("runs", "--json", workspace=workspace)
-    stopped, first = json.loads(listing.stdout)
-    assert stopped["state"] == state
-    assert first["state"] == "finished"
-    if state == "lost":
-        assert "was interrupted: its process is gone" in listing.stderr
-    assert main(["runs", "show", first["id"]]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(kept.out)
+    return process.returncode
 
 
 def test_doctor_finds_this_installation_well(tmp_path: Path) -> None:
