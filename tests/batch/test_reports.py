@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from agiwb.batch import jupyter
+from agiwb.batch.jupyter import folder_of
 from agiwb.batch.reports import voila_options
 from agiwb.cli import main
 
@@ -36,3 +40,12 @@ def test_what_the_user_gives_is_not_given_twice(given: str, left_out: str) -> No
 def test_static_takes_one_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["publish", *words]) == 2
     assert "takes a folder" in capsys.readouterr().err
+
+
+def test_the_list_of_reports_says_what_each_report_says_of_itself() -> None:
+    listed = (jupyter.DATA / "voila/templates/agiwb/tree.html").read_text("utf-8")
+    for path in folder_of("reports").glob("*.ipynb"):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        heading, _, words = "".join(cells[0]["source"]).partition("\n\n")
+        sentence = f"{words.partition('. ')[0].rstrip('.')}."
+        assert f'"{path.stem}": ["{heading.removeprefix("# ")}", "{sentence}"]' in listed

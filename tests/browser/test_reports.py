@@ -37,6 +37,10 @@ _STOP_SOON = [  # but not before a page that is slow to open has found its kerne
     "--MappingKernelManager.cull_interval=2",
 ]
 
+_PICTURES_ARE_WHOLE = """
+[...document.images].every(one => one.getBoundingClientRect().right <= innerWidth)
+"""
+
 
 @pytest.fixture(scope="module")
 def voila(reported: Reported) -> Iterator[str]:
@@ -114,6 +118,7 @@ def test_each_report_is_whole_on_a_desk_and_on_a_phone(opened: Opened, name: str
         digest = page.locator(".agiwb-about code").first.inner_text()
         assert re.fullmatch("[0-9a-f]{12}", digest)
         page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
+        page.wait_for_function(_PICTURES_ARE_WHOLE)
         assert "from widgets import" not in page.content()  # the source stays hidden
         broken = "[...document.images].filter(one => one.complete && !one.naturalWidth).length"
         assert page.evaluate(broken) == 0

@@ -133,8 +133,9 @@ class Report(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets is u
 
 
 def html_of(state: traitlets.HasTraits, name: str) -> ipw.HTML:
-    """Return a widget that shows one trait's HTML."""
+    """Return a widget that shows one trait's HTML, in which wide tables scroll by themselves."""
     shown = ipw.HTML()
+    shown.add_class("agiwb-scroll")
     traitlets.dlink((state, name), (shown, "value"))
     return shown
 

@@ -47,7 +47,7 @@ class RunsPanel(StaticFallback, ipw.VBox):  # type: ignore[misc]  # ipywidgets i
             style=_STYLE, layout=_NARROW,
         )  # fmt: skip
         self.text = ipw.Text(
-            description="Words", placeholder="in title, note or error", style=_STYLE, layout=_NARROW
+            description="Words", placeholder="title or note", style=_STYLE, layout=_NARROW
         )
         self.list = ListBox(description="Run", rows=_ROWS, style=_STYLE, layout=_WIDE)
         self.other = Menu(description="Compare with", style=_STYLE, layout=_WIDE)
