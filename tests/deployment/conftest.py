@@ -27,6 +27,7 @@ def bundled(empty_history: Path, tmp_path_factory: pytest.TempPathFactory) -> Bu
                 later=(str(models[1]),),
                 samples=4,
                 replicas=3,
+                check_hours=1,  # the tests of the rules go through them minute by minute
                 webhook="https://alerts.example/hook?a=1&b=2",
             )
         )
