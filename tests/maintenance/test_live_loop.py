@@ -45,7 +45,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 MODEL = "digits-served"
 POLICY: dict[str, Any] = {
-    "cooldown_h": 0.0, "min_labels": 200, "last_rows": 300, "every_s": 0.3,
+    "cooldown_h": 0.0, "min_labels": 200, "last_rows": 300, "every_s": 1.0,
     "margin": 0.05, "slice_margin": 0.1, "slices": ("origin",), "shadow_requests": 30,
     "canary_shares": (0.5, 1.0), "canary_requests": 100, "max_latency_ratio": None,
 }  # fmt: skip
