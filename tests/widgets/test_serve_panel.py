@@ -176,3 +176,4 @@ def test_stopping_ends_the_process(panel: ServePanel) -> None:
     assert process is not None
     assert not process.is_running() or process.status() == "zombie"
     assert panel.state.servers == []
+    assert panel.state.selection.endpoint is None

@@ -49,6 +49,7 @@ class ServersState(BusyState):
         self._endpoint: Endpoint | None = None
         self._readings: deque[Reading] = deque(maxlen=_READINGS)
         self._looks = 0
+        self._selected: str | None = None
         self.look()
 
     @property
@@ -92,15 +93,19 @@ class ServersState(BusyState):
             chosen = next((one for one in found if one.id == self.chosen), None)
             state = "" if chosen is None else chosen.state
             self.problem = chosen.log() if chosen is not None and state == "ended" else ""
-            if state == "running" and self.state != "running":
-                self.selection.endpoint = next(
-                    one["address"] for one in self.servers if one["id"] == self.chosen
-                )
+            self._select(state == "running")
             self.state = state
             if state == "running" and self._looks % _LOOKS_A_READING == 0:
                 self._read()
             self._looks += 1
             return True
+
+    def _select(self, is_running: bool) -> None:
+        """Have the chosen server selected while it runs, and none of ours after that."""
+        addresses = {one["id"]: one["address"] for one in self.servers}
+        address = addresses[self.chosen] if is_running else None
+        if address != self._selected:
+            self._selected = self.selection.endpoint = address
 
     def formats_made(self, reference: str) -> tuple[str, ...]:
         """Return the served formats that there are of a model; an artifact's own comes first."""
