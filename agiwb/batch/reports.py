@@ -42,7 +42,8 @@ def voila_options(given: Sequence[str] = ()) -> list[str]:
     """Return the options under which Voila serves the reports, but those that are ``given``.
 
     On loopback only and to who has the token; sources and tracebacks stay hidden, a viewer chooses
-    no template, a kernel waits warm for the next viewer, and those nobody looks at are stopped.
+    no template, what kernels are told is encrypted where theirs can do that, one waits warm for the
+    next viewer, and those nobody looks at are stopped.
     """
     theirs = {_name(word) for word in given}
     ours = [
@@ -52,13 +53,14 @@ def voila_options(given: Sequence[str] = ()) -> list[str]:
         "--classic-tree",
         "--VoilaConfiguration.allow_template_override=NO",
         "--VoilaConfiguration.allow_theme_override=NO",
-        "--VoilaConfiguration.file_allowlist=[]",
-        f"--VoilaConfiguration.extension_denylist={list(_UNUSED_EXTENSIONS)}",
+        "--VoilaConfiguration.file_denylist=.*",
+        *(f"--VoilaConfiguration.extension_denylist={name}" for name in _UNUSED_EXTENSIONS),
         "--VoilaConfiguration.multi_kernel_manager_class=agiwb.batch.warm_kernels.WarmKernels",
         "--preheat_kernel=True",
         "--strip_sources=True",
         "--show_tracebacks=False",
         f"--VoilaExecutor.timeout={_LONGEST_CELL_S}",
+        "--KernelManager.transport_encryption=auto",
         f"--MappingKernelManager.cull_idle_timeout={_IDLE_KERNEL_S}",
         f"--MappingKernelManager.cull_interval={_CULL_EVERY_S}",
     ]
