@@ -126,10 +126,13 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
             return ArtifactSource(folder, _checked(folder), record.run.id)
         if rejected is None and record.file(f"{REJECTED}/{wanted}").is_dir():
             rejected = record.run.id
+    model_name = getattr(made.config, "model", reference) if made else reference
+    again = f"agiwb convert --model {model_name} --formats {wanted}"
     if rejected is not None:
         raise NotFoundError(
             f"The {wanted} artifact of {reference!r} did not pass its parity check.",
-            f"`agiwb runs show {rejected[:8]}` tells why.",
+            f"`agiwb runs show {rejected[:8]}` tells why; `{again} --allow-divergence` keeps it, "
+            "marked, if the model is better than chance.",
         )
     problem = f"There is no {wanted} artifact of {reference!r}."
     if imported is not None and (kind := _only_format(imported)) is not None:
@@ -138,10 +141,7 @@ def resolve_artifact(reference: str, wanted: Format, store: RunStore) -> Artifac
             f"It was imported as {kind}: name that, `--format {kind}` (of a bundle `--formats`), "
             f"or see with `agiwb convert` what can be made of {kind}.",
         )
-    model_name = getattr(made.config, "model", reference) if made else reference
-    raise NotFoundError(
-        problem, f"Make one with `agiwb convert --model {model_name} --formats {wanted}`."
-    )
+    raise NotFoundError(problem, f"Make one with `{again}`.")
 
 
 def own_format(reference: str, store: RunStore) -> Format | None:

@@ -257,7 +257,8 @@ def test_a_faulty_format_is_a_problem_and_is_kept_apart(
     ]
     assert record.file("rejected/keras/parity.json").is_file()
     assert not record.file("keras").exists()
-    why = rf"keras artifact .* did not pass .* `agiwb runs show {record.run.id[:8]}` tells why"
+    why = rf"keras artifact .* did not pass .* `agiwb runs show {record.run.id[:8]}` tells why; "
+    why += r".* --formats keras --allow-divergence` keeps it"
     with pytest.raises(NotFoundError, match=why):
         resolve_artifact(record.run.id, "keras", open_store())
     with pytest.raises(NotFoundError, match="Make one with"):
