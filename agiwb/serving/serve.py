@@ -116,7 +116,8 @@ def serve(config: ServeConfig) -> Endpoint:
 
 def settled(config: ServeConfig) -> ServeConfig:
     """Return the config with the format of what is served, where the model itself tells it."""
-    if config.model_base_path is not None or config.model_config_file is not None:
+    are_folders = config.model_base_path is not None or config.model_config_file is not None
+    if are_folders or Path(str(config.model)).is_dir():  # which tell it without the history
         return config
     require_writable(Settings().workspace_path)
     return with_own_format(config, open_store())
