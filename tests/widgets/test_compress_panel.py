@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agiwb import ConvertConfig, SweepRecord, TrainRecord, convert, open_store
+from agiwb import ConvertConfig, SweepRecord, TrainConfig, convert, open_store, train
 from agiwb.compression.sweep_config import SweepConfig
 from agiwb.compression.trials.told import Told
 from agiwb.jobs.job import submit
@@ -23,10 +23,14 @@ _PATIENCE_S = 240
 
 
 @pytest.fixture(scope="module")
-def swept(digits_run: TrainRecord) -> SweepRecord:
-    """A sweep that a job has made, as the panel's button would."""
+def swept(trained_workspace: Path) -> SweepRecord:
+    """A sweep that a job has made, as the panel's button would, of a model that no other test has.
+
+    What others convert of the same weights would be its candidates' too.
+    """
+    model = train(TrainConfig(architecture="mlp", units=32, epochs=6, seed=11))
     config = SweepConfig(
-        model=digits_run.run.id,
+        model=model.run.id,
         recipes=("float16", "dynamic"),
         latency_blocks=5,
         latency_runs=2,

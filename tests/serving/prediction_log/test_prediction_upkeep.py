@@ -21,7 +21,7 @@ def predictions(tmp_path):
 
 def test_a_child_is_stopped_whenever_the_stop_comes(tmp_path, predictions, monkeypatch):
     sleeper = tmp_path / "sleeper"
-    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.write_text("#!/bin/sh\nexec sleep 600\n")
     sleeper.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(sleeper))
     start = time.monotonic()
@@ -30,7 +30,7 @@ def test_a_child_is_stopped_whenever_the_stop_comes(tmp_path, predictions, monke
         upkeep.start()
         time.sleep(turn * 0.0005)
         upkeep.stop()
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 120
 
 
 def test_what_cannot_be_started_is_told_and_tried_again(tmp_path, predictions, monkeypatch, caplog):
