@@ -88,7 +88,7 @@ def _dispatch(words: list[str]) -> int:
         from agiwb.commands.step import run_step
 
         return run_step(command, rest)
-    hint = did_you_mean(command, [*STEPS, *_COMMANDS])
+    hint = did_you_mean(command, {*STEPS, *_COMMANDS})
     raise InputError(f"There is no command `{command}`.", hint)
 
 

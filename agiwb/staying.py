@@ -11,7 +11,7 @@ from collections.abc import Iterator
 def nothing_collected() -> Iterator[None]:
     """Stop the garbage collector: a large library makes hundreds of thousands of objects that stay.
 
-    It would look through them again and again, for an eighth of TensorFlow's start and a quarter of
+    It would look through them again and again, for an eighth of TensorFlow's start and a fifth of
     MLflow's.
     """
     was_on = gc.isenabled()

@@ -58,7 +58,7 @@ def only_new_objects_are_looked_at() -> None:
     """Have the garbage collector leave alone what earlier files have imported.
 
     In a process that runs many files these are millions of objects, and to look through them again
-    and again took a fifth of its time.
+    and again took up to a quarter of its time.
     """
     gc.collect()
     gc.freeze()
